@@ -1,0 +1,32 @@
+# Two commands: `make demo` and `make test`. The rest are parts of them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+.PHONY: help demo test tools testbed erp bless lint
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: tools testbed erp ## Watch an agent buy, be refused, be held and be released (DEMO=once ends by itself)
+	@scripts/step "building Aegis" $(CARGO) build --locked -p aegis -p aegis-operator -p aegis-proxy -p aegis-tests
+	@exec target/debug/demo
+
+test: tools testbed erp ## Run every test: unit, property and flows on a real API server and a real ERP
+	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
+	@$(CARGO) test --locked --workspace --features $(FAILPOINTS)
+
+# Named points at which a test kills operator or sidecar. Never part of a release build.
+FAILPOINTS := aegis-operator/failpoints,aegis-proxy/failpoints
+
+tools: ## Check that everything needed beforehand is installed
+	@scripts/tools
+
+testbed: tools ## Build the Kubernetes of tests and demo (about 5 minutes the first time)
+	@tests/cluster/build.sh >/dev/null
+
+erp: tools ## Prepare the ERP of tests and demo
+	@tests/erp/prepare.sh >/dev/null
+
+bless: ## Write generated files again: CRDs and golden outputs
+	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis

@@ -1,0 +1,244 @@
+//! Kind `ToolPolicy`: rules on the calls of agents to tools, with the tests that prove them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+use crate::schema::{self, CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER, OPERATION, OPERATION_OR_ALL};
+
+/// Rules on the calls of agents to tools.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "aegis.dev",
+    version = "v1alpha1",
+    kind = "ToolPolicy",
+    doc = "Rules on the calls of agents to tools. What no rule allows is refused; Deny outweighs everything; RequireApproval holds a call for a person.",
+    namespaced,
+    category = "aegis",
+    shortname = "tpol",
+    status = "ToolPolicyStatus",
+    derive = "PartialEq",
+    printcolumn(name = "TOOLS", type_ = "string", json_path = ".spec.tools"),
+    printcolumn(name = "MODE", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "RULES", type_ = "integer", json_path = ".status.rules"),
+    printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "AGENTS", type_ = "string", json_path = ".spec.agents", priority = 1),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolPolicySpec {
+    /// Names of the Tools that the rules apply to.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub tools: Vec<String>,
+    /// Names of the Agents that the rules apply to. Absent: every Agent of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub agents: Option<Vec<String>>,
+    /// Whether the rules have effect. Only Enforce is possible now.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The rules. Order has no meaning for the verdict.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub rules: Vec<PolicyRule>,
+    /// Names of the Registries that checks look values up in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 253), regex(pattern = DNS_NAME)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub registries: Vec<String>,
+    /// Calls with the verdict that the policy must give them. Run by aegis policy test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub tests: Vec<PolicyTest>,
+}
+
+/// Whether rules have effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// They decide.
+    #[default]
+    Enforce,
+}
+
+/// One rule: if every check holds, its effect counts.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("(has(self.when) && self.when.size() > 0) != has(self.unconditional)")
+        .message("a rule has either checks in when or unconditional: true")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".when"),
+    validation = Rule::new("(self.effect == 'RequireApproval') == has(self.approval)")
+        .message("approval is given exactly for the effect RequireApproval")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".approval"),
+    validation = Rule::new("self.operations.size() == 1 || !('*' in self.operations)")
+        .message("* stands alone")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".operations")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRule {
+    /// Name of the rule, unique in its policy.
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub name: String,
+    /// Operations that it applies to, or * alone for all.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 128), regex(pattern = OPERATION_OR_ALL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub operations: Vec<String>,
+    /// Checks that must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub when: Vec<Check>,
+    /// The rule always holds. Instead of when, never beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::only_true")]
+    pub unconditional: Option<bool>,
+    /// What it means when the rule holds. Allow: the call may go. Deny: it is refused, whatever else holds.
+    /// RequireApproval: it waits for a person, and needs an Allow as well.
+    pub effect: Effect,
+    /// Stable code for the answer, in snake case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = CODE))]
+    pub reason: Option<String>,
+    /// Sentence for the agent and the approver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub message: Option<String>,
+    /// Who approves. Exactly for the effect RequireApproval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalBy>,
+}
+
+/// What a rule that holds means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Effect {
+    /// The call may go, unless something else denies or holds it.
+    Allow,
+    /// The call is refused.
+    Deny,
+    /// The call waits for a person.
+    RequireApproval,
+}
+
+/// Who approves a held call.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalBy {
+    /// Name of the ApprovalTier.
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub tier: String,
+    /// Time that the sidecar keeps the agent waiting for the decision before it answers 428.
+    #[serde(default = "default_hold")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('0s') && duration(self) <= duration('5m')")
+        .message("hold lies between 0s and 5m")
+        .reason(Reason::FieldValueInvalid))]
+    pub hold: String,
+}
+
+fn default_hold() -> String {
+    "20s".to_owned()
+}
+
+/// A call and the verdict that it must get.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTest {
+    /// Name of the test, unique in its policy.
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub name: String,
+    /// The call.
+    pub call: TestCall,
+    /// What must become of it.
+    pub expect: Expectation,
+}
+
+/// A call of a test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestCall {
+    /// Name of the Agent. Absent: any that the policy selects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub agent: Option<String>,
+    /// Name of the Tool.
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub tool: String,
+    /// Name of the operation.
+    #[schemars(length(min = 1, max = 128), regex(pattern = OPERATION))]
+    pub operation: String,
+    /// Arguments by name.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schemars(schema_with = "schema::any_object")]
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+    /// Name of the Delegation that the call is made under. Absent: one that grants the operation is assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DNS_NAME))]
+    pub delegation: Option<String>,
+    /// Facts by name, as the tool would answer. A fact that is not here cannot be read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::any_map::<8>")]
+    pub facts: BTreeMap<String, serde_json::Value>,
+}
+
+/// What must become of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Expectation {
+    /// Its verdict: Allow, Hold or Deny.
+    pub verdict: ExpectedVerdict,
+    /// Name of the rule of this policy that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub rule: Option<String>,
+    /// Code of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = CODE))]
+    pub code: Option<String>,
+}
+
+/// The verdict that a test expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ExpectedVerdict {
+    /// The call goes.
+    Allow,
+    /// The call waits for a person.
+    Hold,
+    /// The call is refused.
+    Deny,
+}
+
+/// What the operator found out about the policy.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolPolicyStatus {
+    /// Generation of the policy that this status describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = MAX_INTEGER))]
+    pub observed_generation: Option<i64>,
+    /// Conditions: Ready, Reconciling, Stalled, Accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Digest of the policy's rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = DIGEST))]
+    pub digest: Option<String>,
+    /// Number of rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 64))]
+    pub rules: Option<u32>,
+    /// Number of Agents that the policy applies to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub agents: Option<u32>,
+}

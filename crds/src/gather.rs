@@ -1,0 +1,162 @@
+//! All that concerns one agent, gathered from the resources of its namespace into the source of its bundle.
+//!
+//! Operator, command line and tests gather with this one function, so they judge by the same bundle. Nothing is left
+//! out silently: a resource that a policy names and that is missing or invalid refuses the whole.
+
+use std::collections::BTreeSet;
+
+use aegis_decision::bundle::BundleSource;
+use aegis_decision::policy::{Effect, Policy};
+use kube::{Resource, ResourceExt as _};
+
+use crate::api::{Agent, ApprovalTier, Registry, Tool, ToolPolicy};
+use crate::lower::{self, Invalid};
+
+/// Why an agent's bundle cannot be gathered: which resource is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {name}: {problem}")]
+pub struct Ungathered {
+    /// Kind of the resource that is wrong.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a resource.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A field cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// A field names a resource that does not exist.
+    #[error("{field}: names {kind} {name}, which does not exist in this namespace")]
+    ReferenceNotFound {
+        /// The field.
+        field: String,
+        /// Kind of what it names.
+        kind: &'static str,
+        /// Name of what it names.
+        name: String,
+    },
+}
+
+impl Problem {
+    /// Reason of a condition, of a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "Invalid",
+            Self::ReferenceNotFound { .. } => "ReferenceNotFound",
+        }
+    }
+}
+
+/// Whether a policy selects an agent of its namespace.
+pub fn selects(policy: &ToolPolicy, agent: &str) -> bool {
+    policy.spec.agents.as_ref().is_none_or(|names| names.iter().any(|name| name == agent))
+}
+
+/// Gathers what judges the calls of one agent: the policies of its namespace that select it, and the tools, registries
+/// and tiers that these name. Resources of other namespaces are not looked at (an object without a namespace counts as
+/// in `default`). The parts are ordered by name.
+pub fn bundle_source<'a>(
+    agent: &Agent,
+    tools: impl IntoIterator<Item = &'a Tool>,
+    policies: impl IntoIterator<Item = &'a ToolPolicy>,
+    registries: impl IntoIterator<Item = &'a Registry>,
+    tiers: impl IntoIterator<Item = &'a ApprovalTier>,
+) -> Result<BundleSource, Ungathered> {
+    let home = home(agent);
+    let (lowered, _standing) = lower::agent(agent).map_err(|invalid| ungathered("Agent", agent, invalid))?;
+    let tools = local(&home, tools);
+    let registries = local(&home, registries);
+    let tiers = local(&home, tiers);
+
+    let mut named = Named::default();
+    let mut selected = Vec::new();
+    for policy in local(&home, policies).into_iter().filter(|policy| selects(policy, &lowered.name)) {
+        let policy = lower::policy(policy).map_err(|invalid| ungathered("ToolPolicy", policy, invalid))?;
+        named.require(&policy, &tools, &registries, &tiers)?;
+        selected.push(policy);
+    }
+    Ok(BundleSource {
+        agent: lowered,
+        tools: lowered_named(&tools, &named.tools, "Tool", lower::tool)?,
+        policies: selected,
+        registries: lowered_named(&registries, &named.registries, "Registry", lower::registry)?,
+        tiers: lowered_named(&tiers, &named.tiers, "ApprovalTier", lower::tier)?,
+    })
+}
+
+/// Names of resources that policies refer to, each known to exist.
+#[derive(Default)]
+struct Named {
+    tools: BTreeSet<String>,
+    registries: BTreeSet<String>,
+    tiers: BTreeSet<String>,
+}
+
+impl Named {
+    fn require(
+        &mut self,
+        policy: &Policy,
+        tools: &[&Tool],
+        registries: &[&Registry],
+        tiers: &[&ApprovalTier],
+    ) -> Result<(), Ungathered> {
+        let missing = |field: String, kind: &'static str, name: &str| Ungathered {
+            kind: "ToolPolicy",
+            name: policy.name.clone(),
+            problem: Problem::ReferenceNotFound { field, kind, name: name.to_owned() },
+        };
+        for (at, name) in policy.tools.iter().enumerate() {
+            exists(tools, name).ok_or_else(|| missing(format!("spec.tools[{at}]"), "Tool", name))?;
+            self.tools.insert(name.clone());
+        }
+        for (at, name) in policy.registries.iter().enumerate() {
+            exists(registries, name).ok_or_else(|| missing(format!("spec.registries[{at}]"), "Registry", name))?;
+            self.registries.insert(name.clone());
+        }
+        for (at, rule) in policy.rules.iter().enumerate() {
+            if let Effect::RequireApproval { tier, .. } = &rule.effect {
+                let field = || format!("spec.rules[{at}].approval.tier");
+                exists(tiers, tier).ok_or_else(|| missing(field(), "ApprovalTier", tier))?;
+                self.tiers.insert(tier.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn exists<K: Resource>(objects: &[&K], name: &str) -> Option<()> {
+    objects.iter().any(|object| object.meta().name.as_deref() == Some(name)).then_some(())
+}
+
+fn lowered_named<K: Resource, V>(
+    objects: &[&K],
+    names: &BTreeSet<String>,
+    kind: &'static str,
+    lower: impl Fn(&K) -> Result<V, Invalid>,
+) -> Result<Vec<V>, Ungathered> {
+    objects
+        .iter()
+        .filter(|object| names.contains(&object.name_any()))
+        .map(|object| lower(object).map_err(|invalid| ungathered(kind, *object, invalid)))
+        .collect()
+}
+
+/// The objects of one namespace, ordered by name.
+fn local<'a, K: Resource>(home: &str, objects: impl IntoIterator<Item = &'a K>) -> Vec<&'a K> {
+    let mut local: Vec<&K> = objects.into_iter().filter(|object| self::home(*object) == home).collect();
+    local.sort_by_key(|object| object.name_any());
+    local
+}
+
+fn home<K: Resource>(object: &K) -> String {
+    object.namespace().unwrap_or_else(|| "default".to_owned())
+}
+
+fn ungathered<K: Resource>(kind: &'static str, object: &K, invalid: Invalid) -> Ungathered {
+    Ungathered { kind, name: object.name_any(), problem: invalid.into() }
+}

@@ -1,0 +1,14 @@
+//! The custom resources of `aegis.dev`: their types, their definitions, and the way from them to core values.
+//!
+//! [`api`] holds the kinds as people write them, [`definitions`](mod@definitions) their definitions for the API server,
+//! [`lower`] turns one resource into a core value, [`gather`] all that concern one agent into the source of its bundle,
+//! and [`load`](mod@load) reads resources from YAML.
+//!
+//! Deliberately absent: clients, controllers, clocks. Everything here is a function of its arguments.
+
+pub mod api;
+pub mod definitions;
+pub mod gather;
+pub mod load;
+pub mod lower;
+mod schema;

@@ -1,0 +1,93 @@
+//! `ToolPolicy` to the core's policy. Its tests are not part of it: they are run against a bundle that holds it.
+
+use aegis_decision::policy::{Effect, Policy, Rule};
+use kube::ResourceExt as _;
+
+use super::{Invalid, check, duration, text};
+use crate::api;
+use crate::api::policy::{ApprovalBy, PolicyRule};
+
+/// The policy.
+pub fn policy(resource: &api::ToolPolicy) -> Result<Policy, Invalid> {
+    let api::ToolPolicySpec {
+        tools,
+        agents,
+        // Only Enforce can be written.
+        mode: api::policy::Mode::Enforce,
+        rules,
+        registries,
+        tests,
+    } = &resource.spec;
+    if tools.is_empty() {
+        return Err(Invalid::new("spec.tools", "is empty"));
+    }
+    if agents.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Invalid::new("spec.agents", "is empty; leave it out for every agent of the namespace"));
+    }
+    if rules.is_empty() {
+        return Err(Invalid::new("spec.rules", "is empty"));
+    }
+    text::unique(rules.iter().enumerate().map(|(at, rule)| (rule.name.as_str(), format!("spec.rules[{at}].name"))))?;
+    text::unique(tests.iter().enumerate().map(|(at, test)| (test.name.as_str(), format!("spec.tests[{at}].name"))))?;
+    Ok(Policy {
+        name: resource.name_any(),
+        tools: labels(tools, "spec.tools")?,
+        agents: agents.as_ref().map(|agents| labels(agents, "spec.agents")).transpose()?,
+        rules: rules.iter().enumerate().map(|(at, rule)| lower_rule(rule, at)).collect::<Result<_, _>>()?,
+        registries: registries.clone(),
+    })
+}
+
+fn labels(names: &[String], field: &str) -> Result<Vec<String>, Invalid> {
+    names.iter().enumerate().map(|(at, name)| text::label(name, &format!("{field}[{at}]"))).collect()
+}
+
+fn lower_rule(rule: &PolicyRule, at: usize) -> Result<Rule, Invalid> {
+    let PolicyRule { name, operations, when, unconditional, effect, reason, message, approval } = rule;
+    let field = format!("spec.rules[{at}]");
+    match (when.is_empty(), unconditional) {
+        (false, None) | (true, Some(true)) => {}
+        _ => {
+            let reason = "has not exactly one of checks in when and unconditional: true";
+            return Err(Invalid::new(format!("{field}.when"), reason));
+        }
+    }
+    let effect = match (effect, approval) {
+        (api::policy::Effect::Allow, None) => Effect::Allow,
+        (api::policy::Effect::Deny, None) => Effect::Deny,
+        (api::policy::Effect::RequireApproval, Some(ApprovalBy { tier, hold })) => Effect::RequireApproval {
+            tier: text::label(tier, &format!("{field}.approval.tier"))?,
+            hold_seconds: duration::seconds(hold, 0..=300, &format!("{field}.approval.hold"))?,
+        },
+        (api::policy::Effect::RequireApproval, None) => {
+            return Err(Invalid::new(format!("{field}.approval"), "is missing; RequireApproval names a tier"));
+        }
+        (api::policy::Effect::Allow | api::policy::Effect::Deny, Some(_)) => {
+            return Err(Invalid::new(
+                format!("{field}.approval"),
+                "is given for an effect that is not RequireApproval",
+            ));
+        }
+    };
+    if reason.as_deref().is_some_and(|code| !is_code(code)) {
+        return Err(Invalid::new(format!("{field}.reason"), "is no code in snake case"));
+    }
+    Ok(Rule {
+        name: text::label(name, &format!("{field}.name"))?,
+        operations: text::operations(operations, &format!("{field}.operations"))?,
+        when: when
+            .iter()
+            .enumerate()
+            .map(|(at, one)| check::check(one, &format!("{field}.when[{at}]")))
+            .collect::<Result<_, _>>()?,
+        effect,
+        reason: reason.clone(),
+        message: message.as_deref().map(|text| text::bounded(text, 256, &format!("{field}.message"))).transpose()?,
+    })
+}
+
+fn is_code(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.len() <= 63
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}

@@ -1,0 +1,204 @@
+//! A bundle: everything that judges one agent's calls, compiled once and immutable.
+//!
+//! `Bundle::assemble` is the only way from resources to judgement, for operator, sidecar and command line alike.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Agent;
+use crate::decide::context::FixedParts;
+use crate::digest::Digest;
+use crate::naming::{BindingError, Router};
+use crate::policy::Policy;
+use crate::registry::Registry;
+use crate::rules::{CompiledPolicy, RuleError};
+use crate::schema::{CompiledSchema, SchemaError};
+use crate::tier::Tier;
+use crate::tool::{Class, Tool};
+
+/// What a bundle is made from: core values, serialisable. This is what the feed signs and carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BundleSource {
+    /// The agent.
+    pub agent: Agent,
+    /// Tools of the namespace, ordered by name.
+    pub tools: Vec<Tool>,
+    /// Policies that select the agent, ordered by name.
+    pub policies: Vec<Policy>,
+    /// Registries that the policies name, ordered by name.
+    pub registries: Vec<Registry>,
+    /// Tiers that the policies name, ordered by name.
+    pub tiers: Vec<Tier>,
+}
+
+/// Why a bundle cannot be made. Names the resource and the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AssembleError {
+    /// A rule cannot be compiled.
+    #[error("policy {policy}: {error}")]
+    Rule {
+        /// Policy.
+        policy: String,
+        /// What is wrong.
+        error: RuleError,
+    },
+    /// Operations cannot be told apart or are not well formed.
+    #[error("tool {tool}: {error}")]
+    Binding {
+        /// Tool.
+        tool: String,
+        /// What is wrong.
+        error: BindingError,
+    },
+    /// A schema cannot be compiled.
+    #[error("tool {tool}: operation {operation}: arguments: {error}")]
+    Schema {
+        /// Tool.
+        tool: String,
+        /// Operation.
+        operation: String,
+        /// What is wrong.
+        error: SchemaError,
+    },
+    /// A Commit without schema.
+    #[error("tool {tool}: operation {operation}: arguments: a Commit needs a JSON Schema")]
+    MissingSchema {
+        /// Tool.
+        tool: String,
+        /// Operation.
+        operation: String,
+    },
+    /// Two things of one name.
+    #[error("two {kind}s are named {name}")]
+    Duplicate {
+        /// Kind.
+        kind: &'static str,
+        /// Name.
+        name: String,
+    },
+    /// A name that nothing has.
+    #[error("{by} names {kind} {name}, which does not exist")]
+    Missing {
+        /// Who names it.
+        by: String,
+        /// Kind.
+        kind: &'static str,
+        /// Name.
+        name: String,
+    },
+}
+
+/// Everything that judges one agent's calls.
+#[derive(Debug)]
+pub struct Bundle {
+    pub(crate) source: BundleSource,
+    pub(crate) digest: Digest,
+    pub(crate) routers: BTreeMap<String, Router>,
+    pub(crate) schemas: BTreeMap<(String, String), CompiledSchema>,
+    pub(crate) policies: Vec<CompiledPolicy>,
+    fixed_parts: BTreeMap<(String, String), FixedParts>,
+}
+
+impl Bundle {
+    /// Compiles a source. Nothing is skipped: one error refuses the whole.
+    pub fn assemble(mut source: BundleSource) -> Result<Self, AssembleError> {
+        source.tools.sort_by(|a, b| a.name.cmp(&b.name));
+        source.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        source.registries.sort_by(|a, b| a.name.cmp(&b.name));
+        source.tiers.sort_by(|a, b| a.name.cmp(&b.name));
+        unique("tool", source.tools.iter().map(|tool| &tool.name))?;
+        unique("policy", source.policies.iter().map(|policy| &policy.name))?;
+        unique("registry", source.registries.iter().map(|registry| &registry.name))?;
+        unique("tier", source.tiers.iter().map(|tier| &tier.name))?;
+
+        let mut routers = BTreeMap::new();
+        let mut schemas = BTreeMap::new();
+        for tool in &source.tools {
+            let router =
+                Router::compile(tool).map_err(|error| AssembleError::Binding { tool: tool.name.clone(), error })?;
+            routers.insert(tool.name.clone(), router);
+            for operation in &tool.operations {
+                let key = (tool.name.clone(), operation.name.clone());
+                match &operation.arguments {
+                    Some(schema) => {
+                        let compiled = CompiledSchema::compile(schema).map_err(|error| AssembleError::Schema {
+                            tool: tool.name.clone(),
+                            operation: operation.name.clone(),
+                            error,
+                        })?;
+                        schemas.insert(key, compiled);
+                    }
+                    None if operation.class == Class::Commit => {
+                        return Err(AssembleError::MissingSchema { tool: key.0, operation: key.1 });
+                    }
+                    None => {}
+                }
+            }
+        }
+        let policies = source
+            .policies
+            .iter()
+            .map(|policy| {
+                CompiledPolicy::compile(policy, &source)
+                    .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error })
+            })
+            .collect::<Result<_, _>>()?;
+        let digest = Digest::of(&source);
+        let fixed_parts = FixedParts::of_all(&source);
+        Ok(Self { source, digest, routers, schemas, policies, fixed_parts })
+    }
+
+    /// Digest of the source.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it was made from.
+    pub fn source(&self) -> &BundleSource {
+        &self.source
+    }
+
+    /// The agent.
+    pub fn agent(&self) -> &Agent {
+        &self.source.agent
+    }
+
+    /// The tool of that name.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.source.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The schema of an operation's arguments.
+    pub(crate) fn schema(&self, tool: &str, operation: &str) -> Option<&CompiledSchema> {
+        self.schemas.get(&(tool.to_owned(), operation.to_owned()))
+    }
+
+    /// What the context digest of an operation has from the bundle alone.
+    pub(crate) fn fixed_parts(&self, tool: &str, operation: &str) -> Option<&FixedParts> {
+        self.fixed_parts.get(&(tool.to_owned(), operation.to_owned()))
+    }
+
+    /// Policies that select this agent and the tool, as written and compiled, ordered by name.
+    pub(crate) fn policies_for(&self, tool: &str) -> impl Iterator<Item = (&Policy, &CompiledPolicy)> {
+        let pairs = self.source.policies.iter().zip(&self.policies);
+        pairs.filter(move |(policy, _)| policy.applies_to(&self.source.agent.name, tool))
+    }
+
+    /// Number of rules.
+    pub fn rule_count(&self) -> usize {
+        self.source.policies.iter().map(|policy| policy.rules.len()).sum()
+    }
+}
+
+fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), AssembleError> {
+    let mut previous: Option<&String> = None;
+    for name in names {
+        if previous == Some(name) {
+            return Err(AssembleError::Duplicate { kind, name: name.clone() });
+        }
+        previous = Some(name);
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The context digest: what a decision rested on beside the call itself. An approval binds it, so a rule, a registry
+//! entry, a fact, a delegation or a tool that changed makes an approval stale, and the part that differs has a name.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::bundle::{Bundle, BundleSource};
+use crate::call::ToolCall;
+use crate::decision::ContextParts;
+use crate::delegation::Delegation;
+use crate::digest::Digest;
+use crate::facts::FactSet;
+use crate::policy::{Check, Effect, Policy, Rule};
+use crate::rules::Inputs;
+use crate::tier::Tier;
+use crate::tool::{Credential, Endpoint, Header, Operation, Tls, Tool};
+
+/// The parts that depend on the bundle only, one per (tool, operation), made once when the bundle is assembled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FixedParts {
+    rules: Digest,
+    tool: Digest,
+}
+
+impl FixedParts {
+    /// For every operation of every tool.
+    pub(crate) fn of_all(source: &BundleSource) -> BTreeMap<(String, String), Self> {
+        let of = |tool: &Tool, operation: &Operation| Self {
+            rules: rules_digest(source, tool, operation),
+            tool: tool_digest(tool, operation),
+        };
+        source
+            .tools
+            .iter()
+            .flat_map(|tool| tool.operations.iter().map(move |operation| (tool, operation)))
+            .map(|(tool, operation)| ((tool.name.clone(), operation.name.clone()), of(tool, operation)))
+            .collect()
+    }
+}
+
+/// A rule without the list of operations that it applies to: another operation there changes nothing here.
+#[derive(Serialize)]
+struct RuleView<'a> {
+    policy: &'a str,
+    name: &'a str,
+    when: &'a [Check],
+    effect: &'a Effect,
+    reason: Option<&'a str>,
+    message: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RulesView<'a> {
+    v: &'static str,
+    rules: Vec<RuleView<'a>>,
+    /// Ordered by name. A tier that does not exist has no place here; a call that needs it is refused.
+    tiers: BTreeMap<&'a str, &'a Tier>,
+}
+
+fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Digest {
+    let rules: Vec<(&Policy, &Rule)> = source
+        .policies
+        .iter()
+        .filter(|policy| policy.applies_to(&source.agent.name, &tool.name))
+        .flat_map(|policy| policy.rules.iter().map(move |rule| (policy, rule)))
+        .filter(|(_, rule)| rule.applies_to(&operation.name))
+        .collect();
+    let tiers = rules
+        .iter()
+        .filter_map(|(_, rule)| match &rule.effect {
+            Effect::RequireApproval { tier, .. } => source.tiers.iter().find(|known| known.name == *tier),
+            Effect::Allow | Effect::Deny => None,
+        })
+        .map(|tier| (tier.name.as_str(), tier))
+        .collect();
+    let rules = rules
+        .into_iter()
+        .map(|(policy, rule)| RuleView {
+            policy: &policy.name,
+            name: &rule.name,
+            when: &rule.when,
+            effect: &rule.effect,
+            reason: rule.reason.as_deref(),
+            message: rule.message.as_deref(),
+        })
+        .collect();
+    Digest::of(&RulesView { v: "aegis.dev/context-rules/v1", rules, tiers })
+}
+
+#[derive(Serialize)]
+struct ToolView<'a> {
+    v: &'static str,
+    name: &'a str,
+    endpoint: &'a Endpoint,
+    tls: Option<&'a Tls>,
+    headers: &'a [Header],
+    credential: Option<&'a Credential>,
+    operation: &'a Operation,
+}
+
+/// Who receives the call (endpoint, TLS name and roots), as whom (credential's name), and how it is read.
+fn tool_digest(tool: &Tool, operation: &Operation) -> Digest {
+    Digest::of(&ToolView {
+        v: "aegis.dev/context-tool/v1",
+        name: &tool.name,
+        endpoint: &tool.endpoint,
+        tls: tool.tls.as_ref(),
+        headers: &tool.headers,
+        credential: tool.credential.as_ref(),
+        operation,
+    })
+}
+
+#[derive(Serialize)]
+struct DelegationView<'a> {
+    v: &'static str,
+    uid: &'a str,
+    generation: i64,
+}
+
+/// All parts; none when the delegation was not read from a server, or the bundle does not know the operation.
+pub(super) fn parts(
+    bundle: &Bundle,
+    call: &ToolCall,
+    operation: &Operation,
+    delegation: &Delegation,
+    inputs: &Inputs<'_>,
+) -> Option<ContextParts> {
+    if delegation.uid.is_empty() {
+        return None;
+    }
+    let fixed = bundle.fixed_parts(&call.tool, &call.operation)?;
+    // One entry may be named by several checks of several policies; it counts once, in a fixed order.
+    let reads: BTreeMap<_, _> = bundle
+        .policies_for(&call.tool)
+        .flat_map(|(_, policy)| policy.registry_reads(&call.operation, inputs))
+        .map(|read| ((read.registry, read.key), read.entry))
+        .collect();
+    let reads: Vec<_> = reads.into_iter().collect();
+    Some(ContextParts {
+        rules: fixed.rules,
+        registries: Digest::of(&("aegis.dev/context-registries/v1", reads)),
+        facts: Digest::of(&("aegis.dev/context-facts/v1", fact_digests(operation, inputs.facts))),
+        delegation: Digest::of(&DelegationView {
+            v: "aegis.dev/context-delegation/v1",
+            uid: &delegation.uid,
+            generation: delegation.generation,
+        }),
+        tool: fixed.tool,
+    })
+}
+
+/// Only the facts that the operation declares: what is not declared is in no digest, so no rule may see it.
+pub(super) fn declared_facts<'a>(operation: &Operation, facts: &'a FactSet) -> Cow<'a, FactSet> {
+    let declared = |name: &str| operation.facts.iter().any(|fact| fact.name == name);
+    if facts.0.keys().all(|name| declared(name)) {
+        return Cow::Borrowed(facts);
+    }
+    let kept = facts.0.iter().filter(|(name, _)| declared(name));
+    Cow::Owned(FactSet(kept.map(|(name, value)| (name.clone(), value.clone())).collect()))
+}
+
+/// The digest of every declared fact; none for one that could not be read.
+pub(super) fn fact_digests(operation: &Operation, facts: &FactSet) -> BTreeMap<String, Option<Digest>> {
+    operation.facts.iter().map(|fact| (fact.name.clone(), facts.0.get(&fact.name).map(Digest::of))).collect()
+}

@@ -1,0 +1,124 @@
+//! What the rules say about a call: every rule of every policy that selects the agent and the tool, in order.
+
+use jiff::Timestamp;
+
+use crate::bundle::Bundle;
+use crate::call::ToolCall;
+use crate::decision::{CheckOutcome, FailedCheck, RuleOutcome, RuleRef, Truth};
+use crate::delegation::Delegation;
+use crate::facts::FactSet;
+use crate::policy::{Effect, Policy, Rule};
+use crate::rules::{CallInputs, Inputs};
+use crate::tool::Operation;
+
+/// One rule with what became of it.
+#[derive(Debug)]
+pub(super) struct Finding<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) rule: &'a Rule,
+    pub(super) truth: Truth,
+    pub(super) checks: Vec<CheckOutcome>,
+    /// Its checks that are not true.
+    pub(super) failed: Vec<FailedCheck>,
+}
+
+impl Finding<'_> {
+    pub(super) fn reference(&self) -> RuleRef {
+        RuleRef { policy: self.policy.name.clone(), rule: self.rule.name.clone(), reason: self.rule.reason.clone() }
+    }
+
+    /// `policy/rule`.
+    pub(super) fn title(&self) -> String {
+        format!("{}/{}", self.policy.name, self.rule.name)
+    }
+
+    fn outcome(&self) -> RuleOutcome {
+        let effect = match self.rule.effect {
+            Effect::Allow => "Allow",
+            Effect::Deny => "Deny",
+            Effect::RequireApproval { .. } => "RequireApproval",
+        };
+        RuleOutcome {
+            policy: self.policy.name.clone(),
+            rule: self.rule.name.clone(),
+            effect: effect.to_owned(),
+            truth: self.truth,
+            checks: self.checks.clone(),
+        }
+    }
+}
+
+/// All rules of one call.
+#[derive(Debug)]
+pub(super) struct Findings<'a>(Vec<Finding<'a>>);
+
+impl<'a> Findings<'a> {
+    /// Judges every rule of the call's operation.
+    pub(super) fn evaluate(bundle: &'a Bundle, call: &ToolCall, inputs: &Inputs<'_>) -> Self {
+        let mut findings = Vec::new();
+        for (policy, compiled) in bundle.policies_for(&call.tool) {
+            let mut evaluations = compiled.evaluate(&call.operation, inputs).into_iter().peekable();
+            for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.applies_to(&call.operation)) {
+                // A rule that was not evaluated cannot be told, which denies or holds, and never allows.
+                let evaluation = evaluations.next_if(|evaluation| evaluation.index == index);
+                let (truth, checks, failed) = evaluation.map_or_else(
+                    || (Truth::Indeterminate, Vec::new(), Vec::new()),
+                    |evaluation| (evaluation.truth, evaluation.checks, evaluation.failed),
+                );
+                findings.push(Finding { policy, rule, truth, checks, failed });
+            }
+        }
+        Self(findings)
+    }
+
+    /// The `Deny` rule that decides: the first that is true, else the first that cannot be told.
+    pub(super) fn denying(&self) -> Option<&Finding<'a>> {
+        let denying = || self.0.iter().filter(|finding| finding.rule.effect == Effect::Deny);
+        denying()
+            .find(|finding| finding.truth == Truth::True)
+            .or_else(|| denying().find(|finding| finding.truth == Truth::Indeterminate))
+    }
+
+    /// The first `Allow` rule that is true.
+    pub(super) fn allowing(&self) -> Option<&Finding<'a>> {
+        self.allow_rules().find(|finding| finding.truth == Truth::True)
+    }
+
+    /// All `Allow` rules.
+    pub(super) fn allow_rules(&self) -> impl Iterator<Item = &Finding<'a>> {
+        self.0.iter().filter(|finding| finding.rule.effect == Effect::Allow)
+    }
+
+    /// `RequireApproval` rules that ask: true, or cannot be told.
+    pub(super) fn asking(&self) -> impl Iterator<Item = &Finding<'a>> {
+        self.0.iter().filter(|finding| {
+            matches!(finding.rule.effect, Effect::RequireApproval { .. }) && finding.truth != Truth::False
+        })
+    }
+
+    /// For the output.
+    pub(super) fn outcomes(&self) -> Vec<RuleOutcome> {
+        self.0.iter().map(Finding::outcome).collect()
+    }
+}
+
+/// What rules may look at.
+pub(super) fn inputs<'a>(
+    bundle: &'a Bundle,
+    call: &'a ToolCall,
+    operation: &'a Operation,
+    delegation: Option<&'a Delegation>,
+    facts: &'a FactSet,
+    now: Timestamp,
+) -> Inputs<'a> {
+    Inputs {
+        arguments: &call.arguments,
+        aliases: &operation.aliases,
+        agent: bundle.agent(),
+        delegation,
+        call: CallInputs { time: now, class: operation.class, tool: &call.tool, operation: &call.operation },
+        facts,
+        registries: &bundle.source.registries,
+        record_clear: &operation.record_clear,
+    }
+}

@@ -1,0 +1,177 @@
+//! The verdict on one call. Pure: the same bundle, call, evidence and time give the same decision for ever.
+//!
+//! [`decide`] reads as the order of the verdict:
+//!
+//! 0. the agent may call at all, the operation is below its ceiling, the arguments fit the schema
+//! 1. any `Deny` rule that is true or indeterminate denies
+//! 2. a delegation in force grants the operation
+//! 3. an `Allow` rule is true, else deny `no_rule_allows` (an approval never allows by itself, so nobody is asked in vain)
+//! 4. `RequireApproval` rules that are true or indeterminate hold the call, unless a release for exactly this effect in
+//!    exactly this context is there
+//! 5. the call may go
+//!
+//! Every unknown is a refusal: an operation that the bundle does not have, a field that is missing, a tier that no
+//! longer exists. A release's signature is verified by whoever puts it into [`Evidence`].
+
+mod approvals;
+pub(crate) mod context;
+mod delegation;
+mod effect;
+mod explain;
+mod findings;
+mod refusal;
+mod screen;
+
+use jiff::Timestamp;
+
+use crate::agent::Standing;
+use crate::approval::Release;
+use crate::bundle::Bundle;
+use crate::call::ToolCall;
+use crate::codes::Code;
+use crate::decision::{Decision, DecisionOutput, Outcome, Verdict};
+use crate::delegation::Delegation;
+use crate::facts::FactSet;
+use crate::naming::Malformed;
+use crate::permit::{OncePermit, Permit};
+use crate::tool::Class;
+
+use findings::Findings;
+use refusal::Refusal;
+
+/// What the verdict rests on beside bundle and call.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Where the agent stands.
+    pub standing: &'a Standing,
+    /// Delegations to this agent; others are ignored.
+    pub delegations: &'a [Delegation],
+    /// Facts as read for this call. One that is declared and not here is indeterminate; one that is here and not
+    /// declared is not seen.
+    pub facts: &'a FactSet,
+    /// Releases for this agent, their signatures already verified.
+    pub releases: &'a [Release],
+}
+
+/// Judges a call.
+pub fn decide(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
+    let mut output = explain::undecided(bundle, &call);
+    match judge(bundle, &call, evidence, now, &mut output) {
+        Ok(Passed::Freely) => {
+            output.verdict = Verdict::Allow;
+            Decision { outcome: Outcome::Allow(permit(call).map(Box::new)), output }
+        }
+        Ok(Passed::Once(release)) => match (permit(call), output.effect_digest) {
+            (Some(permit), Some(effect)) => {
+                output.verdict = Verdict::AllowOnce;
+                Decision { outcome: Outcome::AllowOnce(Box::new(OncePermit { permit, effect, release })), output }
+            }
+            // Cannot be reached: a release only matches a call that has an effect digest, hence a request.
+            _ => Refusal::plain(Code::ApprovalMismatch, "there is nothing to send for this approval".to_owned())
+                .into_decision(output),
+        },
+        Ok(Passed::Held(detail)) => {
+            output.verdict = Verdict::Hold;
+            output.code = Some(Code::ApprovalRequired);
+            output.detail = Some(detail);
+            Decision { outcome: Outcome::Hold, output }
+        }
+        Err(refusal) => refusal.into_decision(output),
+    }
+}
+
+/// What needs no fact to be refused: step 0. A sidecar asks this before it reads facts, so that a suspended agent's call
+/// reads nothing. `None`: go on and [`decide`].
+pub fn refused_without_facts(
+    bundle: &Bundle,
+    call: &ToolCall,
+    standing: &Standing,
+    now: Timestamp,
+) -> Option<Decision> {
+    let refusal = screen::screen(bundle, call, standing, now).err()?;
+    Some(refusal.into_decision(explain::undecided(bundle, call)))
+}
+
+/// The output for a request that could not be named.
+pub fn malformed(bundle: &Bundle, tool: &str, malformed: Malformed) -> DecisionOutput {
+    let Malformed { code, detail, operation, class } = malformed;
+    let mut output = explain::blank(bundle, tool);
+    output.code = Some(code);
+    output.detail = Some(detail);
+    output.operation = operation;
+    output.class = class;
+    output
+}
+
+/// The decision for a request that could not be named: refused.
+pub fn refused(bundle: &Bundle, tool: &str, malformed: Malformed) -> Decision {
+    Decision { outcome: Outcome::Deny(malformed.code), output: self::malformed(bundle, tool, malformed) }
+}
+
+/// How a call passed.
+enum Passed {
+    /// Without a person.
+    Freely,
+    /// By this release, once.
+    Once(Release),
+    /// To a person, with the sentence for the agent.
+    Held(String),
+}
+
+fn judge(
+    bundle: &Bundle,
+    call: &ToolCall,
+    evidence: &Evidence<'_>,
+    now: Timestamp,
+    output: &mut DecisionOutput,
+) -> Result<Passed, Box<Refusal>> {
+    // 0. agent, ceiling, schema
+    let operation = screen::screen(bundle, call, evidence.standing, now)?;
+
+    // Rules may look at the delegation, so it is chosen before they are judged and counts after the Deny rules.
+    let delegation = delegation::choose(bundle.agent(), call, evidence.delegations, now);
+    let facts = context::declared_facts(operation, evidence.facts);
+    let inputs = findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, now);
+    let findings = Findings::evaluate(bundle, call, &inputs);
+    output.facts = context::fact_digests(operation, &facts);
+    output.rules = findings.outcomes();
+
+    // 1. any Deny
+    if let Some(rule) = findings.denying() {
+        return Err(Box::new(explain::rule_denies(operation, rule)));
+    }
+
+    // 2. the delegation
+    let delegation = delegation?;
+    output.delegation = Some(delegation::reference(delegation));
+    if let (Some(_), Some(parts)) = (output.effect_digest, context::parts(bundle, call, operation, delegation, &inputs))
+    {
+        output.context_digest = Some(parts.digest());
+        output.context_parts = Some(parts);
+    }
+
+    // 3. some Allow
+    let Some(allowing) = findings.allowing() else {
+        return Err(Box::new(explain::no_rule_allows(operation, &findings)));
+    };
+    approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), output.effect_digest)?;
+
+    // 4. approvals
+    output.requirements = approvals::requirements(bundle, &findings)?;
+    if output.requirements.is_empty() {
+        output.rule = Some(allowing.reference());
+        return Ok(Passed::Freely);
+    }
+    if let Some(release) = approvals::matching(call, evidence.releases, bundle.agent(), output, now)? {
+        output.rule = Some(allowing.reference());
+        return Ok(Passed::Once(release.clone()));
+    }
+    output.rule = findings.asking().next().map(findings::Finding::reference);
+    Ok(Passed::Held(explain::held(operation, &findings)))
+}
+
+/// Leave to send the call's request. Only a Commit carries the agent's idempotency key.
+fn permit(call: ToolCall) -> Option<Permit> {
+    let idempotency_key = if call.class == Class::Commit { call.idempotency_key } else { None };
+    call.request.map(|emitted| Permit { emitted, tool: call.tool, class: call.class, idempotency_key })
+}

@@ -1,0 +1,257 @@
+//! The result of judging a call: a value for the shell to act on, and the same for people and machines to read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codes::Code;
+use crate::digest::Digest;
+use crate::permit::{OncePermit, Permit};
+use crate::tier::Tier;
+use crate::tool::Class;
+
+/// What was decided. `outcome` acts, `output` explains; both come from one evaluation.
+#[derive(Debug)]
+pub struct Decision {
+    /// What the shell may do.
+    pub outcome: Outcome,
+    /// The documented, deterministic explanation. Holds no id, time or latency.
+    pub output: DecisionOutput,
+}
+
+/// What the shell may do.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Send it. `None`: the call came without an HTTP request (offline), so there is nothing to send.
+    Allow(Option<Box<Permit>>),
+    /// Send it once its approval is claimed.
+    AllowOnce(Box<OncePermit>),
+    /// Ask for approval.
+    Hold,
+    /// Refuse it.
+    Deny(Code),
+}
+
+/// The verdict's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Forwarded.
+    Allow,
+    /// Forwarded once, under an approval.
+    AllowOnce,
+    /// Waits for a person.
+    Hold,
+    /// Refused.
+    Deny,
+}
+
+impl Verdict {
+    /// The name used in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::AllowOnce => "allowOnce",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// The documented result: the same bytes from sidecar and `aegis eval` for the same bundle, call, evidence and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionOutput {
+    /// Version of this shape.
+    pub v: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it was not simply allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// One plain sentence that says what to do. Values only of fields declared clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Tool.
+    pub tool: String,
+    /// Operation; none when the request could not be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Class; none when the request could not be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// The rule that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleRef>,
+    /// Checks that failed, for people and models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedCheck>,
+    /// What would pass, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<String>,
+    /// Every rule of the operation with its truth, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleOutcome>,
+    /// Allow rules that were nearest, where none allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nearest: Vec<RuleRef>,
+    /// Approvals needed, one per tier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<Requirement>,
+    /// The delegation it was judged under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<DelegationRef>,
+    /// Digest of the whole effect; none where there is nothing to send or the resources have no uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect_digest: Option<Digest>,
+    /// Digest of [`ContextParts`]; none where the effect digest is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_digest: Option<Digest>,
+    /// What the context digest is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_parts: Option<ContextParts>,
+    /// Digests of the facts that were read, by name; none for one that could not be read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Option<Digest>>,
+    /// Digest of the bundle.
+    pub bundle: Digest,
+}
+
+/// Names a rule.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleRef {
+    /// Policy.
+    pub policy: String,
+    /// Rule.
+    pub rule: String,
+    /// The author's reason code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Kleene truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Truth {
+    /// Holds.
+    True,
+    /// Does not hold.
+    False,
+    /// Cannot be told.
+    Indeterminate,
+}
+
+/// A rule with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleOutcome {
+    /// Policy.
+    pub policy: String,
+    /// Rule.
+    pub rule: String,
+    /// `Allow`, `Deny` or `RequireApproval`.
+    pub effect: String,
+    /// Whether its `when` holds.
+    pub truth: Truth,
+    /// Its checks in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckOutcome>,
+}
+
+/// A check with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckOutcome {
+    /// Path as written in the rule.
+    pub field: String,
+    /// Predicate's name, with `not ` before it when negated.
+    pub check: String,
+    /// What came out.
+    pub truth: Truth,
+}
+
+/// A check that failed, with its limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailedCheck {
+    /// Path as written in the rule.
+    pub field: String,
+    /// Predicate's name.
+    pub check: String,
+    /// The rule's own bound, in words; never a value of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// The call's value, only for fields that the tool declares clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// `missing or wrongly typed` rather than false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub indeterminate: bool,
+}
+
+/// One approval that the call needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Requirement {
+    /// The tier, as it stood when the call was decided.
+    pub tier: Tier,
+    /// The rules that ask for it.
+    pub asked_by: Vec<RuleRef>,
+    /// Seconds to keep the agent's call waiting: the longest of the rules'.
+    pub hold_seconds: u32,
+}
+
+/// The delegation that a call was judged under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DelegationRef {
+    /// Name.
+    pub name: String,
+    /// Uid; empty when it was not read from a server.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// Generation.
+    pub generation: i64,
+    /// Who lends authority.
+    pub delegator: String,
+    /// Whose task it is: the requester, else the delegator.
+    pub requester: String,
+    /// Workflow.
+    pub workflow: String,
+}
+
+/// What a decision rested on beside the call itself, a digest each, so that a stale approval can name what changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ContextParts {
+    /// Rules of this tool and operation that select this agent, with the tiers that they name.
+    pub rules: Digest,
+    /// Registry entries that the checks name (a missing one counts as absent).
+    pub registries: Digest,
+    /// Facts that were read.
+    pub facts: Digest,
+    /// Uid and generation of the delegation.
+    pub delegation: Digest,
+    /// The tool's operation, endpoint and headers.
+    pub tool: Digest,
+}
+
+impl ContextParts {
+    /// The context digest.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self)
+    }
+
+    /// Names of the parts that differ.
+    pub fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("rules", self.rules == other.rules),
+            ("registries", self.registries == other.registries),
+            ("facts", self.facts == other.facts),
+            ("delegation", self.delegation == other.delegation),
+            ("tool", self.tool == other.tool),
+        ];
+        parts.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+}

@@ -1,0 +1,110 @@
+//! JSON as Aegis judges it: one strict parse, one tree, one canonical form.
+//!
+//! `serde_json` keeps the last duplicate key and turns numbers into doubles silently; both let an attacker show one
+//! call to the judge and another to the tool. This tree is parsed strictly ([`parse`]), judged, hashed in RFC 8785 form
+//! ([`crate::digest`]) and emitted again with its keys in the order received ([`emit`]).
+
+mod emit;
+mod members;
+mod number;
+mod parse;
+mod read;
+mod serde_bridge;
+
+pub use emit::emit;
+pub use number::{Number, NumberError};
+pub use parse::{Limits, ParseError, ParseErrorKind, parse, parse_with};
+pub use read::{ReadError, read, to_serde};
+
+/// A JSON value whose numbers are exact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number that survives exactly.
+    Number(Number),
+    /// A string of Unicode scalar values.
+    String(String),
+    /// An array.
+    Array(Vec<Value>),
+    /// An object, keys unique, in the order received.
+    Object(Object),
+}
+
+impl Value {
+    /// The string, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one.
+    pub fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The value that an RFC 6901 pointer names.
+    pub fn pointer(&self, pointer: &str) -> Option<&Value> {
+        if pointer.is_empty() {
+            return Some(self);
+        }
+        pointer.strip_prefix('/')?.split('/').try_fold(self, |value, token| {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            match value {
+                Self::Object(object) => object.get(&token),
+                Self::Array(items) => items.get(token.parse::<usize>().ok()?),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// An object: unique keys in the order received.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Object {
+    members: Vec<(String, Value)>,
+}
+
+impl Object {
+    /// An empty object.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The member of that name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Adds a member at the end; gives the value back when the name is taken.
+    pub fn insert(&mut self, name: impl Into<String>, value: Value) -> Result<(), Value> {
+        let name = name.into();
+        if self.get(&name).is_some() {
+            return Err(value);
+        }
+        self.members.push((name, value));
+        Ok(())
+    }
+
+    /// Members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.members.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether it has no member.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}

@@ -1,0 +1,342 @@
+//! The strict parser: RFC 8259, less everything that two readers could understand differently.
+//!
+//! Refused beyond the grammar: a byte order mark, duplicate keys (compared after unescaping), lone surrogates, numbers
+//! that a double would change, and documents over the [`Limits`]. The depth is bounded before each descent, so no input
+//! exhausts the stack; every byte is looked at a bounded number of times.
+
+use std::fmt;
+
+use super::members::Members;
+use super::number::NumberError;
+use super::{Number, Value};
+
+/// Bounds on a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most arrays and objects that may stand in each other.
+    pub depth: usize,
+    /// Most values, containers included; keys do not count.
+    pub nodes: usize,
+    /// Longest key in bytes of UTF-8, after unescaping.
+    pub key_bytes: usize,
+}
+
+impl Limits {
+    /// What calls are held to.
+    pub const STRICT: Self = Self { depth: 32, nodes: 10_000, key_bytes: 256 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::STRICT
+    }
+}
+
+/// Why bytes are not accepted. Its text says what is, and repeats nothing of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} at byte {offset}")]
+pub struct ParseError {
+    /// What is wrong.
+    pub kind: ParseErrorKind,
+    /// Where, in bytes from the start.
+    pub offset: usize,
+}
+
+/// What is wrong with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParseErrorKind {
+    /// Nothing but white space.
+    Empty,
+    /// A byte order mark, or UTF-16 or UTF-32.
+    ByteOrderMark,
+    /// Not UTF-8.
+    NotUtf8,
+    /// The grammar wants something else here.
+    Expected(&'static str),
+    /// The document ends too early.
+    End,
+    /// Something follows the value.
+    TrailingData,
+    /// A key that its object already has.
+    DuplicateKey,
+    /// A control character in a string.
+    ControlCharacter,
+    /// An escape that JSON does not have.
+    Escape,
+    /// Half a surrogate pair.
+    LoneSurrogate,
+    /// A number that is not well formed or would not survive.
+    Number(NumberError),
+    /// Nested too deeply; the limit.
+    Depth(usize),
+    /// Too many values; the limit.
+    Nodes(usize),
+    /// A key that is too long; the limit in bytes.
+    KeyLength(usize),
+}
+
+impl fmt::Display for ParseErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a JSON value is expected, there is none"),
+            Self::ByteOrderMark => f.write_str("JSON is accepted in UTF-8 without byte order mark only"),
+            Self::NotUtf8 => f.write_str("JSON is accepted in UTF-8 only"),
+            Self::Expected(what) => write!(f, "expected {what}"),
+            Self::End => f.write_str("the JSON value is not complete"),
+            Self::TrailingData => f.write_str("one JSON value is accepted, something follows it"),
+            Self::DuplicateKey => f.write_str("a key may be given once per object, this one is repeated"),
+            Self::ControlCharacter => f.write_str("control characters in strings must be escaped"),
+            Self::Escape => f.write_str("escapes are \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u with four hex digits"),
+            Self::LoneSurrogate => f.write_str("surrogates are accepted in pairs only"),
+            Self::Number(error) => fmt::Display::fmt(error, f),
+            Self::Depth(limit) => write!(f, "at most {limit} levels of arrays and objects are accepted"),
+            Self::Nodes(limit) => write!(f, "at most {limit} values are accepted"),
+            Self::KeyLength(limit) => write!(f, "keys of at most {limit} bytes are accepted"),
+        }
+    }
+}
+
+/// Parses one document within [`Limits::STRICT`].
+pub fn parse(bytes: &[u8]) -> Result<Value, ParseError> {
+    parse_with(bytes, Limits::STRICT)
+}
+
+/// Parses one document within limits. A depth over 128 counts as 128: the parser descends by recursion.
+pub fn parse_with(bytes: &[u8], limits: Limits) -> Result<Value, ParseError> {
+    if bytes.starts_with(b"\xEF\xBB\xBF") || bytes.starts_with(b"\xFE\xFF") || bytes.starts_with(b"\xFF\xFE") {
+        return Err(ParseError { kind: ParseErrorKind::ByteOrderMark, offset: 0 });
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| ParseError { kind: ParseErrorKind::NotUtf8, offset: error.valid_up_to() })?;
+    let limits = Limits { depth: limits.depth.min(128), ..limits };
+    let mut parser = Parser { text, at: 0, limits, nodes: 0 };
+    parser.skip_space();
+    if parser.peek().is_none() {
+        return parser.fail(ParseErrorKind::Empty);
+    }
+    let value = parser.value(0)?;
+    parser.skip_space();
+    if parser.peek().is_some() {
+        return parser.fail(ParseErrorKind::TrailingData);
+    }
+    Ok(value)
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+    limits: Limits,
+    nodes: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn fail<T>(&self, kind: ParseErrorKind) -> Result<T, ParseError> {
+        Err(ParseError { kind, offset: self.at })
+    }
+
+    /// Fails here because something else is wanted, or because the document has ended.
+    fn expected<T>(&self, what: &'static str) -> Result<T, ParseError> {
+        self.fail(if self.peek().is_none() { ParseErrorKind::End } else { ParseErrorKind::Expected(what) })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes);
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        if found {
+            self.advance(1);
+        }
+        found
+    }
+
+    /// The text that starts here and whose bytes all satisfy `accept`.
+    fn run(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| accept(**byte)).count();
+        let start = self.at;
+        self.advance(length);
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    fn skip_space(&mut self) {
+        self.run(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, ParseError> {
+        if self.nodes >= self.limits.nodes {
+            return self.fail(ParseErrorKind::Nodes(self.limits.nodes));
+        }
+        self.nodes = self.nodes.saturating_add(1);
+        match self.peek() {
+            Some(b'{') => self.object(self.deeper(depth)?),
+            Some(b'[') => self.array(self.deeper(depth)?),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true", Value::Bool(true)),
+            Some(b'f') => self.word("false", Value::Bool(false)),
+            Some(b'n') => self.word("null", Value::Null),
+            _ => self.expected("a JSON value"),
+        }
+    }
+
+    fn deeper(&self, depth: usize) -> Result<usize, ParseError> {
+        if depth >= self.limits.depth {
+            self.fail(ParseErrorKind::Depth(self.limits.depth))
+        } else {
+            Ok(depth.saturating_add(1))
+        }
+    }
+
+    fn word(&mut self, word: &'static str, value: Value) -> Result<Value, ParseError> {
+        let start = self.at;
+        if self.run(|byte| byte.is_ascii_alphanumeric() || byte == b'_') == word {
+            return Ok(value);
+        }
+        self.at = start;
+        self.fail(ParseErrorKind::Expected("a JSON value (the words are true, false and null)"))
+    }
+
+    fn number(&mut self) -> Result<Value, ParseError> {
+        let start = self.at;
+        // Everything that could belong to a number, so that `1_0` or `0x1` is one wrong number and not trailing data.
+        let token = self.run(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_'));
+        match Number::from_text(token) {
+            Ok(number) => Ok(Value::Number(number)),
+            Err(error) => {
+                self.at = start;
+                self.fail(ParseErrorKind::Number(error))
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, ParseError> {
+        self.advance(1);
+        let mut items = Vec::new();
+        self.skip_space();
+        if self.eat(b']') {
+            return Ok(Value::Array(items));
+        }
+        loop {
+            self.skip_space();
+            items.push(self.value(depth)?);
+            self.skip_space();
+            if self.eat(b']') {
+                return Ok(Value::Array(items));
+            }
+            if !self.eat(b',') {
+                return self.expected("a comma or the end of the array");
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, ParseError> {
+        self.advance(1);
+        let mut members = Members::default();
+        self.skip_space();
+        if self.eat(b'}') {
+            return Ok(Value::Object(members.into_object()));
+        }
+        loop {
+            self.skip_space();
+            let start = self.at;
+            if self.peek() != Some(b'"') {
+                return self.expected("a key in double quotes");
+            }
+            let key = self.string()?;
+            if key.len() > self.limits.key_bytes {
+                return Err(ParseError { kind: ParseErrorKind::KeyLength(self.limits.key_bytes), offset: start });
+            }
+            if !members.take_name(&key) {
+                return Err(ParseError { kind: ParseErrorKind::DuplicateKey, offset: start });
+            }
+            self.skip_space();
+            if !self.eat(b':') {
+                return self.expected("a colon after the key");
+            }
+            self.skip_space();
+            members.push(key, self.value(depth)?);
+            self.skip_space();
+            if self.eat(b'}') {
+                return Ok(Value::Object(members.into_object()));
+            }
+            if !self.eat(b',') {
+                return self.expected("a comma or the end of the object");
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<String, ParseError> {
+        self.advance(1);
+        let mut string = String::new();
+        loop {
+            // The run ends at an ASCII byte or at the end, hence between characters.
+            string.push_str(self.run(|byte| byte >= b' ' && byte != b'"' && byte != b'\\'));
+            match self.peek() {
+                Some(b'"') => {
+                    self.advance(1);
+                    return Ok(string);
+                }
+                Some(b'\\') => string.push(self.escape()?),
+                Some(_) => return self.fail(ParseErrorKind::ControlCharacter),
+                None => return self.fail(ParseErrorKind::End),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, ParseError> {
+        let start = self.at;
+        self.advance(1);
+        let character = match self.peek() {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.advance(1);
+                return self.unicode(start);
+            }
+            Some(_) => return Err(ParseError { kind: ParseErrorKind::Escape, offset: start }),
+            None => return self.fail(ParseErrorKind::End),
+        };
+        self.advance(1);
+        Ok(character)
+    }
+
+    /// The character of `\uXXXX`, or of a pair of them; `start` is where its backslash stands.
+    fn unicode(&mut self, start: usize) -> Result<char, ParseError> {
+        let lone = ParseError { kind: ParseErrorKind::LoneSurrogate, offset: start };
+        let first = self.hex(start)?;
+        if !(0xD800..=0xDFFF).contains(&first) {
+            return char::from_u32(first).ok_or(lone);
+        }
+        if first >= 0xDC00 || !self.eat(b'\\') || !self.eat(b'u') {
+            return Err(lone);
+        }
+        let second = self.hex(start)?;
+        if !(0xDC00..=0xDFFF).contains(&second) {
+            return Err(lone);
+        }
+        let high = first.saturating_sub(0xD800).saturating_mul(0x400);
+        let low = second.saturating_sub(0xDC00);
+        char::from_u32(0x1_0000_u32.saturating_add(high).saturating_add(low)).ok_or(lone)
+    }
+
+    fn hex(&mut self, start: usize) -> Result<u32, ParseError> {
+        let digits = self.text.get(self.at..self.at.saturating_add(4)).unwrap_or_default();
+        if digits.len() != 4 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ParseError { kind: ParseErrorKind::Escape, offset: start });
+        }
+        self.advance(4);
+        u32::from_str_radix(digits, 16).map_err(|_| ParseError { kind: ParseErrorKind::Escape, offset: start })
+    }
+}

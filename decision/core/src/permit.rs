@@ -1,0 +1,108 @@
+//! The values without which nothing is sent. Their fields are private to this crate: only a decision makes them.
+//!
+//! ```compile_fail
+//! let permit = aegis_decision::permit::Permit { emitted: todo!(), class: todo!() };
+//! ```
+
+use crate::approval::{ClaimError, ClaimReceipt, Release};
+use crate::call::Emitted;
+use crate::digest::Digest;
+use crate::jws::KeySet;
+use crate::tool::Class;
+
+/// Leave to send one request, once: `forward` takes it by value.
+#[derive(Debug)]
+pub struct Permit {
+    pub(crate) emitted: Emitted,
+    pub(crate) tool: String,
+    pub(crate) class: Class,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl Permit {
+    /// The tool that the request goes to.
+    pub fn tool(&self) -> &str {
+        &self.tool
+    }
+
+    /// The operation's class.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Key that the upstream gets as `Idempotency-Key`: the approval's uid, or the agent's own. None: the shell sends
+    /// the decision's id for a Commit.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    /// Ends the permit: what is to be sent.
+    pub fn into_emitted(self) -> Emitted {
+        self.emitted
+    }
+}
+
+/// Leave to send an approved request, if its approval can be claimed. Only [`OncePermit::claimed`] makes it a permit.
+#[derive(Debug)]
+pub struct OncePermit {
+    pub(crate) permit: Permit,
+    pub(crate) effect: Digest,
+    pub(crate) release: Release,
+}
+
+impl OncePermit {
+    /// The release that allows it.
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// Digest of the effect, bound by the claim.
+    pub fn effect(&self) -> Digest {
+        self.effect
+    }
+
+    /// Turns into a permit by the control service's signed receipt for this request, effect and nonce.
+    pub fn claimed(self, receipt: &str, nonce: &str, keys: &KeySet) -> Result<(Permit, ClaimReceipt), ClaimError> {
+        let receipt = ClaimReceipt::verify(receipt, keys)?;
+        if receipt.request_uid != self.release.request_uid
+            || receipt.effect_digest != self.effect
+            || receipt.nonce != nonce
+        {
+            return Err(ClaimError::OtherClaim);
+        }
+        let mut permit = self.permit;
+        permit.idempotency_key = Some(self.release.request_uid);
+        Ok((permit, receipt))
+    }
+}
+
+/// Leave to read one fact. Made by the bundle from the tool's declaration, for Read operations only.
+#[derive(Debug)]
+pub struct FactPermit {
+    pub(crate) name: String,
+    pub(crate) tool: String,
+    pub(crate) emitted: Emitted,
+    pub(crate) timeout_seconds: u32,
+}
+
+impl FactPermit {
+    /// Name of the fact.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tool that is read.
+    pub fn tool(&self) -> &str {
+        &self.tool
+    }
+
+    /// Time for the upstream to answer, in seconds.
+    pub fn timeout_seconds(&self) -> u32 {
+        self.timeout_seconds
+    }
+
+    /// Ends the permit: name and request.
+    pub fn into_parts(self) -> (String, Emitted) {
+        (self.name, self.emitted)
+    }
+}

@@ -1,0 +1,177 @@
+//! A record in plain words: the text of `aegis why`.
+
+use std::fmt::Write as _;
+
+use super::decision::DecisionRecord;
+use super::outcome::{OutcomeRecord, RecordedExecution};
+use crate::decision::{RuleRef, Truth, Verdict};
+
+/// Explains one call: who, on whose behalf, what, when, which rule, what failed, what would pass, the approval, the
+/// outcome. Ends with a line break. Contains no value but those that the record keeps in clear.
+pub fn explain(record: &DecisionRecord, outcome: Option<&OutcomeRecord>) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write_decision(&mut text, record);
+    let _ = write_outcome(&mut text, record, outcome);
+    text
+}
+
+fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result {
+    let decision = &record.decision;
+    let agent = &record.agent;
+    writeln!(out, "{}", printable(&headline(record)))?;
+    writeln!(out)?;
+    row(out, "decision", &record.id)?;
+    row(out, "when", &record.time.to_string())?;
+    row(
+        out,
+        "agent",
+        &format!(
+            "{}/{} version {} (tenant {}, business unit {})",
+            agent.namespace, agent.name, agent.version, agent.tenant, agent.business_unit
+        ),
+    )?;
+    row(out, "pod", &record.pod.name)?;
+    match &decision.delegation {
+        Some(delegation) => {
+            row(out, "on behalf of", &delegation.delegator)?;
+            row(out, "requested by", &delegation.requester)?;
+            row(out, "delegation", &format!("{} (workflow {})", delegation.name, delegation.workflow))?;
+        }
+        None => row(out, "on behalf of", "nobody: no delegation was used")?,
+    }
+    optional(out, "purpose", record.purpose.as_deref())?;
+    optional(out, "run", record.run.as_deref())?;
+    row(
+        out,
+        "call",
+        &format!(
+            "{} {}{}",
+            decision.tool,
+            decision.operation.as_deref().unwrap_or("(not a declared operation)"),
+            decision.class.map(|class| format!(" ({})", class.as_str())).unwrap_or_default()
+        ),
+    )?;
+    optional(out, "sent to", record.target.as_deref().filter(|_| forwarded(decision.verdict)))?;
+    optional(out, "would go to", record.target.as_deref().filter(|_| !forwarded(decision.verdict)))?;
+    for (path, value) in &record.values {
+        row(out, "value", &format!("{path} = {}", String::from_utf8_lossy(&crate::json::emit(value))))?;
+    }
+    if let Some(rule) = &decision.rule {
+        row(out, "rule", &rule_name(rule))?;
+    }
+    if let Some(code) = decision.code {
+        row(out, "reason", &format!("{code}: {}", decision.detail.as_deref().unwrap_or(code.cause())))?;
+    }
+    for failed in &decision.failed {
+        let mut line = format!("{} {}", failed.field, failed.check);
+        if let Some(limit) = &failed.limit {
+            write!(line, " {limit}")?;
+        }
+        if let Some(value) = &failed.value {
+            write!(line, "; it was {value}")?;
+        }
+        if failed.indeterminate {
+            line.push_str("; the field is missing or of another type");
+        }
+        row(out, "failed", &line)?;
+    }
+    if !decision.nearest.is_empty() {
+        let names: Vec<_> = decision.nearest.iter().map(rule_name).collect();
+        row(out, "nearest rules", &names.join(", "))?;
+    }
+    optional(out, "would pass", decision.allowed.as_deref())?;
+    if !decision.rules.is_empty() {
+        let count = |truth| decision.rules.iter().filter(|rule| rule.truth == truth).count();
+        let (held, open) = (count(Truth::True), count(Truth::Indeterminate));
+        row(out, "rules judged", &format!("{}: {held} held, {open} could not be told", decision.rules.len()))?;
+    }
+    for requirement in &decision.requirements {
+        let tier = &requirement.tier;
+        let by: Vec<_> = requirement.asked_by.iter().map(rule_name).collect();
+        row(out, "approval by", &format!("tier {}, asked for by {}", tier.name, by.join(", ")))?;
+    }
+    if let Some(approval) = &record.approval {
+        row(out, "request", &format!("{} ({})", approval.name, approval.uid))?;
+        if !approval.approvers.is_empty() {
+            row(out, "approved by", &approval.approvers.join(", "))?;
+        }
+    }
+    if let Some(claim) = &record.claim {
+        row(out, "claimed", &claim.at.to_string())?;
+    }
+    if let Some(version) = record.bundle_version {
+        row(out, "policy", &format!("version {version}, {}", decision.bundle))?;
+    }
+    Ok(())
+}
+
+fn headline(record: &DecisionRecord) -> String {
+    let decision = &record.decision;
+    let what = match decision.verdict {
+        Verdict::Allow => "was allowed to call",
+        Verdict::AllowOnce => "was allowed, by an approval, to call once",
+        Verdict::Hold => "needs an approval to call",
+        Verdict::Deny => "was not allowed to call",
+    };
+    let operation = decision.operation.as_deref().unwrap_or("an operation that is not declared");
+    format!("Agent {} {what} {operation} of {}.", record.agent.name, decision.tool)
+}
+
+fn write_outcome(out: &mut String, record: &DecisionRecord, outcome: Option<&OutcomeRecord>) -> std::fmt::Result {
+    let Some(outcome) = outcome else {
+        return match record.decision.verdict {
+            Verdict::Allow | Verdict::AllowOnce => {
+                row(out, "outcome", "not recorded: the sidecar stopped before it knew")
+            }
+            Verdict::Hold | Verdict::Deny => row(out, "outcome", "nothing was sent"),
+        };
+    };
+    let words = match outcome.execution {
+        RecordedExecution::Succeeded => "the tool did it",
+        RecordedExecution::Failed => "the tool refused it",
+        RecordedExecution::NotSent => "nothing was sent",
+        RecordedExecution::Indeterminate => "unknown: it was sent, and the answer does not tell",
+    };
+    let details: Vec<String> = outcome
+        .status
+        .map(|status| format!("HTTP {status}"))
+        .into_iter()
+        .chain(outcome.error.map(|error| error.as_str().to_owned()))
+        .collect();
+    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+    row(out, "outcome", &format!("{words}{details}, at {}", outcome.time))
+}
+
+fn forwarded(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Allow | Verdict::AllowOnce)
+}
+
+fn rule_name(rule: &RuleRef) -> String {
+    match &rule.reason {
+        Some(reason) => format!("{}/{} ({reason})", rule.policy, rule.rule),
+        None => format!("{}/{}", rule.policy, rule.rule),
+    }
+}
+
+fn row(out: &mut String, name: &str, value: &str) -> std::fmt::Result {
+    writeln!(out, "  {name:<14} {}", printable(value))
+}
+
+/// Escapes control characters and those that turn the direction of text: it goes to a terminal, and names come from a
+/// call.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+fn optional(out: &mut String, name: &str, value: Option<&str>) -> std::fmt::Result {
+    value.map_or(Ok(()), |value| row(out, name, value))
+}

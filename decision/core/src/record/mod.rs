@@ -1,0 +1,103 @@
+//! What is kept of every call: one record before the effect (the decision, and with it the intent), one after (the
+//! outcome). Each is one canonical JSON document (RFC 8785) on a line of its own.
+//!
+//! Absent on purpose: secrets, and values of fields that the tool does not declare clear (`record.clear`).
+
+mod decision;
+mod explain;
+mod outcome;
+
+pub use decision::{
+    AgentRef, ApprovalRef, ClaimRef, DECISION_RECORD_V1, DecisionRecord, DecisionTag, Mode, PodRef, clear_values,
+};
+pub use explain::explain;
+pub use outcome::{ErrorClass, OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag, RecordedExecution};
+
+use serde::{Deserialize, Serialize};
+
+use crate::json;
+
+/// Longest record in bytes of canonical JSON.
+pub const MAX_RECORD_BYTES: usize = 256 * 1024;
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// Before the effect.
+    Decision(Box<DecisionRecord>),
+    /// After it.
+    Outcome(Box<OutcomeRecord>),
+}
+
+/// Why bytes are no record, or a record has no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Longer than [`MAX_RECORD_BYTES`].
+    #[error("record is longer than {MAX_RECORD_BYTES} bytes")]
+    TooLong,
+    /// Not a JSON object of a known type and version.
+    #[error("not a record: {0}")]
+    Shape(String),
+}
+
+impl Record {
+    /// Id of the record.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Decision(record) => &record.id,
+            Self::Outcome(record) => &record.id,
+        }
+    }
+
+    /// Its place in its epoch, from 1.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Decision(record) => record.sequence,
+            Self::Outcome(record) => record.sequence,
+        }
+    }
+
+    /// The epoch that it belongs to.
+    pub fn epoch(&self) -> &str {
+        match self {
+            Self::Decision(record) => &record.epoch,
+            Self::Outcome(record) => &record.epoch,
+        }
+    }
+
+    /// Gives it its place. Done once, by the one writer.
+    pub(crate) fn place(&mut self, to: u64, in_epoch: &str) {
+        let (sequence, epoch) = match self {
+            Self::Decision(record) => (&mut record.sequence, &mut record.epoch),
+            Self::Outcome(record) => (&mut record.sequence, &mut record.epoch),
+        };
+        *sequence = to;
+        in_epoch.clone_into(epoch);
+    }
+
+    /// Its RFC 8785 form: one line, without its end.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
+        let bytes = serde_json_canonicalizer::to_vec(self).map_err(|error| RecordError::Shape(error.to_string()))?;
+        if bytes.len() > MAX_RECORD_BYTES { Err(RecordError::TooLong) } else { Ok(bytes) }
+    }
+
+    /// Reads one line.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(RecordError::TooLong);
+        }
+        let shape = |error: json::ReadError| RecordError::Shape(error.to_string());
+        let Kind { kind } = serde_json::from_slice(bytes).map_err(|error| RecordError::Shape(error.to_string()))?;
+        match kind.as_str() {
+            "decision" => json::read(bytes).map(Box::new).map(Self::Decision).map_err(shape),
+            "outcome" => json::read(bytes).map(Box::new).map(Self::Outcome).map_err(shape),
+            _ => Err(RecordError::Shape("unknown type".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Why a rule cannot be compiled: which rule, which field, what is wrong.
+
+/// A rule that cannot be compiled, such as `rules[2] (ceiling): when[0].atMost: is not a decimal`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rules[{index}] ({rule}): {field}: {problem}")]
+pub struct RuleError {
+    /// Place of the rule in its policy.
+    pub index: usize,
+    /// Name of the rule.
+    pub rule: String,
+    /// Field in the rule, such as `when[0].atMost`.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: RuleProblem,
+}
+
+/// What is wrong with a field of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleProblem {
+    /// Two rules of one name.
+    #[error("is the name of an earlier rule")]
+    DuplicateName,
+    /// Nothing to compare with.
+    #[error("needs at least one value")]
+    NoValue,
+    /// An empty text, or one that is empty once normalised: it would be part of every string.
+    #[error("is empty once normalised")]
+    EmptyText,
+    /// Not a decimal of at most 38 digits.
+    #[error("is not a decimal")]
+    NotADecimal,
+    /// Not an ISO 4217 code.
+    #[error("is not an ISO 4217 code")]
+    NotACurrency,
+    /// Neither bound, or bounds that nothing meets.
+    #[error("needs min or max, and min must not be above max")]
+    EmptyRange,
+    /// A pattern that is too long.
+    #[error("is longer than {} bytes", super::MAX_PATTERN_BYTES)]
+    PatternTooLong,
+    /// A pattern that compiles to too large an automaton.
+    #[error("is too large once compiled; use smaller repetitions or ASCII classes such as [0-9]")]
+    PatternTooBig,
+    /// Not a regular expression.
+    #[error("is not a regular expression: {0}")]
+    NotAPattern(String),
+    /// A member of an input that does not exist.
+    #[error("names {0}, which does not exist")]
+    UnknownInput(String),
+    /// A fact that the operation does not declare.
+    #[error("names fact {fact}, which operation {operation} does not declare")]
+    UndeclaredFact {
+        /// Fact.
+        fact: String,
+        /// Operation.
+        operation: String,
+    },
+    /// A path of a fact that is not kept.
+    #[error("names a path that fact {fact} of operation {operation} does not keep")]
+    UndeclaredFactPath {
+        /// Fact.
+        fact: String,
+        /// Operation.
+        operation: String,
+    },
+    /// A path inside a predicate that ranges over a list of its own.
+    #[error("ranges over a list that the check's field does not range over")]
+    Uncorrelated,
+    /// A path of a sum without exactly one `[*]`.
+    #[error("must have one [*] and no [?]")]
+    NotAList,
+    /// A registry that the policy does not list.
+    #[error("names registry {0}, which the policy does not list")]
+    UnlistedRegistry(String),
+}

@@ -1,0 +1,134 @@
+//! Patterns and lengths.
+
+use regex::{Regex, RegexBuilder};
+
+use super::error::RuleProblem;
+use super::resolve::Subject;
+use crate::decision::Truth;
+use crate::json::Value;
+use crate::policy::Normalize;
+
+/// Longest pattern in bytes.
+pub const MAX_PATTERN_BYTES: usize = 1_024;
+/// Longest string that any pattern is asked about, in bytes.
+pub const MAX_MATCHED_BYTES: usize = 16_384;
+/// Time to match grows with the product of the pattern's compiled size and the string's length, so the product is
+/// bounded: compiled size in bytes, and the longest string that such a pattern is asked about. A pattern over the last
+/// size is refused. `[A-Z]{2}[0-9]{2}[A-Z0-9]{1,30}` is in the first class, one `\w` of all alphabets in the second.
+const CLASSES: [(usize, usize); 4] = [(16_384, MAX_MATCHED_BYTES), (65_536, 4_096), (262_144, 1_024), (1_048_576, 256)];
+
+/// Memory for each pattern's lazily built automaton.
+const LAZY_BYTES: usize = 262_144;
+
+/// A compiled pattern for whole strings.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    regex: Regex,
+    /// About a longer string it cannot tell.
+    max_bytes: usize,
+}
+
+impl Pattern {
+    /// Compiles a pattern that must match the whole string.
+    pub(super) fn compile(pattern: &str) -> Result<Self, RuleProblem> {
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return Err(RuleProblem::PatternTooLong);
+        }
+        let mut refused = RuleProblem::PatternTooBig;
+        for (max_size, max_bytes) in CLASSES {
+            // Alone first: `a)|(b` is no pattern, but would become one between the anchors.
+            let whole = build(pattern, max_size).and_then(|_| build(&format!(r"\A(?:{pattern})\z"), max_size));
+            match whole {
+                Ok(regex) => return Ok(Self { regex, max_bytes }),
+                Err(RuleProblem::PatternTooBig) => {}
+                Err(problem) => {
+                    refused = problem;
+                    break;
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    /// Whether the whole string matches. A string that is too long for the pattern cannot be told.
+    pub(super) fn matches(&self, subject: Subject<'_>, normalize: Normalize) -> Truth {
+        match subject.text() {
+            Some(text) if text.len() <= self.max_bytes => self.regex.is_match(&normalize.apply(text)).into(),
+            _ => Truth::Indeterminate,
+        }
+    }
+}
+
+fn build(pattern: &str, max_size: usize) -> Result<Regex, RuleProblem> {
+    RegexBuilder::new(pattern).size_limit(max_size).dfa_size_limit(LAZY_BYTES).nest_limit(64).build().map_err(|error| {
+        match error {
+            regex::Error::CompiledTooBig(_) => RuleProblem::PatternTooBig,
+            // The message ends in the one line that says what is wrong, below a drawing of where.
+            error => {
+                let message = error.to_string();
+                let last = message.lines().last().unwrap_or_default();
+                RuleProblem::NotAPattern(last.trim().trim_start_matches("error: ").to_owned())
+            }
+        }
+    })
+}
+
+/// Characters (Unicode scalar values) of a string, elements of an array.
+pub(super) fn length(subject: Subject<'_>, normalize: Normalize) -> Option<usize> {
+    match subject {
+        Subject::Json(Value::Array(items)) => Some(items.len()),
+        _ => subject.text().map(|text| normalize.apply(text).chars().count()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case("a|ab", "ab", true; "the whole string though a shorter branch comes first")]
+    #[test_case("a|b", "ab", false)]
+    #[test_case("^a$", "a\n", false; "no line end is forgiven")]
+    #[test_case("(?m)^a$", "a\nb", false; "multi-line anchors do not loosen the whole match")]
+    #[test_case("(?i)straße", "STRAßE", true)]
+    #[test_case("[A-Z]{2}[0-9]{2}[A-Z0-9]{1,30}", "DE89370400440532013000", true)]
+    #[test_case(r"\w{1,8}", "größe", true)]
+    fn matches_whole(pattern: &str, text: &str, expected: bool) {
+        let pattern = Pattern::compile(pattern).unwrap();
+        assert_eq!(pattern.matches(Subject::Text(text), Normalize::None), expected.into());
+    }
+
+    #[test_case("a)|(?:b"; "closes the anchor's group")]
+    #[test_case("(?x) a # comment"; "comments the anchor out")]
+    #[test_case("("; "unclosed")]
+    #[test_case(r"(a)\1"; "back reference")]
+    #[test_case("(?=a)"; "look ahead")]
+    #[test_case("a{2000000}"; "huge repetition")]
+    fn refuses_what_is_no_linear_pattern(pattern: &str) {
+        assert!(Pattern::compile(pattern).is_err());
+    }
+
+    #[test_case(r"(\w{100}){100}"; "nested repetitions")]
+    #[test_case(r"\pL{1,1000}"; "large class repeated")]
+    #[test_case("((((((a{9}){9}){9}){9}){9}){9}){9}"; "exponential repetition")]
+    fn refuses_what_compiles_too_big(pattern: &str) {
+        assert_eq!(Pattern::compile(pattern).unwrap_err(), RuleProblem::PatternTooBig);
+    }
+
+    #[test]
+    fn refuses_long_patterns() {
+        assert_eq!(Pattern::compile(&"a".repeat(MAX_PATTERN_BYTES + 1)).unwrap_err(), RuleProblem::PatternTooLong);
+    }
+
+    #[test_case("a*", 16_384)]
+    #[test_case(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{1,30}|a*", 16_384)]
+    #[test_case(r"\w*", 4_096)]
+    #[test_case(r"\w{3}|a*", 1_024)]
+    #[test_case(r"\w{20}|a*", 256)]
+    fn a_large_pattern_is_asked_about_short_strings_only(pattern: &str, longest: usize) {
+        let pattern = Pattern::compile(pattern).unwrap();
+        let ask = |length| pattern.matches(Subject::Text(&"a".repeat(length)), Normalize::None);
+        assert_eq!((ask(longest), ask(longest + 1)), (Truth::True, Truth::Indeterminate));
+    }
+}

@@ -1,0 +1,620 @@
+//! What rules say about calls: a table for every predicate, what does not compile, explanations, registry reads, and
+//! agreement with a second evaluator on generated checks and arguments.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_in_result,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
+use std::collections::BTreeMap;
+
+use aegis_decision::bundle::BundleSource;
+use aegis_decision::decision::Truth;
+use aegis_decision::delegation::Delegation;
+use aegis_decision::facts::FactSet;
+use aegis_decision::json::{self, Number, Object, Value};
+use aegis_decision::path::{Path, Root, Step};
+use aegis_decision::policy::{
+    Amount, Check, Currency, Effect, Format, Normalize, Policy, Predicate, Rule, Scalar, Sum, SumBound,
+};
+use aegis_decision::rules::{CallInputs, CompiledPolicy, Inputs, RegistryRead, RuleError, explain};
+use proptest::prelude::*;
+use serde::Deserialize;
+use test_case::test_case;
+
+#[path = "predicates/reference.rs"]
+mod reference;
+
+/// A bundle's source, a delegation and facts around the arguments of one call.
+struct Situation {
+    source: BundleSource,
+    delegation: Delegation,
+    facts: FactSet,
+}
+
+impl Situation {
+    fn new() -> Self {
+        let delegation = serde_json::json!({
+            "name": "restock-may", "agent": "clerk", "requestedBy": "ann@example.com", "delegator": "ann@example.com",
+            "workflow": "restock", "purpose": "Restock the workshop", "grants": [],
+            "notBefore": "2031-05-01T00:00:00Z", "expiresAt": "2031-06-01T00:00:00Z"
+        });
+        let bill = arguments(r#"{"total":12.50,"lines":[{"price":10},{"price":"2.50"}],"note":null}"#);
+        Self {
+            source: serde_json::from_str(include_str!("predicates/fixture.json")).unwrap(),
+            delegation: serde_json::from_value(delegation).unwrap(),
+            facts: FactSet(BTreeMap::from([("bill".to_owned(), bill)])),
+        }
+    }
+
+    fn compile(&self, rules: Vec<Rule>) -> Result<CompiledPolicy, RuleError> {
+        CompiledPolicy::compile(&policy(rules), &self.source)
+    }
+
+    fn inputs<'a>(&'a self, arguments: &'a Value) -> Inputs<'a> {
+        let operation = self.source.tools[0].operation("book").unwrap();
+        Inputs {
+            arguments,
+            aliases: &operation.aliases,
+            agent: &self.source.agent,
+            delegation: Some(&self.delegation),
+            call: CallInputs {
+                time: "2031-05-06T07:08:09Z".parse().unwrap(),
+                class: operation.class,
+                tool: "ledger",
+                operation: "book",
+            },
+            facts: &self.facts,
+            registries: &self.source.registries,
+            record_clear: &operation.record_clear,
+        }
+    }
+
+    fn ask(&self, check: &Check, arguments: &Value) -> Truth {
+        let compiled = self.compile(vec![rule("only", vec![check.clone()])]).unwrap();
+        compiled.evaluate("book", &self.inputs(arguments))[0].truth
+    }
+}
+
+fn policy(rules: Vec<Rule>) -> Policy {
+    Policy {
+        name: "spending".to_owned(),
+        tools: vec!["ledger".to_owned()],
+        agents: None,
+        rules,
+        registries: vec!["suppliers".to_owned(), "planned".to_owned()],
+    }
+}
+
+fn rule(name: &str, when: Vec<Check>) -> Rule {
+    let operations = vec!["book".to_owned()];
+    Rule { name: name.to_owned(), operations, when, effect: Effect::Allow, reason: None, message: None }
+}
+
+fn check(field: &str, predicate: Predicate) -> Check {
+    Check { field: field.parse().unwrap(), not: false, normalize: Normalize::None, predicate }
+}
+
+fn arguments(text: &str) -> Value {
+    json::parse(text.as_bytes()).unwrap()
+}
+
+fn text(text: &str) -> Scalar {
+    Scalar::Text(text.to_owned())
+}
+
+fn at_most(value: &str, currency: Option<(&str, &str)>) -> Predicate {
+    let currency = currency.map(|(code, field)| Currency { code: code.to_owned(), field: field.parse().unwrap() });
+    Predicate::AtMost(Amount { value: value.to_owned(), currency })
+}
+
+// ---- tables
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Behaviour {
+    behaviour: String,
+    check: Check,
+    cases: Vec<(String, Expected)>,
+}
+
+#[derive(Deserialize)]
+enum Expected {
+    T,
+    F,
+    I,
+}
+
+#[test]
+fn every_predicate_says_what_the_table_says() {
+    let situation = Situation::new();
+    let table: Vec<Behaviour> = serde_saphyr::from_str(include_str!("predicates/table.yaml")).unwrap();
+    let mut wrong = Vec::new();
+    let mut predicates = std::collections::BTreeSet::new();
+    for Behaviour { behaviour, check, cases } in &table {
+        predicates.insert(explain::name(&check.predicate));
+        for (text, expected) in cases {
+            let expected = match expected {
+                Expected::T => Truth::True,
+                Expected::F => Truth::False,
+                Expected::I => Truth::Indeterminate,
+            };
+            let truth = situation.ask(check, &arguments(text));
+            if truth != expected {
+                wrong.push(format!("{behaviour}: {text} is {truth:?}, expected {expected:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(predicates.len(), 20, "the table knows every predicate: {predicates:?}");
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Refused {
+    check: Check,
+    error: String,
+}
+
+#[test]
+fn a_rule_that_cannot_be_compiled_names_rule_check_and_field() {
+    let situation = Situation::new();
+    let table: Vec<Refused> = serde_saphyr::from_str(include_str!("predicates/refused.yaml")).unwrap();
+    for Refused { check, error } in table {
+        let rules = vec![rule("first", vec![]), rule("ceiling", vec![check])];
+        assert_eq!(situation.compile(rules).unwrap_err().to_string(), error);
+    }
+}
+
+#[test]
+fn rules_have_names_of_their_own_and_operations() {
+    let situation = Situation::new();
+    let twice = situation.compile(vec![rule("same", vec![]), rule("same", vec![])]).unwrap_err();
+    assert_eq!(twice.to_string(), "rules[1] (same): name: is the name of an earlier rule");
+    let mut aimless = rule("aimless", vec![]);
+    aimless.operations.clear();
+    let aimless = situation.compile(vec![aimless]).unwrap_err();
+    assert_eq!(aimless.to_string(), "rules[0] (aimless): operations: needs at least one value");
+}
+
+#[test]
+fn a_rule_about_all_operations_may_read_a_fact_that_only_some_declare() {
+    let situation = Situation::new();
+    let mut everywhere = rule("everywhere", vec![check("$fact.bill.total", Predicate::Absent)]);
+    everywhere.operations = vec!["*".to_owned()];
+    let compiled = situation.compile(vec![everywhere]).unwrap();
+    let none = FactSet::default();
+    let arguments = arguments("{}");
+    let elsewhere = Inputs { facts: &none, ..situation.inputs(&arguments) };
+    assert_eq!(compiled.evaluate("look", &elsewhere)[0].truth, Truth::Indeterminate);
+}
+
+// ---- rules
+
+#[test]
+fn when_is_the_conjunction_of_its_checks() {
+    let situation = Situation::new();
+    let (holds, fails) = (check("a", Predicate::Exists), check("a", Predicate::Absent));
+    let unknown = check("b", Predicate::IsTrue(true));
+    let truth = |when: Vec<&Check>| {
+        let compiled = situation.compile(vec![rule("only", when.into_iter().cloned().collect())]).unwrap();
+        compiled.evaluate("book", &situation.inputs(&arguments(r#"{"a":1}"#)))[0].truth
+    };
+    assert_eq!(truth(vec![]), Truth::True, "an unconditional rule holds");
+    assert_eq!(truth(vec![&holds, &holds]), Truth::True);
+    assert_eq!(truth(vec![&holds, &unknown]), Truth::Indeterminate);
+    assert_eq!(truth(vec![&unknown, &fails, &holds]), Truth::False);
+}
+
+#[test]
+fn only_rules_of_the_operation_the_tool_and_the_agent_are_asked_in_order() {
+    let situation = Situation::new();
+    let with = |name: &str, operations: &[&str]| {
+        let operations = operations.iter().map(|name| (*name).to_owned()).collect();
+        Rule { operations, ..rule(name, vec![]) }
+    };
+    let rules = vec![with("a", &["look"]), with("b", &["*"]), with("c", &["book", "look"]), with("d", &["other"])];
+    let arguments = arguments("{}");
+    let inputs = situation.inputs(&arguments);
+    let asked = |policy: &Policy, operation: &str, inputs: &Inputs<'_>| {
+        let compiled = CompiledPolicy::compile(policy, &situation.source).unwrap();
+        let evaluations = compiled.evaluate(operation, inputs);
+        evaluations.iter().map(|evaluation| (evaluation.index, evaluation.rule.name.clone())).collect::<Vec<_>>()
+    };
+    let all = policy(rules.clone());
+    let names = |pairs: &[(usize, &str)]| pairs.iter().map(|(i, name)| (*i, (*name).to_owned())).collect::<Vec<_>>();
+    assert_eq!(asked(&all, "look", &inputs), names(&[(0, "a"), (1, "b"), (2, "c")]));
+    assert_eq!(asked(&all, "book", &inputs), names(&[(1, "b"), (2, "c")]));
+    assert_eq!(asked(&all, "unheard", &inputs), names(&[(1, "b")]));
+    let other_agent = Policy { agents: Some(vec!["baker".to_owned()]), ..policy(rules) };
+    assert_eq!(asked(&other_agent, "look", &inputs), vec![]);
+    let other_tool = Inputs { call: CallInputs { tool: "mail", ..inputs.call }, ..inputs };
+    assert_eq!(asked(&all, "look", &other_tool), vec![]);
+}
+
+#[test]
+fn without_a_delegation_its_members_are_missing() {
+    let situation = Situation::new();
+    let compiled = situation
+        .compile(vec![
+            rule("named", vec![check("$delegation.name", Predicate::Exists)]),
+            rule("workflow", vec![check("$delegation.workflow", Predicate::Equals(text("restock")))]),
+        ])
+        .unwrap();
+    let arguments = arguments("{}");
+    let alone = Inputs { delegation: None, ..situation.inputs(&arguments) };
+    let truths: Vec<_> = compiled.evaluate("book", &alone).iter().map(|evaluation| evaluation.truth).collect();
+    assert_eq!(truths, [Truth::False, Truth::Indeterminate]);
+}
+
+#[test]
+fn a_registry_at_another_place_is_not_mistaken_for_the_one_compiled() {
+    let situation = Situation::new();
+    let compiled = situation
+        .compile(vec![rule("known", vec![check("a", Predicate::InRegistry("suppliers".to_owned()))])])
+        .unwrap();
+    let mut other = situation.source.registries.clone();
+    other[0].name = "blocked".to_owned();
+    let arguments = arguments(r#"{"a":"S-1"}"#);
+    let inputs = Inputs { registries: &other, ..situation.inputs(&arguments) };
+    assert_eq!(compiled.evaluate("book", &inputs)[0].truth, Truth::Indeterminate);
+}
+
+// ---- explanations
+
+#[test]
+fn a_failed_check_has_its_limit_in_words_and_values_only_of_clear_fields() {
+    let situation = Situation::new();
+    let compiled = situation
+        .compile(vec![rule(
+            "ceiling",
+            vec![
+                check("amount", at_most("5000.00", Some(("EUR", "currency")))),
+                check("party", Predicate::InRegistry("suppliers".to_owned())),
+                check("lines[?].price", at_most("1", None)),
+                Check { not: true, ..check("secret", Predicate::Exists) },
+                check("amount", Predicate::Exists),
+            ],
+        )])
+        .unwrap();
+    let arguments = arguments(
+        r#"{"amount":6000.50,"currency":"EUR","secret":"hush","lines":[{"price":2},{"price":"3"},{"price":4},{"price":5},{"price":6}]}"#,
+    );
+    let evaluation = compiled.evaluate("book", &situation.inputs(&arguments)).remove(0);
+    let explained = serde_json::json!({
+        "truth": evaluation.truth, "rule": evaluation.reference, "checks": evaluation.checks, "failed": evaluation.failed,
+    });
+    let expected = serde_json::json!({
+        "truth": "false",
+        "rule": { "policy": "spending", "rule": "ceiling" },
+        "checks": [
+            { "field": "amount", "check": "atMost", "truth": "false" },
+            { "field": "party", "check": "inRegistry", "truth": "indeterminate" },
+            { "field": "lines[?].price", "check": "atMost", "truth": "false" },
+            { "field": "secret", "check": "not exists", "truth": "false" },
+            { "field": "amount", "check": "exists", "truth": "true" },
+        ],
+        "failed": [
+            { "field": "amount", "check": "atMost", "limit": "at most 5000.00 EUR", "value": "6000.5" },
+            { "field": "party", "check": "inRegistry", "limit": "in registry suppliers", "indeterminate": true },
+            { "field": "lines[?].price", "check": "atMost", "limit": "at most 1", "value": "2, 3, 4, 5, …" },
+            { "field": "secret", "check": "not exists", "limit": "not present" },
+        ],
+    });
+    assert_eq!(explained, expected);
+    assert!(!explained.to_string().contains("hush"));
+}
+
+#[test]
+fn what_would_pass_is_one_sentence() {
+    let sum =
+        |bound| Sum { of: "lines[*].price".parse().unwrap(), times: Some("lines[*].count".parse().unwrap()), bound };
+    let many: Vec<Scalar> = (0..9).map(Scalar::Integer).collect();
+    let when = vec![
+        check("amount", at_most("5000.00", Some(("EUR", "currency")))),
+        check("party", Predicate::InRegistry("suppliers".to_owned())),
+        check("state", Predicate::In(vec![text("draft"), text("open")])),
+        Check { not: true, ..check("kind", Predicate::In(many)) },
+        check("total", Predicate::SumEquals(sum(SumBound::OwnField))),
+        check("lines", Predicate::SumAtMost(sum(SumBound::Value("10".to_owned())))),
+        check("code", Predicate::Matches("[A-Z]+".to_owned())),
+        check("note", Predicate::Length { min: None, max: Some(80) }),
+        check("urgent", Predicate::IsTrue(false)),
+        check(
+            "iban",
+            Predicate::RegistryField {
+                registry: "suppliers".to_owned(),
+                key: "party".parse().unwrap(),
+                attribute: "iban".to_owned(),
+            },
+        ),
+    ];
+    assert_eq!(
+        explain::allowed(&rule("ceiling", when)),
+        "amount at most 5000.00 EUR; party in registry suppliers; state one of draft, open; kind not one of 9 values; \
+         total equal to the sum of lines[*].price times lines[*].count; \
+         lines with the sum of lines[*].price times lines[*].count at most 10; code matching `[A-Z]+`; \
+         note of length at most 80; urgent false; iban the iban of party in registry suppliers"
+    );
+    assert_eq!(explain::allowed(&rule("free", vec![])), "");
+}
+
+#[test]
+fn a_long_clear_value_is_cut() {
+    let situation = Situation::new();
+    let compiled = situation.compile(vec![rule("short", vec![check("amount", Predicate::IsTrue(true))])]).unwrap();
+    let mut object = Object::new();
+    object.insert("amount", Value::String("ü".repeat(1_000))).unwrap();
+    let arguments = Value::Object(object);
+    let failed = &compiled.evaluate("book", &situation.inputs(&arguments))[0].failed[0];
+    assert_eq!(failed.value.as_deref(), Some(format!("{}…", "ü".repeat(120)).as_str()));
+}
+
+// ---- registry reads
+
+#[test]
+fn registry_reads_name_each_entry_once_in_order() {
+    let situation = Situation::new();
+    let suppliers = || "suppliers".to_owned();
+    let compiled = situation
+        .compile(vec![
+            rule("lines", vec![check("l[*].id", Predicate::InRegistry(suppliers()))]),
+            rule("some", vec![check("l[?].id", Predicate::InRegistry(suppliers()))]),
+            rule(
+                "iban",
+                vec![check(
+                    "l[*].iban",
+                    Predicate::RegistryField {
+                        registry: suppliers(),
+                        key: "l[*].payee".parse().unwrap(),
+                        attribute: "iban".to_owned(),
+                    },
+                )],
+            ),
+            Rule {
+                operations: vec!["look".to_owned()],
+                ..rule("other", vec![check("x", Predicate::InRegistry(suppliers()))])
+            },
+            rule("planned", vec![check("x", Predicate::InRegistry("planned".to_owned()))]),
+        ])
+        .unwrap();
+    let arguments =
+        arguments(r#"{"x":"X","l":[{"id":"S-9"},{"id":42,"payee":"s-1"},{"id":"S-9"},{"id":true},{"payee":"P"}]}"#);
+    let reads = compiled.registry_reads("book", &situation.inputs(&arguments));
+    let entry = |key: &str| situation.source.registries[0].entries.get(key).cloned();
+    let read = |registry: &str, key: &str| RegistryRead {
+        registry: registry.to_owned(),
+        key: key.to_owned(),
+        entry: if registry == "suppliers" { entry(key) } else { None },
+    };
+    let expected = vec![
+        read("planned", "X"),
+        read("suppliers", "42"),
+        read("suppliers", "P"),
+        read("suppliers", "S-9"),
+        read("suppliers", "s-1"),
+    ];
+    assert_eq!(reads, expected);
+    assert!(reads[1].entry.is_some() && reads[2].entry.is_none());
+    assert_eq!(serde_json::to_value(&reads[2]).unwrap(), serde_json::json!({"registry": "suppliers", "key": "P"}));
+}
+
+#[test]
+fn a_normalised_read_names_the_registrys_own_spellings() {
+    let situation = Situation::new();
+    let known = Check { normalize: Normalize::Spaces, ..check("a", Predicate::InRegistry("suppliers".to_owned())) };
+    let compiled = situation.compile(vec![rule("known", vec![known])]).unwrap();
+    let keys = |text: &str| {
+        let arguments = arguments(text);
+        let reads = compiled.registry_reads("book", &situation.inputs(&arguments));
+        reads.into_iter().map(|read| (read.key, read.entry.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(r#"{"a":" s -1"}"#), [("S-1".to_owned(), true), ("s-1".to_owned(), true)]);
+    assert_eq!(keys(r#"{"a":" s -2"}"#), [("S-2".to_owned(), false)]);
+}
+
+// ---- bounds
+
+#[test_case(r"(a+)+b"; "nested repetition")]
+#[test_case(r"(a|a)*b"; "ambiguous branches")]
+#[test_case(r"(.*a){12}"; "many ways to split")]
+fn a_hostile_string_takes_time_in_proportion_to_its_length(pattern: &str) {
+    // A backtracking engine would need longer than the universe exists for each of these.
+    let situation = Situation::new();
+    let mut object = Object::new();
+    object.insert("a", Value::String("a".repeat(5_000) + "!")).unwrap();
+    let check = check("a", Predicate::Matches(pattern.to_owned()));
+    assert_eq!(situation.ask(&check, &Value::Object(object)), Truth::False);
+}
+
+// ---- properties
+
+fn leaf() -> impl Strategy<Value = Value> {
+    let texts =
+        ["a", "b", "ab", " A b ", "5", "5.0", "05", "7 ", "1e1", "EUR", "USD", "S-1", "s-1", "42", "7", "100.00", ""];
+    let numbers = ["5", "7", "5.5", "42", "-1", "100", "1e200", "0.1"];
+    prop_oneof![
+        4 => proptest::sample::select(texts.to_vec()).prop_map(|text| Value::String(text.to_owned())),
+        3 => proptest::sample::select(numbers.to_vec()).prop_map(|text| Value::Number(Number::from_text(text).unwrap())),
+        1 => any::<bool>().prop_map(Value::Bool),
+        1 => Just(Value::Null),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    leaf().prop_recursive(3, 24, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            proptest::collection::btree_map(proptest::sample::select(vec!["a", "b", "c"]), inner, 0..3)
+                .prop_map(object),
+        ]
+    })
+}
+
+/// Lists of small objects under `l`, scalars and other things under `a`, `b` and `c`.
+fn call_arguments() -> impl Strategy<Value = Value> {
+    let any =
+        proptest::collection::btree_map(proptest::sample::select(vec!["a", "b", "c"]), leaf(), 1..4).prop_map(object);
+    let small = || (0_i32..5).prop_map(|n| Value::Number(Number::from_text(&n.to_string()).unwrap()));
+    let numbers = (small(), small()).prop_map(|(a, b)| object(BTreeMap::from([("a", a), ("b", b)])));
+    let list = prop_oneof![proptest::collection::vec(any, 0..4), proptest::collection::vec(numbers, 0..3),]
+        .prop_map(Value::Array);
+    (list, prop_oneof![value(), small()], value(), value())
+        .prop_map(|(l, a, b, c)| object(BTreeMap::from([("l", l), ("a", a), ("b", b), ("c", c)])))
+}
+
+fn object(members: BTreeMap<&str, Value>) -> Value {
+    let mut object = Object::new();
+    for (name, value) in members {
+        object.insert(name, value).unwrap();
+    }
+    Value::Object(object)
+}
+
+fn key() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec!["a", "b", "c"])
+}
+
+fn field() -> impl Strategy<Value = Path> {
+    let quantifier = || proptest::sample::select(vec!["[*]", "[?]", "[0]"]);
+    let text = prop_oneof![
+        3 => key().prop_map(str::to_owned),
+        4 => (quantifier(), key()).prop_map(|(quantifier, key)| format!("l{quantifier}.{key}")),
+        2 => (key(), quantifier()).prop_map(|(key, quantifier)| format!("{key}{quantifier}")),
+        1 => (key(), key()).prop_map(|(a, b)| format!("{a}.{b}")),
+        1 => (key(), quantifier(), quantifier()).prop_map(|(key, one, two)| format!("{key}{one}{two}")),
+        1 => Just("l".to_owned()),
+    ];
+    text.prop_map(|text| text.parse().unwrap())
+}
+
+/// A path that can be followed beside each element of the field: its last step is another key, or it stands alone.
+fn beside(field: &Path, key: &str, alone: bool) -> Path {
+    match field.steps.split_last() {
+        Some((Step::Key(_), list)) if !alone => {
+            let steps = list.iter().cloned().chain([Step::Key(key.to_owned())]).collect();
+            Path { root: Root::Arguments, steps }
+        }
+        _ => key.parse().unwrap(),
+    }
+}
+
+fn predicate(field: Path) -> impl Strategy<Value = Predicate> {
+    let scalar = || {
+        prop_oneof![
+            proptest::sample::select(vec!["a", " AB", "5", "5.00", "EUR", ""]).prop_map(text),
+            (4_i64..8).prop_map(Scalar::Integer),
+        ]
+    };
+    let part = || proptest::sample::select(vec!["a", "B", "5", "-1"]).prop_map(str::to_owned);
+    let other = (key(), any::<bool>()).prop_map(move |(key, alone)| beside(&field, key, alone)).boxed();
+    let amount = {
+        let other = other.clone();
+        (proptest::sample::select(vec!["5", "5.0", "5.5", "-1.00", "41.999"]), proptest::option::of(other)).prop_map(
+            |(value, field)| Amount {
+                value: value.to_owned(),
+                currency: field.map(|field| Currency { code: "EUR".to_owned(), field }),
+            },
+        )
+    }
+    .boxed();
+    let list = || {
+        let paths = ["l[*].a", "l[*].b", "c[*]"];
+        proptest::sample::select(paths.to_vec()).prop_map(|text| text.parse::<Path>().unwrap())
+    };
+    let bound = prop_oneof![
+        Just(SumBound::OwnField),
+        other.clone().prop_map(SumBound::Field),
+        proptest::sample::select(vec!["5", "12.0", "35"]).prop_map(|text| SumBound::Value(text.to_owned())),
+    ];
+    let sum =
+        (list(), proptest::option::of(list()), bound).prop_map(|(of, times, bound)| Sum { of, times, bound }).boxed();
+    let patterns: Vec<&str> = reference::PATTERNS.iter().map(|(pattern, _)| *pattern).collect();
+    let registry = || proptest::sample::select(vec!["suppliers", "planned"]).prop_map(str::to_owned);
+    prop_oneof![
+        scalar().prop_map(Predicate::Equals),
+        proptest::collection::vec(scalar(), 1..4).prop_map(Predicate::In),
+        any::<bool>().prop_map(Predicate::IsTrue),
+        proptest::sample::select(patterns).prop_map(|pattern| Predicate::Matches(pattern.to_owned())),
+        part().prop_map(Predicate::Prefix),
+        part().prop_map(Predicate::Suffix),
+        part().prop_map(Predicate::Contains),
+        amount.clone().prop_map(Predicate::AtMost),
+        amount.clone().prop_map(Predicate::AtLeast),
+        amount.clone().prop_map(Predicate::LessThan),
+        amount.prop_map(Predicate::GreaterThan),
+        (proptest::option::of(0_u32..2), 2_u32..4).prop_map(|(min, max)| Predicate::Length { min, max: Some(max) }),
+        Just(Predicate::Exists),
+        Just(Predicate::Absent),
+        Just(Predicate::Format(Format::Currency)),
+        other.clone().prop_map(Predicate::EqualsField),
+        sum.clone().prop_map(Predicate::SumEquals),
+        sum.prop_map(Predicate::SumAtMost),
+        registry().prop_map(Predicate::InRegistry),
+        (registry(), other, proptest::sample::select(vec!["iban", "limit", "none"])).prop_map(
+            |(registry, key, attribute)| Predicate::RegistryField { registry, key, attribute: attribute.to_owned() }
+        ),
+    ]
+}
+
+fn generated_check() -> impl Strategy<Value = Check> {
+    let normalize =
+        proptest::sample::select(vec![Normalize::None, Normalize::Trim, Normalize::Case, Normalize::Spaces]);
+    field().prop_flat_map(move |field| {
+        (Just(field.clone()), any::<bool>(), normalize.clone(), predicate(field))
+            .prop_map(|(field, not, normalize, predicate)| Check { field, not, normalize, predicate })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_the_reference(check in generated_check(), arguments in call_arguments()) {
+        let situation = Situation::shared();
+        let world = reference::World {
+            arguments: &arguments,
+            registries: situation.source.registries.iter().map(|registry| (registry.name.as_str(), registry)).collect(),
+        };
+        let expected = match world.check(&check) {
+            reference::TRUE => Truth::True,
+            reference::FALSE => Truth::False,
+            _ => Truth::Indeterminate,
+        };
+        prop_assert_eq!(situation.ask(&check, &arguments), expected);
+    }
+
+    #[test]
+    fn without_its_field_only_exists_and_absent_can_tell(check in generated_check()) {
+        let truth = Situation::shared().ask(&check, &arguments("{}"));
+        let expected = match check.predicate {
+            Predicate::Exists => check.not.into(),
+            Predicate::Absent => (!check.not).into(),
+            _ => Truth::Indeterminate,
+        };
+        prop_assert_eq!(truth, expected);
+    }
+
+    #[test]
+    fn null_has_the_wrong_type_for_all_but_exists_and_absent(check in generated_check(), arguments in call_arguments()) {
+        let name = check.field.first_key().unwrap().to_owned();
+        let Value::Object(members) = &arguments else { unreachable!("arguments are an object") };
+        let nulled = members.iter().map(|(key, value)| {
+            (key, if key == name { Value::Null } else { value.clone() })
+        });
+        let truth = Situation::shared().ask(&check, &object(nulled.collect()));
+        if !matches!(check.predicate, Predicate::Exists | Predicate::Absent) {
+            prop_assert_eq!(truth, Truth::Indeterminate);
+        }
+    }
+}
+
+impl Situation {
+    /// One for all generated cases.
+    fn shared() -> &'static Self {
+        static SHARED: std::sync::OnceLock<Situation> = std::sync::OnceLock::new();
+        SHARED.get_or_init(Self::new)
+    }
+}

@@ -1,0 +1,187 @@
+//! Records: their one form, what they never hold, and what they say in plain words.
+
+use std::collections::BTreeMap;
+
+use aegis_decision::call::ToolCall;
+use aegis_decision::codes::Code;
+use aegis_decision::decision::Verdict;
+use aegis_decision::digest::Digest;
+use aegis_decision::json;
+use aegis_decision::record::{
+    ApprovalRef, ClaimRef, MAX_RECORD_BYTES, Record, RecordError, RecordedExecution, clear_values, explain,
+};
+use aegis_decision::tool::{Class, HttpBinding, Operation};
+use proptest::prelude::*;
+use test_case::test_case;
+
+use crate::sample::{at, decision, outcome};
+
+fn operation(clear: &[&str]) -> Operation {
+    Operation {
+        name: "purchases.draft".to_owned(),
+        class: Class::Draft,
+        http: HttpBinding {
+            method: "POST".to_owned(),
+            path: "/purchases".to_owned(),
+            query: Vec::new(),
+            body: BTreeMap::new(),
+        },
+        arguments_from: String::new(),
+        aliases: BTreeMap::new(),
+        arguments: None,
+        facts: Vec::new(),
+        record_clear: clear.iter().map(|path| path.parse().unwrap()).collect(),
+        sensitive: Vec::new(),
+        timeout_seconds: 10,
+    }
+}
+
+fn call(arguments: &str) -> ToolCall {
+    ToolCall {
+        tool: "erp".to_owned(),
+        operation: "purchases.draft".to_owned(),
+        class: Class::Draft,
+        request: None,
+        arguments: json::parse(arguments.as_bytes()).unwrap(),
+        delegation: None,
+        run: None,
+        approval: None,
+        idempotency_key: None,
+        traceparent: None,
+    }
+}
+
+fn values(clear: &[&str], arguments: &str) -> BTreeMap<String, String> {
+    clear_values(&operation(clear), &call(arguments))
+        .iter()
+        .map(|(path, value)| (path.clone(), String::from_utf8(json::emit(value)).unwrap()))
+        .collect()
+}
+
+const ORDER: &str =
+    r#"{"party":"S-1","iban":"DE02","lines":[{"price":10.50,"sku":"a"},{"price":20,"sku":"b"}],"note":null}"#;
+
+#[test_case(&[], &[]; "nothing is clear unless it is declared")]
+#[test_case(&["party"], &[("party", "\"S-1\"")])]
+#[test_case(&["lines[*].price"], &[("lines[0].price", "10.5"), ("lines[1].price", "20")])]
+#[test_case(&["lines[1].sku", "note"], &[("lines[1].sku", "\"b\""), ("note", "null")])]
+#[test_case(&["lines", "lines[*]"], &[]; "only scalars: an object could hold anything")]
+#[test_case(&["missing", "party.name", "lines[7].sku", "party[*]"], &[]; "what is not there")]
+fn only_declared_scalars_are_kept(clear: &[&str], expected: &[(&str, &str)]) {
+    let expected = expected.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+    assert_eq!(values(clear, ORDER), expected);
+}
+
+#[test]
+fn values_are_bounded() {
+    let many = format!("{{\"lines\":[{}]}}", vec!["1"; 500].join(","));
+    assert_eq!(values(&["lines[*]"], &many).len(), 64);
+    let long = format!("{{\"note\":\"{}\"}}", "x".repeat(1025));
+    assert!(values(&["note"], &long).is_empty());
+}
+
+#[test]
+fn the_form_is_canonical_and_comes_back() {
+    for record in [Record::Decision(Box::new(decision("d-1", 42))), Record::Outcome(Box::new(outcome("o-1", "d-1")))] {
+        let bytes = record.to_bytes().unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(serde_json_canonicalizer::to_vec(&value).unwrap(), bytes);
+        assert!(!bytes.contains(&b'\n'));
+        assert_eq!(Record::from_bytes(&bytes), Ok(record));
+    }
+}
+
+#[test]
+fn a_call_that_could_not_be_named_is_recorded_too() {
+    let mut record = decision("d-1", 1);
+    record.target = None;
+    record.values.clear();
+    record.decision.operation = None;
+    record.decision.class = None;
+    record.decision.rule = None;
+    record.decision.code = Some(Code::MalformedBody);
+    record.decision.effect_digest = None;
+    let text = explain(&record, None);
+    assert!(text.starts_with("Agent buyer was not allowed to call an operation that is not declared of erp.\n"));
+    assert!(text.contains("malformed_body") && text.contains("nothing was sent"), "{text}");
+    let record = Record::Decision(Box::new(record));
+    assert_eq!(Record::from_bytes(&record.to_bytes().unwrap()), Ok(record));
+}
+
+#[test]
+fn an_approved_call_names_its_approval() {
+    let mut record = decision("d-1", 1);
+    record.decision.verdict = Verdict::AllowOnce;
+    record.decision.code = None;
+    record.decision.failed.clear();
+    record.approval = Some(ApprovalRef {
+        name: "buyer-0123-1".to_owned(),
+        uid: "r-1".to_owned(),
+        approvers: vec!["fiona".to_owned()],
+        preview_digest: Some(Digest::of_bytes(b"preview")),
+    });
+    record.claim = Some(ClaimRef { nonce: "n-1".to_owned(), at: at(5) });
+    let mut done = outcome("o-1", "d-1");
+    done.execution = RecordedExecution::Succeeded;
+    done.error = None;
+    done.status = Some(201);
+    let text = explain(&record, Some(&done));
+    for part in
+        ["was allowed, by an approval", "buyer-0123-1 (r-1)", "approved by    fiona", "the tool did it (HTTP 201)"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(explain(&record, None).contains("the sidecar stopped before it knew"));
+}
+
+#[test]
+fn what_is_no_record_is_refused() {
+    let bytes = Record::Outcome(Box::new(outcome("o-1", "d-1"))).to_bytes().unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    for bad in [
+        text.replace("\"type\":\"outcome\"", "\"type\":\"batch\""),
+        text.replace("\"type\":\"outcome\"", "\"type\":\"decision\""),
+        text.replace("\"sent\":false", "\"sent\":false,\"secret\":1"),
+        text.replace("\"sent\":false", "\"sent\":false,\"sent\":true"),
+        text.replace("\"sent\":false,", ""),
+        text.replace("NotSent", "Perhaps"),
+    ] {
+        assert_ne!(bad, text);
+        assert!(matches!(Record::from_bytes(bad.as_bytes()), Err(RecordError::Shape(_))), "{bad}");
+    }
+    assert_eq!(Record::from_bytes(&vec![b' '; MAX_RECORD_BYTES + 1]), Err(RecordError::TooLong));
+    let mut long = decision("d-1", 1);
+    long.purpose = Some("x".repeat(MAX_RECORD_BYTES));
+    assert_eq!(Record::Decision(Box::new(long)).to_bytes(), Err(RecordError::TooLong));
+}
+
+proptest! {
+    /// Whatever numbers a call holds, a record with them in clear comes back the same.
+    #[test]
+    fn clear_numbers_survive(integer in -9_007_199_254_740_991_i64..=9_007_199_254_740_991, digits in 1_u64..1_000_000_000_000_000, scale in 0_usize..15) {
+        let text = digits.to_string();
+        let text = format!("{text:0>16}");
+        let (whole, part) = text.split_at(text.len() - scale);
+        let decimal = if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") };
+        let decimal = decimal.trim_start_matches('0');
+        let decimal = if decimal.is_empty() || decimal.starts_with('.') { format!("0{decimal}") } else { decimal.to_owned() };
+        let arguments = format!(r#"{{"a":{integer},"b":{decimal}}}"#);
+        let mut record = decision("d-1", 1);
+        record.values = clear_values(&operation(&["a", "b"]), &call(&arguments));
+        prop_assert_eq!(record.values.len(), 2);
+        let record = Record::Decision(Box::new(record));
+        prop_assert_eq!(Record::from_bytes(&record.to_bytes().unwrap()), Ok(record));
+    }
+
+    /// No name in a call can draw on the terminal of who asks why.
+    #[test]
+    fn plain_words_hold_no_control_characters(name in prop::collection::vec(prop_oneof![any::<char>(), '\0'..' '], 0..20)) {
+        let name: String = name.into_iter().collect();
+        let mut record = decision("d-1", 1);
+        record.decision.operation = Some(name.clone());
+        record.decision.detail = Some(name);
+        let text = explain(&record, None);
+        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+        prop_assert_eq!(text.lines().count(), explain(&decision("d-1", 1), None).lines().count());
+    }
+}

@@ -1,0 +1,324 @@
+//! The flow of one call, on one screen: listen, ingress, facts, decide, record, forward, outcome, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_decision::call::ToolCall;
+use aegis_decision::codes::Code;
+use aegis_decision::control::Execution;
+use aegis_decision::decide::{self, Evidence};
+use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Verdict};
+use aegis_decision::facts::FactSet;
+use aegis_decision::naming::Malformed;
+use aegis_decision::permit::Permit;
+use aegis_decision::record::ErrorClass;
+use aegis_decision::tool::{Class, Tool};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{Answer, Problem};
+use crate::claim::{Claimed, Won, claim};
+use crate::facts;
+use crate::failpoint;
+use crate::forward::{Exchange, Fault, idempotency_key};
+use crate::hold::{Asking, Held, Hold};
+use crate::ingress::{self, Arrived};
+use crate::record::Recorder;
+use crate::record::compose::{self, About, Approval};
+use crate::state::View;
+use crate::worker::Worker;
+
+/// One call under way.
+struct Call {
+    worker: Arc<Worker>,
+    recorder: Recorder,
+    id: String,
+    /// When its last byte was there.
+    arrived: Instant,
+    gone: CancellationToken,
+    verdict: Option<Verdict>,
+    tool: Option<String>,
+}
+
+/// What one round comes to.
+enum Round {
+    Answer(Answer),
+    /// Decide again from scratch: something changed.
+    Again,
+}
+
+/// Takes one call from its first byte to its answer. `gone` is cancelled when the agent no longer waits.
+pub async fn gate(worker: Arc<Worker>, request: Request<Incoming>, gone: CancellationToken) -> Response<Full<Bytes>> {
+    let began = Instant::now();
+    let metrics = worker.shared.metrics.clone();
+    metrics.in_flight.inc();
+    let id = compose::new_id();
+    let ready = worker.shared.recorder.get().cloned().zip(worker.shared.state.view());
+    let (answer, verdict, tool) = match ready {
+        // Nothing can be judged, and nothing recorded.
+        None => (Code::NotReady.into(), None, None),
+        Some((recorder, view)) => {
+            let mut call = Call { worker, recorder, id: id.clone(), arrived: began, gone, verdict: None, tool: None };
+            let answer = call.flow(view, request).await;
+            (answer, call.verdict, call.tool)
+        }
+    };
+    metrics.answered(verdict, tool.as_deref(), answer.code(), began.elapsed());
+    metrics.in_flight.dec();
+    answer.into_response(&id)
+}
+
+impl Call {
+    async fn flow(&mut self, view: View, request: Request<Incoming>) -> Answer {
+        let arrived = match self.ingress(&view, request).await {
+            Ok(arrived) => arrived,
+            Err((tool, malformed)) => {
+                let decision = decide::refused(&view.policy.bundle, &tool, malformed);
+                return self.refuse(&view, About::default(), decision).await;
+            }
+        };
+        self.arrived = Instant::now();
+        let mut hold = Hold::default();
+        while hold.next_round() {
+            // A held call may have waited for minutes: each round judges with what is known then.
+            let Some(view) = self.worker.shared.state.view() else { return Code::NotReady.into() };
+            match self.round(&view, &arrived, &mut hold).await {
+                Round::Answer(answer) => return answer,
+                Round::Again => {}
+            }
+        }
+        Code::ControlUnavailable.into()
+    }
+
+    /// Bytes become a request that can be named.
+    async fn ingress(&mut self, view: &View, request: Request<Incoming>) -> Result<Arrived, (String, Malformed)> {
+        let (parts, body) = request.into_parts();
+        let head = ingress::head(&parts, self.worker.listen).map_err(|malformed| (String::new(), malformed))?;
+        let Some(tool) = view.policy.bundle.tool(&head.tool) else {
+            let malformed = ingress::malformed(Code::UnknownTool, Code::UnknownTool.cause());
+            return Err((head.tool, malformed));
+        };
+        self.tool = Some(tool.name.clone());
+        match ingress::body(body, tool.limits.request_bytes).await {
+            Ok(body) => Ok(Arrived::new(head, body)),
+            Err(malformed) => Err((head.tool, malformed)),
+        }
+    }
+
+    /// Names and judges the call, and does what the verdict says.
+    async fn round(&mut self, view: &View, arrived: &Arrived, hold: &mut Hold) -> Round {
+        let worker = Arc::clone(&self.worker);
+        let bundle = &view.policy.bundle;
+        let call = match bundle.name_call(arrived.tool(), &arrived.http()) {
+            Ok(call) => call,
+            Err(malformed) => {
+                let decision = decide::refused(bundle, arrived.tool(), malformed);
+                return Round::Answer(self.refuse(view, About::default(), decision).await);
+            }
+        };
+        let Some(tool) = bundle.tool(&call.tool) else { return Round::Answer(Code::UnknownTool.into()) };
+        if let Err(code) = view.is_open_for(call.class, Timestamp::now()) {
+            return Round::Answer(code.into());
+        }
+        let Some(slot) = worker.shared.slots.take(tool) else { return Round::Answer(Code::TooManyCalls.into()) };
+
+        let (class, about) = (call.class, About::new(tool, &call));
+        let traceparent = call.traceparent.clone();
+        let releases = hold.usable(&view.grants.releases);
+        let (facts, decision, now) = self.judge(view, tool, call, &releases).await;
+        self.verdict = Some(decision.output.verdict);
+        let Decision { outcome, output } = decision;
+        match outcome {
+            Outcome::Deny(code) => {
+                let decision = Decision { outcome: Outcome::Deny(code), output };
+                Round::Answer(self.refuse(view, about, decision).await)
+            }
+            // A call that came in here always has a request.
+            Outcome::Allow(None) => Round::Answer(Code::MalformedRequest.into()),
+            Outcome::Allow(Some(permit)) => {
+                Round::Answer(self.send(view, tool, class, *permit, &output, about, None).await)
+            }
+            Outcome::AllowOnce(once) => {
+                // What would fail after the claim would burn the approval: it is tried before.
+                if worker.upstream.is_prepared_for(tool).is_err() {
+                    return Round::Answer(unsent(tool, ErrorClass::Credential, "the credential cannot be added"));
+                }
+                match claim(&worker.shared, view, *once, &output, &self.id).await {
+                    Claimed::Won(permit, won) => {
+                        Round::Answer(self.send(view, tool, class, *permit, &output, about, Some(won)).await)
+                    }
+                    Claimed::Again(uid) => {
+                        hold.spend(uid);
+                        Round::Again
+                    }
+                    Claimed::Refused(code, release) => {
+                        let output = refused_by_approval(output, code);
+                        let approval = Approval::released(&release);
+                        let answer = Problem::new(code).about(release.request_name);
+                        Round::Answer(self.keep_refusal(view, about, &output, approval, answer.into()).await)
+                    }
+                }
+            }
+            Outcome::Hold => {
+                // A call that waits for a person keeps no other from the tool.
+                drop(slot);
+                let asking = Asking { http: arrived.input(), facts: &facts, at: now, traceparent, output: &output };
+                match hold.ask(&worker.shared, view, asking, &self.gone).await {
+                    Held::Released => Round::Again,
+                    Held::Waiting(answer) => {
+                        let problem = Problem::decided(Code::ApprovalRequired, &output).about(answer.name.as_str());
+                        let approval = Approval::asked(&answer);
+                        Round::Answer(self.keep_refusal(view, about, &output, approval, problem.into()).await)
+                    }
+                    Held::Refused(code, answer) => {
+                        let output = refused_by_approval(output, code);
+                        let approval = answer.as_ref().map(Approval::asked).unwrap_or_default();
+                        let mut problem = Problem::new(code);
+                        if let Some(answer) = answer {
+                            problem = problem.about(answer.name);
+                        }
+                        Round::Answer(self.keep_refusal(view, about, &output, approval, problem.into()).await)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Facts, then the verdict. An agent that may not call at all reads nothing.
+    async fn judge(
+        &self,
+        view: &View,
+        tool: &Tool,
+        call: ToolCall,
+        releases: &[aegis_decision::approval::Release],
+    ) -> (FactSet, Decision, Timestamp) {
+        let bundle = &view.policy.bundle;
+        let grants = &view.grants;
+        let now = Timestamp::now();
+        if let Some(decision) = decide::refused_without_facts(bundle, &call, &grants.standing, now) {
+            return (FactSet::default(), decision, now);
+        }
+        let facts = facts::read(&self.worker.upstream, view, &call, tool).await;
+        let now = Timestamp::now();
+        let evidence =
+            Evidence { standing: &grants.standing, delegations: &grants.delegations, facts: &facts, releases };
+        let decision = decide::decide(bundle, call, &evidence, now);
+        self.worker.shared.metrics.decided(self.arrived.elapsed());
+        (facts, decision, now)
+    }
+
+    /// Records, forwards, records the outcome, answers.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one call, each needed")]
+    async fn send(
+        &self,
+        view: &View,
+        tool: &Tool,
+        class: Class,
+        permit: Permit,
+        output: &DecisionOutput,
+        about: About,
+        won: Option<Won>,
+    ) -> Answer {
+        let shared = &self.worker.shared;
+        let approved = won.is_some();
+        let approval = won.as_ref().map(Approval::claimed).unwrap_or_default();
+        let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, self.arrived.elapsed());
+        failpoint!("intent.before" if approved);
+        let Ok(receipt) = self.recorder.decision(record, class).await else {
+            self.report(won.as_ref(), Execution::Failed, false, None).await;
+            return Code::RecordNotWritable.into();
+        };
+        failpoint!("intent.after" if approved);
+        // A suspension may have come while the record was written: what is not sent yet is not sent.
+        let still = shared.state.view().ok_or(Code::NotReady);
+        if let Err(code) = still.and_then(|view| view.may_still_send(class, Timestamp::now())) {
+            let _ = self.recorder.outcome(compose::aborted(&self.recorder, &self.id), class).await;
+            self.report(won.as_ref(), Execution::Failed, false, None).await;
+            return code.into();
+        }
+        let seconds = output.operation.as_deref().and_then(|name| tool.operation(name)).map(|it| it.timeout_seconds);
+        let time = Duration::from_secs(seconds.unwrap_or(30).into());
+        let key = idempotency_key(&permit, &self.id);
+        let began = Instant::now();
+        failpoint!("send.before" if approved);
+        let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
+        failpoint!("send.after" if approved);
+        let execution = exchange.execution();
+        shared.metrics.ended(execution, &tool.name);
+        let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
+        failpoint!("outcome.before" if approved);
+        if self.recorder.outcome(record, class).await.is_err() {
+            // It happened all the same: the agent must not be told to try again.
+            tracing::error!(decision = self.id, "outcome not recorded");
+        }
+        failpoint!("outcome.after" if approved);
+        self.report(won.as_ref(), execution.into(), exchange.sent(), exchange.status()).await;
+        forwarded(exchange)
+    }
+
+    /// Tells the control service how a claimed call ended.
+    async fn report(&self, won: Option<&Won>, execution: Execution, sent: bool, status: Option<u16>) {
+        if let Some(won) = won {
+            self.worker.shared.reports.send(won.report(execution, sent, status, &self.id)).await;
+        }
+    }
+
+    /// Records a denial and answers it.
+    async fn refuse(&mut self, view: &View, about: About, decision: Decision) -> Answer {
+        self.verdict = Some(decision.output.verdict);
+        let code = decision.output.code.unwrap_or(Code::NoRuleAllows);
+        let answer = Problem::decided(code, &decision.output);
+        self.keep_refusal(view, about, &decision.output, Approval::default(), answer.into()).await
+    }
+
+    /// Records a decision that sends nothing. What cannot be recorded is refused for that reason.
+    async fn keep_refusal(
+        &self,
+        view: &View,
+        about: About,
+        output: &DecisionOutput,
+        approval: Approval,
+        answer: Answer,
+    ) -> Answer {
+        let latency = self.arrived.elapsed();
+        let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, latency);
+        match self.recorder.refusal(record).await {
+            Ok(()) => answer,
+            Err(_) => Code::RecordNotWritable.into(),
+        }
+    }
+}
+
+/// What was held here, and refused by what is known about its approval.
+fn refused_by_approval(mut output: DecisionOutput, code: Code) -> DecisionOutput {
+    output.verdict = Verdict::Deny;
+    output.code = Some(code);
+    output.detail = Some(code.cause().to_owned());
+    output
+}
+
+/// The answer for a call that was let through.
+fn forwarded(exchange: Exchange) -> Answer {
+    let outcome = exchange.execution();
+    match exchange {
+        Exchange::Answered(answer) => Answer::Upstream(answer),
+        Exchange::Fault(Fault { error, sent, detail }) => {
+            let code = match (sent, error) {
+                (false, _) => Code::UpstreamUnreachable,
+                (true, ErrorClass::Timeout) => Code::UpstreamTimeout,
+                (true, _) => Code::UpstreamFailed,
+            };
+            Problem::with_detail(code, detail).ended(outcome).into()
+        }
+    }
+}
+
+fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Answer {
+    let detail = format!("{}: {what}; nothing was sent", tool.name);
+    forwarded(Exchange::Fault(Fault { error, sent: false, detail }))
+}

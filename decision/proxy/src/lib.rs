@@ -1,0 +1,32 @@
+//! The sidecar: every call of one agent comes in here, is judged, recorded, and only then sent on.
+//!
+//! [`gate`] shows the flow on one screen: [`ingress`] (bytes become a call), [`facts`], decide (in aegis-decision),
+//! [`record`] (write-ahead), [`forward`], outcome, [`answer`]. Around it: [`worker`] (one current-thread runtime per
+//! core), [`state`] (what calls are judged with, swapped atomically), [`feed`], [`identity`] and [`control`] (the
+//! control service), [`hold`] and [`claim`] (a call that a person must approve), [`start`] (the process).
+//!
+//! Deliberately absent: Kubernetes. The sidecar cannot even parse a custom resource.
+
+pub mod answer;
+pub mod args;
+pub mod claim;
+pub mod control;
+pub mod facts;
+pub mod failpoint;
+pub mod feed;
+pub mod file;
+pub mod forward;
+pub mod gate;
+pub mod heads;
+pub mod hold;
+pub mod identity;
+pub mod ingress;
+pub mod metrics;
+pub mod record;
+pub mod report;
+pub mod resolve;
+pub mod slots;
+pub mod start;
+pub mod state;
+pub mod trust;
+pub mod worker;

@@ -1,0 +1,168 @@
+//! What goes into a record: the decision with its circumstances, and the outcome.
+
+use std::collections::BTreeMap;
+
+use aegis_decision::approval::Release;
+use aegis_decision::call::ToolCall;
+use aegis_decision::control::ApprovalAnswer;
+use aegis_decision::decision::DecisionOutput;
+use aegis_decision::digest::Digest;
+use aegis_decision::json::Value;
+use aegis_decision::record::{
+    ApprovalRef, ClaimRef, DECISION_RECORD_V1, DecisionRecord, DecisionTag, ErrorClass, Mode, OUTCOME_RECORD_V1,
+    OutcomeRecord, OutcomeTag, RecordedExecution, clear_values,
+};
+use aegis_decision::tool::Tool;
+use jiff::Timestamp;
+
+use super::Recorder;
+use crate::claim::Won;
+use crate::forward::Exchange;
+use crate::state::View;
+
+/// A new id: 128 random bits in hex.
+pub fn new_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Why a call may go once, or whom it waits for.
+#[derive(Debug, Clone, Default)]
+pub struct Approval {
+    request: Option<ApprovalRef>,
+    claim: Option<ClaimRef>,
+}
+
+impl Approval {
+    /// The call waits for this request.
+    pub fn asked(answer: &ApprovalAnswer) -> Self {
+        Self { request: Some(reference(&answer.name, &answer.uid)), claim: None }
+    }
+
+    /// The call was released, and its claim refused.
+    pub fn released(release: &Release) -> Self {
+        Self { request: Some(reference(&release.request_name, &release.request_uid)), claim: None }
+    }
+
+    /// The call was released, and this claim won.
+    pub fn claimed(won: &Won) -> Self {
+        let claim = ClaimRef { nonce: won.receipt.nonce.clone(), at: won.receipt.at };
+        Self { claim: Some(claim), ..Self::released(&won.release) }
+    }
+}
+
+/// What the record keeps of the call itself, taken before the verdict consumes the call.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    target: Option<String>,
+    traceparent: Option<String>,
+    run: Option<String>,
+    values: BTreeMap<String, Value>,
+}
+
+impl About {
+    /// Of a named call. A call that could not be named has the default: nothing of it is known for sure.
+    pub fn new(tool: &Tool, call: &ToolCall) -> Self {
+        let endpoint = &tool.endpoint;
+        Self {
+            target: Some(format!("{}://{}:{}", endpoint.scheme.as_str(), endpoint.host, endpoint.port)),
+            traceparent: call.traceparent.clone(),
+            run: call.run.clone(),
+            values: tool.operation(&call.operation).map(|it| clear_values(it, call)).unwrap_or_default(),
+        }
+    }
+}
+
+fn reference(name: &str, uid: &str) -> ApprovalRef {
+    ApprovalRef { name: name.to_owned(), uid: uid.to_owned(), approvers: Vec::new(), preview_digest: None }
+}
+
+/// The record of a decision.
+pub fn decision(
+    recorder: &Recorder,
+    view: &View,
+    id: &str,
+    about: About,
+    output: &DecisionOutput,
+    approval: Approval,
+    latency: std::time::Duration,
+) -> DecisionRecord {
+    let delegation = output.delegation.as_ref();
+    DecisionRecord {
+        kind: DecisionTag::Decision,
+        v: DECISION_RECORD_V1.to_owned(),
+        id: id.to_owned(),
+        sequence: 0,
+        epoch: String::new(),
+        time: Timestamp::now(),
+        monotonic_micros: recorder.monotonic_micros(),
+        agent: view.policy.bundle.agent().into(),
+        pod: recorder.pod().clone(),
+        mode: Mode::Enforce,
+        target: about.target,
+        bundle_version: Some(view.policy.version),
+        decision: output.clone(),
+        approval: approval.request,
+        claim: approval.claim,
+        traceparent: about.traceparent,
+        run: about.run,
+        purpose: delegation
+            .and_then(|reference| view.grants.delegations.iter().find(|delegation| delegation.name == reference.name))
+            .map(|delegation| delegation.purpose.clone()),
+        values: about.values,
+        latency_micros: micros(latency),
+    }
+}
+
+/// The record of how a call ended.
+pub fn outcome(
+    recorder: &Recorder,
+    decision: &str,
+    exchange: &Exchange,
+    idempotency_key: Option<String>,
+    latency: std::time::Duration,
+) -> OutcomeRecord {
+    let body = match exchange {
+        Exchange::Answered(answer) => Some(&answer.body),
+        Exchange::Fault(_) => None,
+    };
+    let sent = exchange.sent();
+    OutcomeRecord {
+        response_digest: body.map(|body| Digest::of_bytes(body)),
+        response_bytes: body.and_then(|body| u64::try_from(body.len()).ok()),
+        status: exchange.status(),
+        error: exchange.error(),
+        idempotency_key: idempotency_key.filter(|_| sent),
+        latency_micros: if sent { micros(latency) } else { 0 },
+        ..blank(recorder, decision, exchange.execution(), sent)
+    }
+}
+
+/// The record of a call that was decided and then not sent: suspended, stale or draining since.
+pub fn aborted(recorder: &Recorder, decision: &str) -> OutcomeRecord {
+    OutcomeRecord { error: Some(ErrorClass::Aborted), ..blank(recorder, decision, RecordedExecution::NotSent, false) }
+}
+
+fn blank(recorder: &Recorder, decision: &str, execution: RecordedExecution, sent: bool) -> OutcomeRecord {
+    OutcomeRecord {
+        kind: OutcomeTag::Outcome,
+        v: OUTCOME_RECORD_V1.to_owned(),
+        id: new_id(),
+        sequence: 0,
+        epoch: String::new(),
+        time: Timestamp::now(),
+        monotonic_micros: recorder.monotonic_micros(),
+        decision: decision.to_owned(),
+        execution,
+        sent,
+        status: None,
+        response_digest: None,
+        response_bytes: None,
+        error: None,
+        idempotency_key: None,
+        latency_micros: 0,
+    }
+}
+
+fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

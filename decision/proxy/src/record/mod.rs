@@ -1,0 +1,168 @@
+//! Write-ahead: the decision is recorded before anything is sent, and durable before a Draft or Commit is.
+//!
+//! [`Recorder`] is the only maker of an [`AuditReceipt`], and [`crate::forward`] takes one by value: "forwarded without
+//! a record" does not compile.
+//!
+//! ```compile_fail
+//! let receipt = aegis_proxy::record::AuditReceipt { _private: () };
+//! ```
+
+pub mod compose;
+mod storage;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use aegis_decision::control::Head;
+use aegis_decision::jws::{KeySet, SigningKey};
+use aegis_decision::record::{DecisionRecord, OutcomeRecord, PodRef, Record};
+use aegis_decision::segment::{Sealer, SegmentError};
+use aegis_decision::tool::Class;
+use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+pub use storage::{SegmentFile, Storage, StorageError};
+pub use writer::WriterError;
+use writer::{Job, Message, Writer};
+
+use crate::metrics::Metrics;
+
+/// Records that may wait for the writer. More are refused.
+const QUEUE: usize = 4096;
+
+/// Proof that a decision is recorded as its class demands. Only [`Recorder::decision`] makes one; it is spent by sending.
+#[derive(Debug)]
+pub struct AuditReceipt {
+    _private: (),
+}
+
+/// The record was not kept: nothing may be sent on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the record was not kept")]
+pub struct NotWritable;
+
+/// Why a segment cannot be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The attestation does not fit the key.
+    #[error("segment cannot be begun")]
+    Segment(#[from] SegmentError),
+    /// The file cannot be made.
+    #[error("segment cannot be created")]
+    Create(#[from] std::io::Error),
+    /// The header cannot be kept.
+    #[error("segment's header cannot be kept")]
+    Header(#[from] StorageError),
+}
+
+/// Hands records to the writer.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    messages: SyncSender<Message>,
+    writable: Arc<AtomicBool>,
+    pod: PodRef,
+    began: Instant,
+}
+
+/// A segment that was begun.
+pub struct Begun {
+    /// For those who record.
+    pub recorder: Recorder,
+    /// The end of what is durable.
+    pub head: watch::Receiver<Option<Head>>,
+    /// How the writer ended.
+    pub ended: oneshot::Receiver<Result<(), WriterError>>,
+}
+
+/// Begins a new epoch with a file of its own in `folder`.
+pub fn begin(
+    folder: &Path,
+    key: SigningKey,
+    attestation: &str,
+    keys: &KeySet,
+    metrics: Metrics,
+) -> Result<Begun, OpenError> {
+    let now = Timestamp::now();
+    let epoch = format!("{}-{:08x}", now.strftime("%Y%m%dT%H%M%SZ"), rand::random::<u32>());
+    let (sealer, header) = Sealer::open(key, epoch.as_str(), attestation, keys, now)?;
+    let mut file = SegmentFile::create(folder, &format!("{epoch}.jsonl"))?;
+    file.keep(&header)?;
+    Ok(begin_in(file, sealer, metrics)?)
+}
+
+/// Begins an epoch whose header is kept already.
+fn begin_in<S: Storage + 'static>(storage: S, sealer: Sealer, metrics: Metrics) -> std::io::Result<Begun> {
+    let (messages, receiver) = sync_channel(QUEUE);
+    let writable = Arc::new(AtomicBool::new(true));
+    let (head, heads) = watch::channel(None);
+    let (done, ended) = oneshot::channel();
+    let attested = sealer.attestation();
+    let pod = PodRef { name: attested.pod.name.clone(), uid: attested.pod.uid.clone() };
+    let writer = Writer { sealer, storage, messages: receiver, writable: Arc::clone(&writable), head, metrics };
+    std::thread::Builder::new().name("aegis-records".to_owned()).spawn(move || {
+        let _ = done.send(writer.run());
+    })?;
+    Ok(Begun { recorder: Recorder { messages, writable, pod, began: Instant::now() }, head: heads, ended })
+}
+
+impl Recorder {
+    /// Records a decision. For a Draft or Commit it returns when the record is durable, for a Read when it is queued.
+    pub async fn decision(&self, record: DecisionRecord, class: Class) -> Result<AuditReceipt, NotWritable> {
+        self.keep(Record::Decision(Box::new(record)), class != Class::Read).await?;
+        Ok(AuditReceipt { _private: () })
+    }
+
+    /// Records a decision that gives no leave to send: it is queued.
+    pub async fn refusal(&self, record: DecisionRecord) -> Result<(), NotWritable> {
+        self.keep(Record::Decision(Box::new(record)), false).await
+    }
+
+    /// Records how a call ended. Kept even while decisions are refused: it tells of something that happened.
+    pub async fn outcome(&self, record: OutcomeRecord, class: Class) -> Result<(), NotWritable> {
+        let (waiter, done) = oneshot::channel();
+        let waits = class != Class::Read;
+        let job = Job { record: Record::Outcome(Box::new(record)), waiter: waits.then_some(waiter) };
+        self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
+        if waits { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+    }
+
+    async fn keep(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
+        let (waiter, done) = oneshot::channel();
+        // Whoever waits learns from the writer itself, which so finds out when the disk is writable again.
+        if !durable && !self.writable.load(Ordering::Acquire) {
+            return Err(NotWritable);
+        }
+        let job = Job { record, waiter: durable.then_some(waiter) };
+        self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
+        if durable { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+    }
+
+    /// Writes a renewed attestation of the record key.
+    pub fn attest(&self, attestation: String, keys: Arc<KeySet>) -> Result<(), NotWritable> {
+        self.messages.try_send(Message::Attest(attestation, keys)).map_err(|_| NotWritable)
+    }
+
+    /// Seals what is queued and ends the writer. Nothing can be recorded afterwards.
+    pub fn close(&self) {
+        // A full queue is drained by the writer; a writer that is gone needs no word.
+        let messages = self.messages.clone();
+        tokio::task::spawn_blocking(move || messages.send(Message::Close));
+    }
+
+    /// The pod, as attested.
+    pub fn pod(&self) -> &PodRef {
+        &self.pod
+    }
+
+    /// Microseconds since the epoch began.
+    pub fn monotonic_micros(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}

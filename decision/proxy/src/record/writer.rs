@@ -1,0 +1,184 @@
+//! The one thread that writes records. It orders the records of all workers, seals them in batches, and is the only
+//! part of the sidecar that blocks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use aegis_decision::control::Head;
+use aegis_decision::jws::KeySet;
+use aegis_decision::record::Record;
+use aegis_decision::segment::{Sealer, SegmentError};
+use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use super::storage::{Storage, StorageError};
+use crate::metrics::Metrics;
+
+/// A batch is sealed at so many records ...
+const MAX_BATCH: usize = 64;
+/// ... or after this time, or at once when somebody waits for it.
+const MAX_DELAY: Duration = Duration::from_millis(5);
+/// Without records, an empty batch at this interval bounds what could be cut off unseen (INV-26).
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What reaches the writer.
+pub enum Message {
+    /// A record.
+    Record(Job),
+    /// The record key is attested anew.
+    Attest(String, Arc<KeySet>),
+    /// Nothing more comes: seal and end.
+    Close,
+}
+
+/// A record, and who waits for it.
+pub struct Job {
+    /// The record.
+    pub record: Record,
+    /// Told when it is durable; dropped when it is not.
+    pub waiter: Option<oneshot::Sender<()>>,
+}
+
+/// Why the writer ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// What is on the disk is not known any more.
+    #[error("records cannot be made durable")]
+    Storage(#[source] StorageError),
+    /// A batch has no bytes.
+    #[error("records cannot be sealed")]
+    Sealing(#[from] SegmentError),
+}
+
+/// The writer of one epoch.
+pub struct Writer<S> {
+    /// Chains the batches.
+    pub sealer: Sealer,
+    /// Keeps them.
+    pub storage: S,
+    /// What is to be written.
+    pub messages: Receiver<Message>,
+    /// Whether the last batch was kept: while not, calls are refused without asking.
+    pub writable: Arc<AtomicBool>,
+    /// The end of what is durable.
+    pub head: watch::Sender<Option<Head>>,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// What was collected for one batch.
+#[derive(Default)]
+struct Collected {
+    jobs: Vec<Job>,
+    attestations: Vec<(String, Arc<KeySet>)>,
+    close: bool,
+}
+
+impl<S: Storage> Writer<S> {
+    /// Writes until told to end.
+    pub fn run(mut self) -> Result<(), WriterError> {
+        let mut carried = Vec::new();
+        loop {
+            let collected = self.collect(HEARTBEAT);
+            let close = collected.close;
+            carried = self.write(carried, collected)?;
+            if close {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for something to write, then for a little more of it.
+    fn collect(&self, heartbeat: Duration) -> Collected {
+        let mut collected = Collected::default();
+        let mut until = Instant::now() + heartbeat;
+        let mut first = true;
+        while collected.jobs.len() < MAX_BATCH {
+            let hurry = collected.close
+                || !collected.attestations.is_empty()
+                || collected.jobs.last().is_some_and(|job| job.waiter.is_some());
+            let time = if hurry { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            match self.messages.recv_timeout(time) {
+                Ok(Message::Record(job)) => collected.jobs.push(job),
+                Ok(Message::Attest(attestation, keys)) => collected.attestations.push((attestation, keys)),
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
+                    collected.close = true;
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+            if hurry {
+                // Somebody waits: only what is there already comes along.
+                until = Instant::now();
+            } else if first {
+                until = Instant::now() + MAX_DELAY;
+            }
+            first = false;
+        }
+        collected
+    }
+
+    /// Seals and keeps one batch. When it cannot be kept, the chain goes back to where it was; what gives leave to send
+    /// is refused, what tells of something that happened already is carried into the next batch.
+    fn write(&mut self, carried: Vec<Record>, collected: Collected) -> Result<Vec<Record>, WriterError> {
+        let before = self.sealer.clone();
+        for (attestation, keys) in &collected.attestations {
+            if let Err(error) = self.sealer.attest(attestation, keys) {
+                tracing::error!(%error, "renewed attestation is not usable");
+            }
+        }
+        let mut told = Vec::new();
+        let mut keep_on_failure = Vec::new();
+        let mut count = 0_u64;
+        for record in carried {
+            self.sealer.push(record.clone())?;
+            count = count.saturating_add(1);
+            keep_on_failure.push(record);
+        }
+        for Job { record, waiter } in collected.jobs {
+            let happened = waiter.is_none() || matches!(record, Record::Outcome(_));
+            let copy = happened.then(|| record.clone());
+            match self.sealer.push(record) {
+                Ok(_) => {
+                    count = count.saturating_add(1);
+                    keep_on_failure.extend(copy);
+                    told.extend(waiter);
+                }
+                // Too long: nobody gets leave for it. Dropping the waiter says so.
+                Err(error) => tracing::error!(%error, "record is not usable"),
+            }
+        }
+        let now = Timestamp::now();
+        let started = Instant::now();
+        let kept = if self.sealer.attestation().covers(now) {
+            let bytes = self.sealer.seal(now)?;
+            self.storage.keep(&bytes)
+        } else {
+            Err(StorageError::Refused(std::io::Error::other("the record key's attestation has expired")))
+        };
+        match kept {
+            Ok(()) => {
+                self.writable.store(true, Ordering::Release);
+                self.metrics.synced(count, started.elapsed());
+                self.head.send_replace(Some(self.sealer.head()));
+                for waiter in told {
+                    let _ = waiter.send(());
+                }
+                Ok(Vec::new())
+            }
+            Err(error @ StorageError::Refused(_)) => {
+                self.writable.store(false, Ordering::Release);
+                self.metrics.record_failures.inc();
+                tracing::error!(error = &error as &dyn std::error::Error, "records are not writable");
+                self.sealer = before;
+                Ok(keep_on_failure)
+            }
+            Err(error) => {
+                self.writable.store(false, Ordering::Release);
+                Err(WriterError::Storage(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The process: everything is made here once, bound, and run to its end.
+//!
+//! ```text
+//! drain begins -> workers finish their calls -> `quiet`: token, feed and reports end
+//!              -> the writer seals the segment -> the last head is told -> exit
+//! ```
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aegis_decision::jws::SigningKey;
+use aegis_runtime::ready::{self, Readiness};
+use aegis_runtime::shutdown::{self, Drain, Ended};
+use aegis_runtime::tasks::{TaskResult, Tasks};
+use aegis_runtime::tls::{ClientIdentity, TlsError};
+use aegis_runtime::{admin, exit, telemetry};
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::interval;
+
+use crate::args::{ControlSettings, Settings, Source};
+use crate::control::Control;
+use crate::feed::{Feed, Pending};
+use crate::file::{self, FileError};
+use crate::forward::Credentials;
+use crate::heads;
+use crate::identity::{Attested, Identity, record_key};
+use crate::metrics::Metrics;
+use crate::record::{self, OpenError, WriterError};
+use crate::report::{self, Reports};
+use crate::slots::Slots;
+use crate::state::{Knowledge, State};
+use crate::worker::{self, Shared, WorkerDied};
+
+/// Why the sidecar does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file of the offline mode is of no use.
+    #[error(transparent)]
+    Files(#[from] FileError),
+    /// A port cannot be bound, or a thread not started.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No TLS key.
+    #[error("no tls key can be made")]
+    Tls(#[from] TlsError),
+}
+
+/// Runs the sidecar until it is told to end.
+pub fn run(settings: Settings) -> ExitCode {
+    if let Err(error) = telemetry::init(&settings.log) {
+        return exit::bad_configuration(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::failed(&error),
+    };
+    let ended = runtime.block_on(program(settings));
+    // A blocking thread may still look up a name: nothing waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn program(settings: Settings) -> ExitCode {
+    let drain = Drain::new();
+    let signals = match shutdown::signals() {
+        Ok(signals) => signals,
+        Err(error) => return exit::failed(&error),
+    };
+    let bound = settings.drain;
+    let tasks = match start(settings, &drain).await {
+        Ok(tasks) => tasks,
+        Err(error @ StartError::Files(_)) => return exit::bad_configuration(&error),
+        Err(error) => return exit::failed(&error),
+    };
+    match shutdown::run(tasks.run(drain.clone()), &drain, bound, signals).await {
+        Ended::Finished(Ok(())) => ExitCode::SUCCESS,
+        Ended::Finished(Err(error)) => exit::failed(&error),
+        Ended::Aborted | Ended::TimedOut => ExitCode::from(exit::ABORTED),
+    }
+}
+
+/// Makes and starts everything.
+async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
+    let system = |what| move |source| StartError::System { what, source };
+    let (quiet, readiness) = (Drain::new(), Readiness::new(drain.clone()));
+    let mut registry = Registry::with_prefix("aegis");
+    let metrics = Metrics::register(&mut registry);
+    let state = Arc::new(State::default());
+    let (attested, _) = watch::channel(None);
+    let (reports, queue) = Reports::queue();
+    let mut tasks = Tasks::new();
+
+    let segment = readiness.handle("segment");
+    let (control, key) = match settings.source {
+        Source::Files(files) => {
+            let (key, of_file) = file::load(&files, &state, &metrics).await?;
+            attested.send_replace(Some(of_file));
+            (None, key)
+        }
+        Source::Control(control) => {
+            let key = record_key();
+            let parts = Parts { readiness: &readiness, quiet: &quiet, state: &state, metrics: &metrics };
+            let control = follow_control(&mut tasks, control, key.clone(), &attested, parts)?;
+            tasks.spawn("reports", {
+                let sent = report::send_all(queue, Arc::clone(&control), Arc::clone(&state), quiet.clone());
+                async move {
+                    sent.await;
+                    Ok(())
+                }
+            });
+            (Some(control), key)
+        }
+    };
+
+    let listeners = worker::bind(settings.listen, settings.workers).map_err(system("cannot bind --listen"))?;
+    let admin = TcpListener::bind(settings.admin_listen).await.map_err(system("cannot bind --admin-listen"))?;
+    let admin_address = admin.local_addr().map_err(system("cannot bind --admin-listen"))?;
+    let shared = Arc::new(Shared {
+        state: Arc::clone(&state),
+        recorder: OnceLock::new(),
+        slots: Slots::default(),
+        control,
+        reports,
+        metrics: metrics.clone(),
+        drain: drain.clone(),
+    });
+
+    let folder = settings.records_dir;
+    tasks.spawn("records", {
+        let (shared, quiet) = (Arc::clone(&shared), quiet.clone());
+        let attested = attested.subscribe();
+        async move { records(&folder, key, attested, shared, segment, quiet).await }
+    });
+    // Kept until the end: a watch without its sender would look as if nothing could be attested any more.
+    tasks.spawn_background("gauges", gauges(state, metrics, attested));
+
+    let credentials = Arc::new(Credentials::new(settings.credentials_dir));
+    let mut workers = Vec::new();
+    let mut listen = settings.listen;
+    for listener in listeners {
+        listen = listener.local_addr().map_err(system("cannot bind --listen"))?;
+        let worker = worker::spawn(listener, Arc::clone(&shared), Arc::clone(&credentials), settings.max_connections);
+        workers.push(worker.map_err(system("cannot start a worker"))?);
+    }
+    tasks.spawn("workers", async move {
+        for ended in futures::future::join_all(workers).await {
+            ended.map_err(|_| WorkerDied)?;
+        }
+        quiet.begin();
+        Ok(())
+    });
+    let routes = admin::router(readiness, Arc::new(registry));
+    tasks.spawn_background("admin", async move { Ok(admin::serve(admin, routes).await?) });
+
+    write_address(settings.address_files.0.as_deref(), listen).map_err(system("cannot write --address-file"))?;
+    write_address(settings.address_files.1.as_deref(), admin_address)
+        .map_err(system("cannot write --admin-address-file"))?;
+    tracing::info!(%listen, admin = %admin_address, "listening");
+    Ok(tasks)
+}
+
+/// What the tasks around the control service need.
+struct Parts<'a> {
+    readiness: &'a Readiness,
+    quiet: &'a Drain,
+    state: &'a Arc<State>,
+    metrics: &'a Metrics,
+}
+
+/// Keeps the token fresh and follows the feed.
+fn follow_control(
+    tasks: &mut Tasks,
+    settings: ControlSettings,
+    record_key: SigningKey,
+    attested: &watch::Sender<Option<Attested>>,
+    parts: Parts<'_>,
+) -> Result<Arc<Control>, TlsError> {
+    let Parts { readiness, quiet, state, metrics } = parts;
+    let token_file = settings.token_file.clone();
+    let control = Arc::new(Control::new(settings, ClientIdentity::generate()?));
+    let identity = Identity {
+        control: Arc::clone(&control),
+        token_file,
+        record_key,
+        state: Arc::clone(state),
+        attested: attested.clone(),
+        metrics: metrics.clone(),
+    };
+    let (token, until) = (readiness.handle("token"), quiet.clone());
+    tasks.spawn("token", async move {
+        identity.keep_fresh(token, until).await;
+        Ok(())
+    });
+    let feed = Feed {
+        control: Arc::clone(&control),
+        state: Arc::clone(state),
+        attested: attested.subscribe(),
+        metrics: metrics.clone(),
+    };
+    let pending = Pending { bundle: Some(readiness.handle("bundle")), grants: Some(readiness.handle("grants")) };
+    let until = quiet.clone();
+    tasks.spawn("feed", async move {
+        feed.follow(pending, until).await;
+        Ok(())
+    });
+    Ok(control)
+}
+
+/// Why records cannot be kept.
+#[derive(Debug, thiserror::Error)]
+enum RecordsError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Writer(#[from] WriterError),
+    #[error("the record writer died")]
+    Died,
+}
+
+/// Begins the segment with the first attestation, passes renewed ones on, and ends it when all is quiet.
+async fn records(
+    folder: &Path,
+    key: SigningKey,
+    mut attested: watch::Receiver<Option<Attested>>,
+    shared: Arc<Shared>,
+    ready: ready::Handle,
+    quiet: Drain,
+) -> TaskResult {
+    let first = tokio::select! {
+        first = attested.wait_for(Option::is_some) => first.ok().and_then(|first| first.clone()),
+        () = quiet.begun() => None,
+    };
+    let Some(first) = first else { return Ok(()) };
+    let begun = record::begin(folder, key, &first.jws, &first.keys, shared.metrics.clone());
+    let record::Begun { recorder, head, mut ended } = begun.map_err(RecordsError::Open)?;
+    if shared.recorder.set(recorder.clone()).is_ok() {
+        ready.release();
+    }
+    let written = Drain::new();
+    let writing = async {
+        loop {
+            tokio::select! {
+                result = &mut ended => {
+                    result.map_err(|_| RecordsError::Died)??;
+                    return Err(RecordsError::Died);
+                }
+                () = quiet.begun() => break,
+                Ok(()) = attested.changed() => {
+                    let newest = attested.borrow_and_update().clone();
+                    if let Some(newest) = newest && recorder.attest(newest.jws, newest.keys).is_err() {
+                        tracing::error!("renewed attestation not written: the queue is full");
+                    }
+                }
+            }
+        }
+        recorder.close();
+        ended.await.map_err(|_| RecordsError::Died)??;
+        written.begin();
+        Ok(())
+    };
+    let heads = async {
+        if let Some(control) = &shared.control {
+            heads::send_all(head, Arc::clone(control), Arc::clone(&shared.state), written.clone()).await;
+        }
+        Ok(())
+    };
+    futures::future::try_join(writing, heads).await?;
+    Ok(())
+}
+
+/// Keeps the gauges that age by themselves.
+async fn gauges(state: Arc<State>, metrics: Metrics, _attested: watch::Sender<Option<Attested>>) -> TaskResult {
+    let mut ticks = interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        if let Some(Knowledge::AsOf(as_of)) = state.knowledge() {
+            metrics.knowledge_age_seconds.set(Timestamp::now().duration_since(as_of).as_secs());
+        }
+        if let Some(token) = state.token() {
+            metrics.token_left_seconds.set(i64::try_from(token.left().as_secs()).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// Whole or not at all: a reader that polls never sees half an address.
+fn write_address(file: Option<&Path>, address: SocketAddr) -> std::io::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let new = file.with_extension("new");
+    std::fs::write(&new, address.to_string())?;
+    std::fs::rename(new, file)
+}

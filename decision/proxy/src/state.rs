@@ -1,0 +1,202 @@
+//! What calls are judged with. Each part is swapped whole and atomically; a call takes one [`View`] and keeps it, so a
+//! swap in the middle cannot mix two policies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_decision::bundle::Bundle;
+use aegis_decision::codes::Code;
+use aegis_decision::feed::{Freshness, VerifiedGrants, freshness};
+use aegis_decision::tool::Class;
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The newest good policy.
+#[derive(Debug)]
+pub struct Policy {
+    /// Compiled.
+    pub bundle: Bundle,
+    /// `Agent.status.bundle.version`.
+    pub version: u64,
+}
+
+/// How old the knowledge is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knowledge {
+    /// From files: it does not age, since nobody could renew it.
+    Fixed,
+    /// Complete at that time, as the control service said.
+    AsOf(Timestamp),
+}
+
+/// The agent token.
+pub struct Token {
+    /// Compact JWS; goes to the control service only, never to the agent or a tool.
+    pub bearer: String,
+    /// When it was asked for, so that its life is never counted too long.
+    pub since: Instant,
+    /// Its life.
+    pub life: Duration,
+}
+
+/// The parts, as they are now.
+#[derive(Debug)]
+pub struct State {
+    policy: ArcSwapOption<Policy>,
+    grants: ArcSwapOption<VerifiedGrants>,
+    knowledge: ArcSwapOption<Knowledge>,
+    token: ArcSwapOption<Token>,
+    changes: watch::Sender<u64>,
+}
+
+/// One consistent view.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Policy.
+    pub policy: Arc<Policy>,
+    /// Standing, delegations, releases.
+    pub grants: Arc<VerifiedGrants>,
+    /// How old they are.
+    pub knowledge: Knowledge,
+    /// The token; none when policy comes from files.
+    pub token: Option<Arc<Token>>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            policy: ArcSwapOption::empty(),
+            grants: ArcSwapOption::empty(),
+            knowledge: ArcSwapOption::empty(),
+            token: ArcSwapOption::empty(),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl State {
+    /// Judges with this policy from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(Some(Arc::new(policy)));
+        self.changed();
+    }
+
+    /// Judges with these grants from now on.
+    pub fn set_grants(&self, grants: VerifiedGrants) {
+        self.grants.store(Some(Arc::new(grants)));
+        self.changed();
+    }
+
+    /// The knowledge is that old.
+    pub fn set_knowledge(&self, knowledge: Knowledge) {
+        self.knowledge.store(Some(Arc::new(knowledge)));
+    }
+
+    /// A new token.
+    pub fn set_token(&self, token: Token) {
+        self.token.store(Some(Arc::new(token)));
+        self.changed();
+    }
+
+    /// The token as it is now.
+    pub fn token(&self) -> Option<Arc<Token>> {
+        self.token.load_full()
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> Option<Arc<Policy>> {
+        self.policy.load_full()
+    }
+
+    /// Whether there are grants.
+    pub fn has_grants(&self) -> bool {
+        self.grants.load().is_some()
+    }
+
+    /// How old the knowledge is.
+    pub fn knowledge(&self) -> Option<Knowledge> {
+        self.knowledge.load().as_deref().copied()
+    }
+
+    /// Everything a call needs; none while a part is missing.
+    pub fn view(&self) -> Option<View> {
+        Some(View {
+            policy: self.policy.load_full()?,
+            grants: self.grants.load_full()?,
+            knowledge: self.knowledge()?,
+            token: self.token.load_full(),
+        })
+    }
+
+    /// Told after every change of policy, grants or token.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+impl View {
+    /// Whether a call of this class may be decided now: knowledge and token are fresh enough (`identity.md`: Draft and
+    /// Commit close over `maxStaleness` and at five sixths of the token's life, Read at twice that and at its end).
+    pub fn is_open_for(&self, class: Class, now: Timestamp) -> Result<(), Code> {
+        let writes = class != Class::Read;
+        if let Knowledge::AsOf(as_of) = self.knowledge {
+            match freshness(as_of, now, self.policy.bundle.agent().max_staleness_seconds) {
+                Freshness::Fresh => {}
+                Freshness::WritesClosed if !writes => {}
+                Freshness::WritesClosed | Freshness::Closed => return Err(Code::Stale),
+            }
+        }
+        match &self.token {
+            Some(token) if token.is_open(writes) => Ok(()),
+            Some(_) => Err(Code::TokenNotFresh),
+            None if self.knowledge == Knowledge::Fixed => Ok(()),
+            None => Err(Code::NotReady),
+        }
+    }
+
+    /// Whether the call may still be sent: asked once more right before, since a suspension may have come meanwhile.
+    pub fn may_still_send(&self, class: Class, now: Timestamp) -> Result<(), Code> {
+        self.is_open_for(class, now)?;
+        self.grants.standing.may_call(self.policy.bundle.agent(), now)
+    }
+}
+
+impl Token {
+    /// Time left.
+    pub fn left(&self) -> Duration {
+        self.life.saturating_sub(self.since.elapsed())
+    }
+
+    fn is_open(&self, writes: bool) -> bool {
+        let age = self.since.elapsed();
+        if writes { age < self.life * 5 / 6 } else { age < self.life }
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_close_at_five_sixths_of_the_tokens_life_and_reads_at_its_end() {
+        let token = Token { bearer: String::new(), since: Instant::now(), life: Duration::from_secs(300) };
+        for (age, writes, reads) in
+            [(0, true, true), (249, true, true), (250, false, true), (299, false, true), (300, false, false)]
+        {
+            tokio::time::advance(Duration::from_secs(age).saturating_sub(token.since.elapsed())).await;
+            assert_eq!((token.is_open(true), token.is_open(false)), (writes, reads), "{age} s");
+        }
+    }
+}

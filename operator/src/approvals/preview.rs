@@ -1,0 +1,245 @@
+//! What an approver sees of a held call: every argument and fact as plain text, nothing hidden but what the tool
+//! declares sensitive, nothing that can disguise itself.
+
+use aegis_decision::json::Value;
+use aegis_decision::path::{Path, Root, Step};
+
+/// Most rows of a preview.
+pub const MAX_ROWS: usize = 64;
+/// Longest path in bytes.
+pub const MAX_PATH: usize = 256;
+/// Longest value in bytes.
+pub const MAX_VALUE: usize = 512;
+/// Largest preview in bytes, paths and values.
+pub const MAX_TOTAL: usize = 8 * 1024;
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Where the value stands: `lines[0].quantity`, `$fact.order.total`.
+    pub path: String,
+    /// The value as text: strings as they are, everything else as JSON.
+    pub value: String,
+    /// What to be careful about.
+    pub flags: Vec<Flag>,
+}
+
+/// What an approver should be careful about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// Control, invisible or direction-changing characters were written as escapes.
+    Escaped,
+    /// Letters of several scripts, or look-alikes of Latin letters.
+    Confusable,
+    /// Longer than is shown.
+    Truncated,
+    /// Hidden because the tool calls it sensitive.
+    Hidden,
+}
+
+impl Flag {
+    /// The name used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Escaped => "Escaped",
+            Self::Confusable => "Confusable",
+            Self::Truncated => "Truncated",
+            Self::Hidden => "Hidden",
+        }
+    }
+}
+
+/// The preview of a call's arguments and facts. `sensitive` are paths into the arguments.
+pub fn preview<'a>(
+    arguments: &Value,
+    facts: impl Iterator<Item = (&'a str, &'a Value)>,
+    sensitive: &[Path],
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut steps = Vec::new();
+    walk(arguments, &Root::Arguments, &mut steps, sensitive, &mut rows);
+    let fact_root = Root::Input("fact".to_owned());
+    for (name, value) in facts {
+        steps.push(Step::Key(name.to_owned()));
+        walk(value, &fact_root, &mut steps, &[], &mut rows);
+        steps.pop();
+    }
+    bounded(rows)
+}
+
+fn walk(value: &Value, root: &Root, steps: &mut Vec<Step>, sensitive: &[Path], rows: &mut Vec<Row>) {
+    if sensitive.iter().any(|path| covers(path, root, steps)) {
+        rows.push(Row { path: written(root, steps), value: "(hidden)".to_owned(), flags: vec![Flag::Hidden] });
+        return;
+    }
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            for (key, member) in object.iter() {
+                steps.push(Step::Key(key.to_owned()));
+                walk(member, root, steps, sensitive, rows);
+                steps.pop();
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, item) in items.iter().enumerate() {
+                steps.push(Step::Index(index));
+                walk(item, root, steps, sensitive, rows);
+                steps.pop();
+            }
+        }
+        scalar => rows.push(row(written(root, steps), scalar)),
+    }
+}
+
+/// Whether a sensitive path names this place: `[*]` and `[?]` stand for any index.
+fn covers(path: &Path, root: &Root, steps: &[Step]) -> bool {
+    path.root == *root
+        && path.steps.len() == steps.len()
+        && path.steps.iter().zip(steps).all(|(wanted, found)| {
+            wanted == found || (matches!(wanted, Step::All | Step::Any) && matches!(found, Step::Index(_)))
+        })
+}
+
+fn written(root: &Root, steps: &[Step]) -> String {
+    // A key of the agent's choice may hold anything; it is shown escaped, never interpreted.
+    let path = Path { root: root.clone(), steps: steps.to_vec() };
+    clip(&escape(&path.to_string()).0, MAX_PATH).0
+}
+
+fn row(path: String, scalar: &Value) -> Row {
+    let text = match scalar {
+        Value::String(text) => text.clone(),
+        other => String::from_utf8_lossy(&aegis_decision::json::emit(other)).into_owned(),
+    };
+    let mut flags = Vec::new();
+    let (escaped, changed) = escape(&text);
+    if changed {
+        flags.push(Flag::Escaped);
+    }
+    if confusable(&text) {
+        flags.push(Flag::Confusable);
+    }
+    let (value, cut) = clip(&escaped, MAX_VALUE);
+    if cut {
+        flags.push(Flag::Truncated);
+    }
+    Row { path, value, flags }
+}
+
+/// Writes characters that are invisible or change direction as `\u{...}`.
+fn escape(text: &str) -> (String, bool) {
+    let mut escaped = String::with_capacity(text.len());
+    let mut changed = false;
+    for c in text.chars() {
+        if disguises(c) {
+            escaped.extend(c.escape_unicode());
+            changed = true;
+        } else {
+            escaped.push(c);
+        }
+    }
+    (escaped, changed)
+}
+
+/// Control, format, direction, variation and filler characters: what a screen does not show as itself.
+fn disguises(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+        || (c.is_whitespace() && c != ' ')
+}
+
+/// Latin letters beside Greek, Cyrillic, Armenian, Cherokee or full-width ones.
+fn confusable(text: &str) -> bool {
+    let latin = text.chars().any(|c| c.is_ascii_alphanumeric());
+    let lookalike = text.chars().any(|c| {
+        matches!(c, '\u{370}'..='\u{3ff}' | '\u{400}'..='\u{52f}' | '\u{530}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}'
+            | '\u{ff00}'..='\u{ff5e}' | '\u{1d400}'..='\u{1d7ff}')
+    });
+    latin && lookalike
+}
+
+fn clip(text: &str, bytes: usize) -> (String, bool) {
+    if text.len() <= bytes {
+        return (text.to_owned(), false);
+    }
+    let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    (text.get(..end).unwrap_or_default().to_owned(), true)
+}
+
+/// Keeps within the bounds, and says how much is not shown: an approver must know that something is missing.
+fn bounded(rows: Vec<Row>) -> Vec<Row> {
+    let total = rows.len();
+    let mut kept = Vec::new();
+    let mut bytes = 0_usize;
+    for row in rows {
+        bytes = bytes.saturating_add(row.path.len()).saturating_add(row.value.len());
+        if kept.len().saturating_add(1) >= MAX_ROWS || bytes > MAX_TOTAL.saturating_sub(128) {
+            let rest = total.saturating_sub(kept.len());
+            kept.push(Row {
+                path: "(more)".to_owned(),
+                value: format!("{rest} more values do not fit here; look at the call itself before you approve"),
+                flags: vec![Flag::Truncated],
+            });
+            return kept;
+        }
+        kept.push(row);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Value {
+        aegis_decision::json::parse(text.as_bytes()).unwrap()
+    }
+
+    fn rows(arguments: &str, sensitive: &[&str]) -> Vec<Row> {
+        let sensitive: Vec<Path> = sensitive.iter().map(|path| path.parse().unwrap()).collect();
+        preview(&json(arguments), std::iter::empty(), &sensitive)
+    }
+
+    #[test]
+    fn every_value_is_shown_with_its_path() {
+        let facts = json(r#"{"total": "149.90"}"#);
+        let rows =
+            preview(&json(r#"{"id": "7", "lines": [{"n": 2}], "note": null}"#), [("order", &facts)].into_iter(), &[]);
+        let seen: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.value.as_str())).collect();
+        assert_eq!(seen, [("id", "7"), ("lines[0].n", "2"), ("note", "null"), ("$fact.order.total", "149.90")]);
+    }
+
+    #[test]
+    fn sensitive_values_are_hidden_and_say_so() {
+        let rows = rows(r#"{"people": [{"name": "Ida", "ssn": "123"}]}"#, &["people[*].ssn"]);
+        assert_eq!(rows[1], Row { path: "people[0].ssn".into(), value: "(hidden)".into(), flags: vec![Flag::Hidden] });
+    }
+
+    #[test]
+    fn direction_marks_and_controls_are_written_out() {
+        let rows = rows(r#"{"payee": "Nord\u202ewind\n"}"#, &[]);
+        assert_eq!(rows[0].value, "Nord\\u{202e}wind\\u{a}");
+        assert_eq!(rows[0].flags, [Flag::Escaped]);
+    }
+
+    #[test]
+    fn look_alikes_are_flagged() {
+        let rows = rows(r#"{"payee": "Nоrdwind", "city": "München", "name": "Ίδα"}"#, &[]);
+        let flags: Vec<_> = rows.iter().map(|row| row.flags.clone()).collect();
+        assert_eq!(flags, [vec![Flag::Confusable], vec![], vec![]]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let many = format!("[{}]", (0..200).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+        let rows = rows(&format!(r#"{{"list": {many}}}"#), &[]);
+        assert_eq!(rows.len(), MAX_ROWS);
+        assert_eq!(rows.last().unwrap().flags, [Flag::Truncated]);
+        assert!(rows.last().unwrap().value.starts_with("137 more values"));
+        let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(600));
+        assert_eq!(self::rows(&long, &[])[0].flags, [Flag::Truncated]);
+    }
+}

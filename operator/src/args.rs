@@ -1,0 +1,54 @@
+//! The operator's configuration, read once.
+
+use std::net::SocketAddr;
+
+use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs};
+use clap::Parser;
+
+/// Reconciles Aegis' resources, and serves bundles, tokens and approvals to its sidecars.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "aegis-operator", version, about)]
+pub struct Args {
+    /// Namespaces to reconcile, separated by commas; none: all
+    #[arg(long, env = "AEGIS_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// The operator's own namespace, where its keys are kept
+    #[arg(long, env = "AEGIS_SYSTEM_NAMESPACE", default_value = "aegis-system")]
+    pub system_namespace: String,
+    /// Address of the control service; port 0 takes a free one and logs it
+    #[arg(long, env = "AEGIS_CONTROL_LISTEN", default_value = "0.0.0.0:8443")]
+    pub control_listen: SocketAddr,
+    /// Names and addresses that sidecars reach the control service by, separated by commas
+    #[arg(
+        long,
+        env = "AEGIS_CONTROL_NAMES",
+        value_delimiter = ',',
+        default_value = "aegis-operator.aegis-system.svc,localhost,127.0.0.1"
+    )]
+    pub control_names: Vec<String>,
+    /// Trust domain in the subjects of agent tokens
+    #[arg(long, env = "AEGIS_TRUST_DOMAIN", default_value = "aegis.local")]
+    pub trust_domain: String,
+    /// Organisation in agent tokens
+    #[arg(long, env = "AEGIS_ORG", default_value = "default")]
+    pub org: String,
+    /// Open approval requests that one agent may have
+    #[arg(long, env = "AEGIS_MAX_OPEN_APPROVALS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub max_open_approvals: u16,
+    /// Days that ended approval requests are kept; those with unknown outcome are kept for ever
+    #[arg(long, env = "AEGIS_RETAIN_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub retain_days: u16,
+    /// A point of the held-call flow at which the process kills itself
+    #[cfg(feature = "failpoints")]
+    #[arg(long, env = "AEGIS_KILL_AT")]
+    pub kill_at: Option<String>,
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Admin port.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Drain.
+    #[command(flatten)]
+    pub drain: DrainArgs,
+}

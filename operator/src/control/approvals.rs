@@ -1,0 +1,226 @@
+//! Intake of held calls. The control service trusts nothing of what the sidecar found: it decides again with its own
+//! clock, on the bundle that it signed, and stores what it came to itself.
+
+use std::sync::Arc;
+
+use aegis_crds::api::ApprovalRequest;
+use aegis_crds::api::approval::{Execution, Phase};
+use aegis_decision::approval::{Repeat, Step, answer_for_repeat};
+use aegis_decision::call::ToolCall;
+use aegis_decision::codes::Code;
+use aegis_decision::contract::DecisionInput;
+use aegis_decision::control::{ApprovalAnswer, Replaced, Submission};
+use aegis_decision::decision::{Decision, Outcome};
+use aegis_decision::token::AgentClaims;
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+
+use super::auth::Caller;
+use super::{Control, Refusal};
+use crate::approvals::build::{self, Bound, Held};
+use crate::approvals::{preview, view, write};
+use crate::hub::{Published, View};
+use crate::report::EventKind;
+
+/// Rounds of settling earlier requests for the same effect before the sidecar is told to try again.
+const ROUNDS: usize = 6;
+
+/// `POST /v1/approvals`.
+pub async fn submit(
+    State(control): State<Arc<Control>>,
+    Caller(claims): Caller,
+    Json(submission): Json<Submission>,
+) -> Result<Json<ApprovalAnswer>, Refusal> {
+    let result = intake(&control, &claims, &submission).await;
+    control.metrics.submitted(result.as_ref().map_or_else(Refusal::reason, |answer| answer.code.as_str()));
+    result.map(Json)
+}
+
+async fn intake(control: &Control, claims: &AgentClaims, submission: &Submission) -> Result<ApprovalAnswer, Refusal> {
+    let agent = control.hub.view(&claims.agent.uid).ok_or(Refusal::UnknownAgent)?;
+    let published = agent.bundle.clone().ok_or(Refusal::BundleChanged)?;
+    if submission.input.agent != format!("{}/{}", agent.agent.namespace, agent.agent.name) {
+        return Err(Refusal::UnknownAgent);
+    }
+    if submission.bundle != published.bundle.digest() {
+        return Err(Refusal::BundleChanged);
+    }
+    let now = Timestamp::now();
+    let (call, decision) = judge(&agent, &published, submission, now)?;
+    let bound = Bound::of(&decision.output).ok_or(Refusal::NotHeld("without digests"))?;
+    if bound.effect != submission.effect_digest || bound.context != submission.context_digest {
+        return Err(Refusal::NotHeld("another call than the sidecar found"));
+    }
+    let emitted = call.request.as_ref().ok_or(Refusal::NotHeld("nothing to send"))?;
+    let operation = published.bundle.tool(&call.tool).and_then(|tool| tool.operation(&call.operation));
+    let sensitive = operation.map(|operation| operation.sensitive.as_slice()).unwrap_or_default();
+    let facts = submission.input.facts.iter().map(|(name, value)| (name.as_str(), value));
+    let held = Held {
+        agent: &agent.agent,
+        output: &decision.output,
+        emitted,
+        preview: preview::preview(&call.arguments, facts, sensitive),
+        traceparent: submission.traceparent.clone().filter(|text| text.len() == 55),
+    };
+    file(control, &agent, &held, bound, now).await
+}
+
+/// The control service's own decision, without releases: it must be a hold.
+fn judge(
+    agent: &View,
+    published: &Published,
+    submission: &Submission,
+    now: Timestamp,
+) -> Result<(ToolCall, Decision), Refusal> {
+    let bundle = &published.bundle;
+    let call =
+        bundle.call_of_input(&submission.input).map_err(|malformed| Refusal::Code(malformed.code, malformed.detail))?;
+    let grants = &agent.grants;
+    let input = DecisionInput { at: now, ..submission.input.clone() };
+    let decision = bundle.decide_input(&input, &grants.standing, &grants.delegations, &[]);
+    match &decision.outcome {
+        Outcome::Hold => Ok((call, decision)),
+        Outcome::Deny(code) => {
+            let detail = decision.output.detail.clone().unwrap_or_else(|| code.cause().to_owned());
+            Err(Refusal::Code(*code, detail))
+        }
+        Outcome::Allow(_) | Outcome::AllowOnce(_) => Err(Refusal::NotHeld("allowed")),
+    }
+}
+
+/// Joins the newest request for this effect and delegation, or opens the next one.
+async fn file(
+    control: &Control,
+    agent: &View,
+    held: &Held<'_>,
+    bound: Bound<'_>,
+    now: Timestamp,
+) -> Result<ApprovalAnswer, Refusal> {
+    let api: Api<ApprovalRequest> = Api::namespaced(control.client.clone(), &agent.agent.namespace);
+    let mut replaced = None;
+    for _ in 0..ROUNDS {
+        let (newest, number) = newest(&api, agent, bound).await?;
+        let Some(earlier) = newest else {
+            match open(control, &api, agent, held, bound, number, now).await? {
+                Some(stored) => return Ok(answer(&stored, Code::ApprovalRequired, replaced)),
+                None => continue,
+            }
+        };
+        let seen = view::view(&earlier, Some(agent), now).map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let same_context = earlier.spec.action.context_digest == bound.context.to_string();
+        let step = match answer_for_repeat(&seen, same_context, now) {
+            Repeat::Join => return Ok(answer(&earlier, Code::ApprovalRequired, replaced)),
+            Repeat::Refuse(code) => return Ok(answer(&earlier, code, None)),
+            Repeat::New => match open(control, &api, agent, held, bound, number, now).await? {
+                Some(stored) => return Ok(answer(&stored, Code::ApprovalRequired, replaced)),
+                None => continue,
+            },
+            Repeat::Replace => {
+                let changed = seen.context.changed(bound.parts);
+                replaced = Some(Replaced {
+                    name: earlier.name_any(),
+                    changed: changed.iter().map(|part| (*part).to_owned()).collect(),
+                });
+                Step::SetStale { changed }
+            }
+            Repeat::Settle(step) => step,
+        };
+        settle(control, &api, &earlier, &step, now).await?;
+    }
+    Err(Refusal::TooMany)
+}
+
+/// The newest request for this effect and delegation, and the number of the next one.
+async fn newest(
+    api: &Api<ApprovalRequest>,
+    agent: &View,
+    bound: Bound<'_>,
+) -> Result<(Option<ApprovalRequest>, u32), Refusal> {
+    let selected = ListParams::default().labels(&build::selector(&agent.agent.name, bound.effect));
+    let same = api.list(&selected).await?.items.into_iter().filter(|request| {
+        request.spec.agent.uid == agent.agent.uid
+            && request.spec.action.effect_digest == bound.effect.to_string()
+            && request.spec.delegation.uid == bound.delegation.uid
+    });
+    let newest = same.max_by_key(number_of);
+    let next = newest.as_ref().map_or(1, |request| number_of(request).saturating_add(1));
+    Ok((newest, next))
+}
+
+fn number_of(request: &ApprovalRequest) -> u32 {
+    request.name_any().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
+}
+
+/// Opens a request; none when another call opened that number first.
+async fn open(
+    control: &Control,
+    api: &Api<ApprovalRequest>,
+    agent: &View,
+    held: &Held<'_>,
+    bound: Bound<'_>,
+    number: u32,
+    now: Timestamp,
+) -> Result<Option<ApprovalRequest>, Refusal> {
+    let open = control
+        .stores
+        .requests
+        .of(&agent.agent.namespace)
+        .iter()
+        .filter(|request| request.spec.agent.uid == agent.agent.uid)
+        .filter(|request| {
+            let status = request.status.clone().unwrap_or_default();
+            status.phase.unwrap_or_default() == Phase::Pending
+                && status.execution.unwrap_or_default() == Execution::NotStarted
+        })
+        .count();
+    if open >= control.max_open_approvals {
+        let text = format!("{open} calls of this agent wait for a decision already; wait until some are decided");
+        return Err(Refusal::Code(Code::TooManyApprovals, text));
+    }
+    crate::failpoint!("operator-before-create");
+    let request = build::build(held, bound, number, now);
+    match api.create(&PostParams::default(), &request).await {
+        Ok(stored) => {
+            crate::failpoint!("operator-after-create");
+            let note = format!("{} {} waits for a decision", held.output.tool, request.spec.action.operation);
+            control.events.publish_on_request(&stored, EventKind::Normal, "Requested", &note).await;
+            Ok(Some(stored))
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends an earlier request, unless somebody else just did.
+async fn settle(
+    control: &Control,
+    api: &Api<ApprovalRequest>,
+    earlier: &ApprovalRequest,
+    step: &Step,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let Some(next) = write::stepped(earlier, step, now) else { return Ok(()) };
+    match write::replace(api, &next).await {
+        Ok(stored) => {
+            if control.released.remove(&stored.uid().unwrap_or_default()) {
+                control.changes.namespaces.mark(&stored.namespace().unwrap_or_default());
+            }
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn answer(request: &ApprovalRequest, code: Code, replaces: Option<Replaced>) -> ApprovalAnswer {
+    ApprovalAnswer {
+        name: request.name_any(),
+        uid: request.uid().unwrap_or_default(),
+        code,
+        expires_at: request.spec.expires_at.0,
+        replaces,
+    }
+}

@@ -1,0 +1,91 @@
+//! The control service: what the sidecars of this cluster call, over TLS with their own client keys.
+//!
+//! Every replica serves; nothing here rests on leadership. What a sidecar may do is bound to its agent's uid, which its
+//! token names; the token is bound to the key of the TLS connection.
+
+mod approvals;
+mod auth;
+mod claim;
+mod error;
+mod feed;
+mod heads;
+mod outcome;
+mod requests;
+mod token;
+
+use std::sync::Arc;
+
+use aegis_decision::jws::KeySet;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use kube::Client;
+
+use crate::approvals::Released;
+use crate::guards::Guards;
+use crate::hub::Hub;
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+use crate::report::Events;
+use crate::stores::{Changes, Stores};
+
+pub use auth::AUDIENCE;
+pub use error::Refusal;
+pub use heads::Heads;
+
+/// Largest body of a request. A held call with its facts is the largest: the tool's own limit is lower.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// What every handler needs.
+pub struct Control {
+    /// The API server.
+    pub client: Client,
+    /// Signing keys.
+    pub keys: Keys,
+    /// Their public halves.
+    pub public: KeySet,
+    /// What sidecars should know.
+    pub hub: Arc<Hub>,
+    /// What the API server holds, as last seen.
+    pub stores: Stores,
+    /// What to look at again.
+    pub changes: Arc<Changes>,
+    /// Guards in the API server.
+    pub guards: Guards,
+    /// Releases that are out.
+    pub released: Arc<Released>,
+    /// Heads of record files.
+    pub heads: Heads,
+    /// Events.
+    pub events: Events,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Trust domain in subjects.
+    pub trust_domain: String,
+    /// Organisation in tokens.
+    pub org: String,
+    /// Issuer of tokens.
+    pub issuer: String,
+    /// Open requests that one agent may have.
+    pub max_open_approvals: usize,
+    /// The drain of the process: long streams end with it.
+    pub drain: aegis_runtime::shutdown::Drain,
+}
+
+/// The routes.
+pub fn router(control: Arc<Control>) -> Router {
+    Router::new()
+        .route("/v1/token", post(token::exchange))
+        .route("/v1/feed", get(feed::stream))
+        .route("/v1/approvals", post(approvals::submit))
+        .route("/v1/approvals/{uid}/claim", post(claim::claim))
+        .route("/v1/approvals/{uid}/outcome", post(outcome::report))
+        .route("/v1/heads", post(heads::put).get(heads::list))
+        .route("/jwks.json", get(jwks))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(control)
+}
+
+async fn jwks(axum::extract::State(control): axum::extract::State<Arc<Control>>) -> Json<KeySet> {
+    Json(control.public.clone())
+}

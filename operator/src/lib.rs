@@ -1,0 +1,55 @@
+//! The operator: turns custom resources into signed bundles, and serves tokens, the feed and approvals.
+//!
+//! ```text
+//! stores -> reconcile (plan) -> hub -> control/feed -> sidecars
+//!                                 ^
+//! sidecars -> control/approvals -> ApprovalRequest -> approvals/steps -> released
+//! ```
+//! Deliberately absent: anything that decides whether a person may approve. The API server does; see `guards/`.
+
+pub mod approvals;
+pub mod args;
+pub mod conditions;
+pub mod control;
+#[macro_use]
+pub mod failpoint;
+pub mod guards;
+pub mod hub;
+pub mod keys;
+pub mod metrics;
+pub mod plan;
+pub mod reconcile;
+pub mod report;
+pub mod stores;
+pub mod trust;
+
+mod start;
+
+use std::process::ExitCode;
+
+use aegis_runtime::exit;
+use aegis_runtime::shutdown::{self, Drain, Ended};
+
+/// Runs the operator to its end.
+pub fn run(args: args::Args) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::failed(&error),
+    };
+    runtime.block_on(async {
+        if let Err(error) = aegis_runtime::telemetry::init(&args.log) {
+            return exit::bad_configuration(&error);
+        }
+        let signals = match shutdown::signals() {
+            Ok(signals) => signals,
+            Err(error) => return exit::failed(&error),
+        };
+        let drain = Drain::new();
+        let bound = args.drain.drain;
+        match shutdown::run(start::serve(args, drain.clone()), &drain, bound, signals).await {
+            Ended::Finished(Ok(())) => ExitCode::SUCCESS,
+            Ended::Finished(Err(error)) => exit::failed(&error),
+            Ended::Aborted | Ended::TimedOut => ExitCode::from(exit::ABORTED),
+        }
+    })
+}

@@ -1,0 +1,198 @@
+//! One bundle, one set of grants and one status per agent.
+
+use std::sync::Arc;
+
+use aegis_crds::api::agent::BundleStatus;
+use aegis_crds::api::{Agent, AgentStatus};
+use aegis_crds::{gather, lower};
+use aegis_decision::agent::{Lifecycle, Standing};
+use aegis_decision::bundle::Bundle;
+use aegis_decision::codes::Code;
+use aegis_decision::delegation::Delegation;
+use aegis_decision::feed::Grants;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+
+use super::{Gathered, Plan};
+use crate::conditions::{self, Wanted};
+use crate::hub::{Published, View};
+
+/// How long an ended delegation is still told to sidecars, so that a denial can say that it expired.
+const REMEMBER_ENDED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Plans every agent.
+pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    for agent in &gathered.agents {
+        let before = gathered.published.get(&agent.uid().unwrap_or_default());
+        match lower::agent(agent) {
+            Ok((core, standing)) => {
+                let bound = holds_account(gathered, agent);
+                let bundle = bundle(gathered, agent, before, now);
+                let status = status(agent, &core, &standing, bound, &bundle, now);
+                plan.views.push(View {
+                    grants: Arc::new(Grants {
+                        standing,
+                        delegations: delegations(gathered, &core.name, now),
+                        releases: gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
+                    }),
+                    workload_bound: bound,
+                    bundle: bundle.published,
+                    agent: Arc::new(core),
+                });
+                plan.agents.push((agent.clone(), status));
+            }
+            Err(invalid) => {
+                // What cannot be read is not trusted: the agent is suspended until it can be.
+                if let Some(before) = before {
+                    let mut view = before.clone();
+                    let standing = Standing { lifecycle: Lifecycle::Suspended, review: None };
+                    view.grants = Arc::new(Grants { standing, delegations: Vec::new(), releases: Vec::new() });
+                    plan.views.push(view);
+                }
+                plan.agents.push((agent.clone(), invalid_status(agent, &invalid.to_string(), now)));
+            }
+        }
+    }
+}
+
+/// When time alone changes something: the next begin or end of a review or delegation.
+pub fn next_change(gathered: &Gathered, now: Timestamp) -> Option<Timestamp> {
+    let reviews =
+        gathered.agents.iter().filter_map(|agent| agent.spec.review.as_ref()?.expires.as_ref().map(|time| time.0));
+    let delegations =
+        gathered.delegations.iter().flat_map(|delegation| [delegation.spec.not_before.0, delegation.spec.expires_at.0]);
+    reviews.chain(delegations).filter(|at| *at > now).min()
+}
+
+/// One service account serves one agent: of several that name it, the oldest holds it.
+fn holds_account(gathered: &Gathered, agent: &Agent) -> bool {
+    let key = |agent: &Agent| (agent.creation_timestamp().map(|time| time.0), agent.uid());
+    gathered
+        .agents
+        .iter()
+        .filter(|other| other.spec.workload.service_account_name == agent.spec.workload.service_account_name)
+        .all(|other| key(agent) <= key(other))
+}
+
+fn delegations(gathered: &Gathered, agent: &str, now: Timestamp) -> Vec<Delegation> {
+    gathered
+        .delegations
+        .iter()
+        .filter(|delegation| delegation.spec.agent == agent)
+        .filter_map(|delegation| lower::delegation(delegation).ok())
+        .filter(|delegation| now.duration_since(delegation.expires_at) < REMEMBER_ENDED)
+        .collect()
+}
+
+/// The bundle to publish, and why it is not the newest.
+struct Planned {
+    published: Option<Arc<Published>>,
+    fault: Option<String>,
+    status: Option<BundleStatus>,
+}
+
+fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timestamp) -> Planned {
+    let recorded = agent.status.as_ref().and_then(|status| status.bundle.clone());
+    let last = before.and_then(|view| view.bundle.clone());
+    let source = gather::bundle_source(
+        agent,
+        gathered.tools.iter().map(AsRef::as_ref),
+        gathered.policies.iter().map(AsRef::as_ref),
+        gathered.registries.iter().map(AsRef::as_ref),
+        gathered.tiers.iter().map(AsRef::as_ref),
+    );
+    let source = match source {
+        Ok(source) => source,
+        Err(invalid) => return Planned { published: last, fault: Some(invalid.to_string()), status: recorded },
+    };
+    if let Some(same) = last.as_ref().filter(|last| *last.bundle.source() == source) {
+        return Planned { published: Some(Arc::clone(same)), fault: None, status: recorded };
+    }
+    match Bundle::assemble(source) {
+        Ok(bundle) => {
+            let digest = bundle.digest().to_string();
+            let version = recorded.as_ref().map_or(1, |recorded| {
+                if recorded.digest == digest { recorded.version } else { recorded.version.saturating_add(1) }
+            });
+            let unchanged = recorded.filter(|recorded| recorded.digest == digest);
+            let status = unchanged.unwrap_or_else(|| BundleStatus {
+                digest,
+                version,
+                rules: u32::try_from(bundle.rule_count()).unwrap_or(u32::MAX),
+                compiled_at: Time(conditions::whole_second(now)),
+            });
+            let version = u64::try_from(version).unwrap_or(1);
+            Planned { published: Some(Arc::new(Published { version, bundle })), fault: None, status: Some(status) }
+        }
+        Err(error) => Planned { published: last, fault: Some(error.to_string()), status: recorded },
+    }
+}
+
+fn status(
+    agent: &Agent,
+    core: &aegis_decision::agent::Agent,
+    standing: &Standing,
+    bound: bool,
+    bundle: &Planned,
+    now: Timestamp,
+) -> AgentStatus {
+    let current = agent.status.clone().unwrap_or_default();
+    let generation = agent.metadata.generation;
+    let may_call = standing.may_call(core, now);
+    let reviewed = match (&standing.review, may_call) {
+        (None, _) => Wanted::new("Reviewed", false, "NotReviewed", "spec.review is missing"),
+        (Some(_), Err(Code::AgentNotReviewed)) => Wanted::new(
+            "Reviewed",
+            false,
+            "ReviewVoid",
+            "spec.review has expired, or names another digest than status.reviewDigest: the agent changed since",
+        ),
+        (Some(_), _) => Wanted::new("Reviewed", true, "Reviewed", "the review is of the agent as it is configured"),
+    };
+    let workload = if bound {
+        Wanted::new("WorkloadBound", true, "Bound", "holds its service account")
+    } else {
+        let text = "spec.workload.serviceAccountName is held by an older Agent";
+        Wanted::new("WorkloadBound", false, "ServiceAccountTaken", text)
+    };
+    let policy = match &bundle.fault {
+        None => Wanted::new("PolicyAccepted", true, "Accepted", "the newest bundle is served"),
+        Some(fault) => Wanted::new("PolicyAccepted", false, "Invalid", fault.clone()),
+    };
+    let ready = ready(standing.lifecycle, &[&reviewed, &workload, &policy]);
+    let mut wanted = super::parts::with_kstatus(ready);
+    wanted.extend([reviewed, workload, policy]);
+    AgentStatus {
+        observed_generation: generation,
+        conditions: conditions::set(&current.conditions, wanted, generation, now),
+        review_digest: Some(core.review_digest().to_string()),
+        bundle: bundle.status.clone(),
+    }
+}
+
+/// Ready when the agent may call. Stopped on purpose is a fine state, so it is not `Stalled`: see `with_kstatus`.
+fn ready(lifecycle: Lifecycle, needed: &[&Wanted]) -> Wanted {
+    let stopped = |reason, message: &str| Wanted { kind: "Ready", status: None, reason, message: message.to_owned() };
+    match lifecycle {
+        Lifecycle::Registered => stopped("Registered", "spec.lifecycle is Registered: every call is refused"),
+        Lifecycle::Suspended => stopped("Suspended", "spec.lifecycle is Suspended: every call is refused"),
+        Lifecycle::Retired => stopped("Retired", "spec.lifecycle is Retired: every call is refused for ever"),
+        Lifecycle::Active => match needed.iter().find(|wanted| wanted.status != Some(true)) {
+            None => Wanted::new("Ready", true, "Active", "calls are judged by the served bundle"),
+            Some(missing) => Wanted::new("Ready", false, missing.reason, missing.message.clone()),
+        },
+    }
+}
+
+fn invalid_status(agent: &Agent, message: &str, now: Timestamp) -> AgentStatus {
+    let current = agent.status.clone().unwrap_or_default();
+    let generation = agent.metadata.generation;
+    let ready = Wanted::new("Ready", false, "Invalid", message);
+    AgentStatus {
+        observed_generation: generation,
+        conditions: conditions::set(&current.conditions, super::parts::with_kstatus(ready), generation, now),
+        review_digest: None,
+        bundle: current.bundle,
+    }
+}

@@ -1,0 +1,143 @@
+//! Statuses of everything that agents are judged with: each resource is lowered, and its condition says what came out.
+
+use std::sync::Arc;
+
+use aegis_crds::api::{ApprovalTierStatus, DelegationStatus, RegistryStatus, ToolPolicyStatus, ToolStatus};
+use aegis_crds::gather::{Problem, selects};
+use aegis_crds::lower;
+use aegis_decision::delegation::DelegationState;
+use aegis_decision::digest::Digest;
+use aegis_decision::policy::{Effect, Policy};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource, ResourceExt as _};
+
+use super::{Gathered, Plan};
+use crate::conditions::{self, Wanted};
+
+/// Lowers everything but agents.
+pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    for tool in &gathered.tools {
+        let result = lower::tool(tool).map_err(Problem::from);
+        let current = tool.status.clone().unwrap_or_default();
+        let generation = tool.metadata.generation;
+        let status = ToolStatus {
+            observed_generation: generation,
+            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            operations: u32::try_from(tool.spec.operations.len()).ok(),
+        };
+        plan.tools.push((tool.clone(), status));
+    }
+    for policy in &gathered.policies {
+        let result =
+            lower::policy(policy).map_err(Problem::from).and_then(|core| references(gathered, &core).map(|()| core));
+        let current = policy.status.clone().unwrap_or_default();
+        let generation = policy.metadata.generation;
+        let selected = gathered.agents.iter().filter(|agent| selects(policy, &agent.name_any())).count();
+        let status = ToolPolicyStatus {
+            observed_generation: generation,
+            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            digest: result.as_ref().ok().map(|core| Digest::of(core).to_string()),
+            rules: u32::try_from(policy.spec.rules.len()).ok(),
+            agents: u32::try_from(selected).ok(),
+        };
+        plan.policies.push((policy.clone(), status));
+    }
+    for registry in &gathered.registries {
+        let result = lower::registry(registry).map_err(Problem::from);
+        let current = registry.status.clone().unwrap_or_default();
+        let generation = registry.metadata.generation;
+        let status = RegistryStatus {
+            observed_generation: generation,
+            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            entries: u32::try_from(registry.spec.entries.len()).ok(),
+        };
+        plan.registries.push((registry.clone(), status));
+    }
+    for tier in &gathered.tiers {
+        let result = lower::tier(tier).map_err(Problem::from);
+        let current = tier.status.clone().unwrap_or_default();
+        let generation = tier.metadata.generation;
+        let status = ApprovalTierStatus {
+            observed_generation: generation,
+            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+        };
+        plan.tiers.push((tier.clone(), status));
+    }
+    delegations(gathered, now, plan);
+}
+
+fn delegations(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    for delegation in &gathered.delegations {
+        let current = delegation.status.clone().unwrap_or_default();
+        let generation = delegation.metadata.generation;
+        let known = gathered.agents.iter().any(|agent| agent.metadata.name.as_ref() == Some(&delegation.spec.agent));
+        let ready = match lower::delegation(delegation).map(|core| core.state(now)) {
+            Err(invalid) => Wanted::new("Ready", false, "Invalid", invalid.to_string()),
+            Ok(_) if !known => {
+                Wanted::new("Ready", false, "AgentNotFound", "spec.agent names no Agent of this namespace")
+            }
+            Ok(DelegationState::Effective) => Wanted::new("Ready", true, "Effective", "in force"),
+            Ok(DelegationState::NotYet) => Wanted::new("Ready", false, "NotYet", "spec.notBefore lies ahead"),
+            Ok(DelegationState::Expired) => Wanted::new("Ready", false, "Expired", "spec.expiresAt has passed"),
+            Ok(DelegationState::Revoked) => Wanted::new("Ready", false, "Revoked", "spec.revoked is true"),
+        };
+        let status = DelegationStatus {
+            observed_generation: generation,
+            conditions: conditions::set(&current.conditions, with_kstatus(ready), generation, now),
+        };
+        plan.delegations.push((delegation.clone(), status));
+    }
+}
+
+/// What a policy names must exist. Git applies in any order, so a missing one is a condition, not a refusal.
+fn references(gathered: &Gathered, policy: &Policy) -> Result<(), Problem> {
+    let missing =
+        |field: String, kind, name: &String| Err(Problem::ReferenceNotFound { field, kind, name: name.clone() });
+    for (at, name) in policy.tools.iter().enumerate() {
+        if !named(&gathered.tools, name) {
+            return missing(format!("spec.tools[{at}]"), "Tool", name);
+        }
+    }
+    for (at, name) in policy.registries.iter().enumerate() {
+        if !named(&gathered.registries, name) {
+            return missing(format!("spec.registries[{at}]"), "Registry", name);
+        }
+    }
+    for (at, rule) in policy.rules.iter().enumerate() {
+        match &rule.effect {
+            Effect::RequireApproval { tier, .. } if !named(&gathered.tiers, tier) => {
+                return missing(format!("spec.rules[{at}].approval.tier"), "ApprovalTier", tier);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn named<K: Resource>(objects: &[Arc<K>], name: &str) -> bool {
+    objects.iter().any(|object| object.meta().name.as_deref() == Some(name))
+}
+
+fn accepted(
+    current: &[Condition],
+    invalid: Option<&Problem>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let (ok, reason, message) = match invalid {
+        None => (true, "Accepted", "in use".to_owned()),
+        Some(invalid) => (false, invalid.reason(), invalid.to_string()),
+    };
+    let mut wanted = with_kstatus(Wanted::new("Ready", ok, reason, message.clone()));
+    wanted.push(Wanted::new("Accepted", ok, reason, message));
+    conditions::set(current, wanted, generation, now)
+}
+
+/// Ready with kstatus' abnormal conditions: what is not ready here waits for a person, so it is stalled.
+pub fn with_kstatus(ready: Wanted) -> Vec<Wanted> {
+    let stalled = ready.status == Some(false);
+    let stalled = Wanted::new("Stalled", stalled, ready.reason, ready.message.clone());
+    let reconciling = Wanted::new("Reconciling", false, "Observed", "");
+    vec![ready, reconciling, stalled]
+}

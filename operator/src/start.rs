@@ -1,0 +1,145 @@
+//! Wiring: from arguments to running tasks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_runtime::shutdown::Drain;
+use aegis_runtime::tasks::{TaskError, Tasks};
+use aegis_runtime::{admin, ready, serve, tls};
+use jiff::SignedDuration;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use crate::approvals::{Released, steps};
+use crate::args::Args;
+use crate::control::{self, Control, Heads};
+use crate::guards::{Guards, ShippedError};
+use crate::hub::Hub;
+use crate::keys::{Keys, KeysError};
+use crate::metrics::Metrics;
+use crate::reconcile;
+use crate::report::Events;
+use crate::stores::{self, Changes};
+
+/// Life of the control service's certificate. It is made anew at every start.
+const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Why the operator cannot start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No cluster.
+    #[error("cannot find a cluster: set KUBECONFIG or run in a pod")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The API server.
+    #[error("cannot talk to the API server")]
+    Client(#[from] kube::Error),
+    /// Keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// TLS.
+    #[error("cannot make the control service's certificate")]
+    Tls(#[from] tls::TlsError),
+    /// Public keys.
+    #[error("cannot publish keys")]
+    KeySet(#[from] aegis_decision::jws::KeySetError),
+    /// A port.
+    #[error("cannot listen on {0}")]
+    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    /// Guards.
+    #[error(transparent)]
+    Shipped(#[from] ShippedError),
+    /// A task ended.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// A point for a test.
+    #[cfg(feature = "failpoints")]
+    #[error("{0}")]
+    KillAt(String),
+}
+
+/// Serves until the drain begins.
+pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
+    #[cfg(feature = "failpoints")]
+    crate::failpoint::arm(args.kill_at.clone()).map_err(StartError::KillAt)?;
+    let guards = Guards::shipped()?;
+    let config = kube::Config::infer().await?;
+    let client = kube::Client::try_from(config)?;
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let readiness = ready::Readiness::new(drain.clone());
+    let mut tasks = Tasks::new();
+
+    let admin = listen(args.admin.admin_listen).await?;
+    tracing::info!(address = %local(&admin), "admin listens");
+    let routes = admin::router(readiness.clone(), Arc::new(registry));
+    tasks.spawn_background("admin", async move { Ok(admin::serve(admin, routes).await?) });
+    let stores_ready = readiness.handle("stores");
+    let confirmed = readiness.handle("confirmed");
+
+    let keys = Keys::load(client.clone(), &args.system_namespace).await?;
+    let public = keys.public()?;
+    let leaf = keys.ca.leaf(&args.control_names, LEAF_LIFE)?;
+    let hub = Arc::new(Hub::default());
+    let changes = Arc::new(Changes::default());
+    let stores = stores::start(&client, &args.namespaces, &changes, &hub, &mut tasks, &drain);
+    let control = Arc::new(Control {
+        client: client.clone(),
+        keys,
+        public,
+        hub,
+        stores,
+        changes,
+        guards,
+        released: Arc::new(Released::default()),
+        heads: Heads::default(),
+        events: Events::new(client),
+        metrics,
+        trust_domain: args.trust_domain.clone(),
+        org: args.org.clone(),
+        issuer: format!("https://aegis-operator.{}.svc", args.system_namespace),
+        max_open_approvals: usize::from(args.max_open_approvals),
+        drain: drain.clone(),
+    });
+    let listener = listen(args.control_listen).await?;
+    tracing::info!(address = %local(&listener), "control service listens");
+    let tls = Arc::new(tls::server_config(&leaf)?);
+    let router = control::router(Arc::clone(&control));
+    let serve_drain = drain.clone();
+
+    let waiting = Arc::clone(&control);
+    let retain = SignedDuration::from_hours(24 * i64::from(args.retain_days));
+    tasks.spawn("serve", async move {
+        tokio::select! {
+            () = serve_drain.begun() => return Ok(()),
+            ready = waiting.stores.ready() => ready?,
+        }
+        stores_ready.release();
+        let mut as_of = waiting.hub.as_of();
+        let released = tokio::spawn(async move {
+            if as_of.wait_for(Option::is_some).await.is_ok() {
+                confirmed.release();
+            }
+        });
+        for namespace in waiting.stores.namespaces() {
+            waiting.changes.namespaces.mark(&namespace);
+        }
+        let run = async {
+            tokio::try_join!(reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain), async {
+                serve::https(listener, tls, router, serve::Limits::default(), serve_drain).await;
+                Ok(())
+            })
+        };
+        let result = run.await.map(|_| ());
+        released.abort();
+        result
+    });
+    Ok(tasks.run(drain).await?)
+}
+
+async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+}
+
+fn local(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+}

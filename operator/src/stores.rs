@@ -1,0 +1,356 @@
+//! What the API server holds, as last seen: one watch and one store per kind and namespace.
+//!
+//! Watches can lose events without an error. So every kind is listed again, metadata only, every 15 seconds; when the
+//! store holds what the list said, the views are confirmed to be complete as of the start of that list. Sidecars close
+//! when that confirmation grows old, not when an error is seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aegis_crds::api::{Agent, ApprovalRequest, ApprovalTier, Delegation, Registry, Tool, ToolPolicy};
+use aegis_runtime::shutdown::Drain;
+use aegis_runtime::tasks::{TaskResult, Tasks};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::api::ListParams;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+use crate::hub::Hub;
+
+/// Time between two lists of a kind.
+const LIST_EVERY: Duration = Duration::from_secs(15);
+/// Time that a store has to catch up with a list.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// The stores of all kinds.
+#[derive(Clone)]
+pub struct Stores {
+    /// Agents.
+    pub agents: Kind<Agent>,
+    /// Tools.
+    pub tools: Kind<Tool>,
+    /// Policies.
+    pub policies: Kind<ToolPolicy>,
+    /// Registries.
+    pub registries: Kind<Registry>,
+    /// Delegations.
+    pub delegations: Kind<Delegation>,
+    /// Tiers.
+    pub tiers: Kind<ApprovalTier>,
+    /// Approval requests.
+    pub requests: Kind<ApprovalRequest>,
+}
+
+/// The stores of one kind, one per watched namespace (or one for all).
+#[derive(Clone)]
+pub struct Kind<K: Watched> {
+    stores: Vec<Store<K>>,
+}
+
+/// What can be watched here.
+pub trait Watched:
+    Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+    + Clone
+    + DeserializeOwned
+    + Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+impl<K> Watched for K where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+impl<K: Watched> Kind<K> {
+    /// Objects of a namespace, ordered by name.
+    pub fn of(&self, namespace: &str) -> Vec<Arc<K>> {
+        let mut objects: Vec<_> = self
+            .stores
+            .iter()
+            .flat_map(|store| store.state_filter(|object| object.meta().namespace.as_deref() == Some(namespace)))
+            .collect();
+        objects.sort_by_key(|object| object.name_any());
+        objects
+    }
+
+    /// The first object that satisfies a predicate.
+    pub fn find(&self, predicate: impl Fn(&K) -> bool) -> Option<Arc<K>> {
+        self.stores.iter().find_map(|store| store.find(&predicate))
+    }
+}
+
+/// Namespaces in which something changed.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    namespaces: Mutex<BTreeSet<String>>,
+    changed: Notify,
+}
+
+impl Dirty {
+    /// Something changed in this namespace.
+    pub fn mark(&self, namespace: &str) {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned());
+        self.changed.notify_one();
+    }
+
+    /// Waits until something changed, and takes the namespaces.
+    pub async fn take(&self) -> BTreeSet<String> {
+        loop {
+            let taken = std::mem::take(&mut *self.namespaces.lock().unwrap_or_else(PoisonError::into_inner));
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// What the watches mark: the namespace for its plan, the request for its steps.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Namespaces to plan again.
+    pub namespaces: Dirty,
+    /// Requests (`namespace/name`) to look at again.
+    pub requests: Dirty,
+}
+
+struct Starter<'a> {
+    client: &'a Client,
+    namespaces: &'a [String],
+    changes: &'a Arc<Changes>,
+    tasks: &'a mut Tasks,
+    drain: &'a Drain,
+    confirmations: Vec<Arc<Mutex<Option<Timestamp>>>>,
+}
+
+/// Starts the watches.
+pub fn start(
+    client: &Client,
+    namespaces: &[String],
+    changes: &Arc<Changes>,
+    hub: &Arc<Hub>,
+    tasks: &mut Tasks,
+    drain: &Drain,
+) -> Stores {
+    let mut starter = Starter { client, namespaces, changes, tasks, drain, confirmations: Vec::new() };
+    let stores = Stores {
+        agents: starter.kind("watch agents"),
+        tools: starter.kind("watch tools"),
+        policies: starter.kind("watch policies"),
+        registries: starter.kind("watch registries"),
+        delegations: starter.kind("watch delegations"),
+        tiers: starter.kind("watch tiers"),
+        requests: starter.kind("watch requests"),
+    };
+    let confirmations = std::mem::take(&mut starter.confirmations);
+    starter.tasks.spawn("confirm", confirm_all(confirmations, Arc::clone(hub), drain.clone()));
+    stores
+}
+
+impl Stores {
+    /// Returns when every store has seen its first list.
+    pub async fn ready(&self) -> Result<(), reflector::store::WriterDropped> {
+        async fn all<K: Watched>(kind: &Kind<K>) -> Result<(), reflector::store::WriterDropped> {
+            for store in &kind.stores {
+                store.wait_until_ready().await?;
+            }
+            Ok(())
+        }
+        all(&self.agents).await?;
+        all(&self.tools).await?;
+        all(&self.policies).await?;
+        all(&self.registries).await?;
+        all(&self.delegations).await?;
+        all(&self.tiers).await?;
+        all(&self.requests).await
+    }
+
+    /// Every namespace that holds an object of ours.
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        fn of<K: Watched>(kind: &Kind<K>) -> impl Iterator<Item = String> + '_ {
+            kind.stores.iter().flat_map(|store| store.state()).filter_map(|object| object.namespace())
+        }
+        of(&self.agents)
+            .chain(of(&self.tools))
+            .chain(of(&self.policies))
+            .chain(of(&self.registries))
+            .chain(of(&self.delegations))
+            .chain(of(&self.tiers))
+            .collect()
+    }
+}
+
+impl Starter<'_> {
+    fn kind<K: Watched>(&mut self, name: &'static str) -> Kind<K> {
+        let apis: Vec<Api<K>> = if self.namespaces.is_empty() {
+            vec![Api::all(self.client.clone())]
+        } else {
+            self.namespaces.iter().map(|namespace| Api::namespaced(self.client.clone(), namespace)).collect()
+        };
+        let stores = apis.into_iter().map(|api| self.watch(name, api)).collect();
+        Kind { stores }
+    }
+
+    fn watch<K: Watched>(&mut self, name: &'static str, api: Api<K>) -> Store<K> {
+        let (store, writer) = reflector::store();
+        let changes = Arc::clone(self.changes);
+        let drain = self.drain.clone();
+        let stream = watcher(api.clone(), watcher::Config::default())
+            .default_backoff()
+            .modify(|object| {
+                object.meta_mut().managed_fields = None;
+            })
+            .reflect(writer);
+        self.tasks.spawn(name, async move {
+            let mut stream = std::pin::pin!(stream);
+            loop {
+                tokio::select! {
+                    () = drain.begun() => return Ok(()),
+                    event = stream.next() => match event {
+                        Some(Ok(event)) => note(&changes, &event),
+                        Some(Err(error)) => tracing::warn!(name, %error, "watch failed, trying again"),
+                        None => return Ok(()),
+                    }
+                }
+            }
+        });
+        let confirmation = Arc::new(Mutex::new(None));
+        self.confirmations.push(Arc::clone(&confirmation));
+        self.tasks
+            .spawn("relist", relist(api, store.clone(), confirmation, Arc::clone(self.changes), self.drain.clone()));
+        store
+    }
+}
+
+fn note<K: Watched>(changes: &Changes, event: &watcher::Event<K>) {
+    let object = match event {
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object) => object,
+        watcher::Event::Init | watcher::Event::InitDone => return,
+    };
+    if let Some(namespace) = object.namespace() {
+        changes.namespaces.mark(&namespace);
+        if K::kind(&()) == "ApprovalRequest" {
+            changes.requests.mark(&format!("{namespace}/{}", object.name_any()));
+        }
+    }
+}
+
+/// Lists a kind every 15 seconds; confirms the start of the list once the store holds what it said.
+async fn relist<K: Watched>(
+    api: Api<K>,
+    store: Store<K>,
+    confirmation: Arc<Mutex<Option<Timestamp>>>,
+    changes: Arc<Changes>,
+    drain: Drain,
+) -> TaskResult {
+    let mut tick = tokio::time::interval(LIST_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = drain.begun() => return Ok(()),
+            _ = tick.tick() => {}
+        }
+        let start = Timestamp::now();
+        // No resource version: a consistent read, never from the API server's own cache of unknown age.
+        let listed = match api.list_metadata(&ListParams::default()).await {
+            Ok(list) => versions(list.items.iter().map(|object| &object.metadata)),
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), %error, "list failed");
+                continue;
+            }
+        };
+        let caught_up = tokio::time::timeout(CATCH_UP, async {
+            loop {
+                let state = store.state();
+                if newer_or_same(&versions(state.iter().map(|object| object.meta())), &listed) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        if tokio::select! { result = caught_up => result.is_ok(), () = drain.begun() => return Ok(()) } {
+            *confirmation.lock().unwrap_or_else(PoisonError::into_inner) = Some(start);
+        } else {
+            tracing::warn!(kind = %K::kind(&()), "the watch lags behind the list");
+            store.state().iter().filter_map(|object| object.namespace()).for_each(|ns| changes.namespaces.mark(&ns));
+        }
+    }
+}
+
+type Versions = BTreeMap<String, u64>;
+
+fn versions<'a>(
+    objects: impl Iterator<Item = &'a k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta>,
+) -> Versions {
+    objects.filter_map(|meta| Some((meta.uid.clone()?, meta.resource_version.as_ref()?.parse().ok()?))).collect()
+}
+
+/// Whether a store holds everything that was listed, at that version or a later one (the object may have changed
+/// since), and nothing that the list no longer had. An object created after the list is newer than all listed ones.
+fn newer_or_same(held: &Versions, listed: &Versions) -> bool {
+    let newest = listed.values().copied().max().unwrap_or(0);
+    listed.iter().all(|(uid, version)| held.get(uid).is_none_or(|have| have >= version))
+        && listed.keys().filter(|uid| !held.contains_key(*uid)).count() == 0
+        && held.iter().all(|(uid, version)| listed.contains_key(uid) || *version > newest)
+}
+
+/// Confirms the oldest of all kinds.
+async fn confirm_all(confirmations: Vec<Arc<Mutex<Option<Timestamp>>>>, hub: Arc<Hub>, drain: Drain) -> TaskResult {
+    let mut tick = tokio::time::interval(Duration::from_millis(250));
+    loop {
+        tokio::select! {
+            () = drain.begun() => return Ok(()),
+            _ = tick.tick() => {}
+        }
+        let oldest = confirmations
+            .iter()
+            .map(|confirmation| *confirmation.lock().unwrap_or_else(PoisonError::into_inner))
+            .try_fold(Timestamp::MAX, |oldest, at| at.map(|at| oldest.min(at)));
+        if let Some(as_of) = oldest {
+            if *hub.as_of().borrow() != Some(as_of) {
+                hub.confirm(as_of);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&str, u64)]) -> Versions {
+        pairs.iter().map(|(uid, version)| ((*uid).to_owned(), *version)).collect()
+    }
+
+    #[test]
+    fn a_store_is_complete_when_it_holds_the_list_or_newer() {
+        let listed = of(&[("a", 5), ("b", 7)]);
+        assert!(newer_or_same(&of(&[("a", 5), ("b", 7)]), &listed));
+        assert!(newer_or_same(&of(&[("a", 9), ("b", 7), ("c", 8)]), &listed));
+        assert!(!newer_or_same(&of(&[("a", 4), ("b", 7)]), &listed), "an old version");
+        assert!(!newer_or_same(&of(&[("a", 5)]), &listed), "one is missing");
+        assert!(!newer_or_same(&of(&[("a", 5), ("b", 7), ("c", 3)]), &listed), "one was deleted");
+    }
+
+    #[tokio::test]
+    async fn a_mark_before_the_wait_is_not_lost() {
+        let dirty = Dirty::default();
+        dirty.mark("shop");
+        dirty.mark("shop");
+        assert_eq!(dirty.take().await.len(), 1);
+    }
+}

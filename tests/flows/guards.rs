@@ -1,0 +1,13 @@
+//! The guards in the API server, with no program of ours running: every forgery is refused by the server itself, every honest act passes.
+//!
+//! The control service's part, making requests and writing their status, is played with a token of its own service account.
+
+mod agents;
+mod claims;
+mod delegations;
+mod every_field;
+mod forgeries;
+mod honest;
+mod people;
+mod request;
+mod scene;

@@ -1,0 +1,4 @@
+//! Flows across crates, on a real API server and a real ERP.
+
+mod bed;
+mod erp;

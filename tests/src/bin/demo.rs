@@ -1,0 +1,77 @@
+//! `make demo`: tells the story of `examples/procurement` on a real API server and a real ERP, then stays up.
+
+use std::process::ExitCode;
+
+use aegis_tests::cluster::testbed_binary;
+use aegis_tests::story::{FINANCE, RESPONDER, Stage, Teller, tell};
+use anyhow::{Context as _, Result};
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(demo()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndemo failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ctrl-C ends it at any moment: dropping the stage ends every process.
+async fn demo() -> Result<()> {
+    tokio::select! {
+        result = play() => result,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            println!("\nstopping");
+            Ok(())
+        }
+    }
+}
+
+async fn play() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("aegis-demo-").tempdir().context("cannot make a folder")?;
+    let teller = Teller::loud();
+    let stage = Stage::set(folder.path(), &teller).await?;
+    tell(&stage, &teller).await?;
+    if std::env::var("DEMO").is_ok_and(|value| value == "once") {
+        println!("\nThe story is over.");
+        return Ok(());
+    }
+    invite(&stage).await?;
+    std::future::pending().await
+}
+
+/// What to try next.
+async fn invite(stage: &Stage) -> Result<()> {
+    let kubectl = testbed_binary().await?.with_file_name("kubectl");
+    let config = |user: &str| stage.cluster.kubeconfig(user).display().to_string();
+    println!("\n\x1b[1m== Everything stays up until Ctrl-C. Try, in another terminal:\x1b[0m\n");
+    println!("   alias kubectl='{} -n shop'", kubectl.display());
+    println!("   export KUBECONFIG={}", config("admin"));
+    println!("   kubectl get aegis                      # every resource of Aegis");
+    println!("   kubectl describe agent buyer           # what the operator says, and why");
+    println!("   kubectl explain toolpolicy.spec.rules  # the API is documented");
+    println!("   # let the agent work again, as {RESPONDER}:");
+    println!(
+        "   kubectl --kubeconfig {} patch agent buyer --type=merge -p '{{\"spec\":{{\"lifecycle\":\"Active\"}}}}'",
+        config(RESPONDER)
+    );
+    println!("   # call as the agent:");
+    println!("   curl -s '{}/erp/rest/model/party.party?f=name'", stage.buyer.base_url());
+    println!("   # approve a held call, as {FINANCE}:");
+    println!("   KUBECONFIG={} aegis approvals list -n shop", config(FINANCE));
+    println!("   # evidence:");
+    println!(
+        "   aegis verify {}/* --keys {}",
+        stage.buyer.records().display(),
+        stage.dir.join("buyer/trust/jwks.json").display()
+    );
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! One JSON call over plain HTTP, for tests and the story.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::Value;
+
+/// The longest that a call may take, connecting and reading included.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body as JSON; `Null` when it is empty, a JSON string when it is not JSON.
+    pub body: Value,
+}
+
+/// Sends one request and reads the whole answer, of whatever status. Fails when the server cannot be reached, breaks
+/// the connection off, or takes longer than a minute.
+pub async fn http_json(method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+    tokio::time::timeout(DEADLINE, exchange(method, url, headers, body))
+        .await
+        .with_context(|| format!("no answer from {url} within {DEADLINE:?}"))?
+        .with_context(|| format!("call {url}"))
+}
+
+async fn exchange(method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = match body {
+        Some(body) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Bytes::from(serde_json::to_vec(body)?)
+        }
+        None => Bytes::new(),
+    };
+    // A client per call: tests run on runtimes of their own, and a pooled connection dies with the runtime that made it.
+    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http::<Full<Bytes>>();
+    let response = client.request(request.body(Full::new(body))?).await?;
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    let body = if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
+}

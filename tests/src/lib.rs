@@ -1,0 +1,7 @@
+//! What flows and demo share: a real API server, a real ERP, and Aegis' own processes under their own accounts.
+
+pub mod cluster;
+pub mod erp;
+pub mod install;
+pub mod mesh;
+pub mod story;

@@ -1,0 +1,13 @@
+//! The story of `examples/procurement`, told by `make demo` and checked by a test: an agent buys in a real ERP, is
+//! refused, is held, is released once, and is suspended. Every chapter asserts what it tells.
+
+mod chapters;
+mod evidence;
+mod people;
+mod stage;
+mod teller;
+
+pub use chapters::tell;
+pub use people::{DELEGATOR, FINANCE, PEOPLE, RESPONDER, REVIEWER};
+pub use stage::Stage;
+pub use teller::Teller;

@@ -1,0 +1,15 @@
+//! The roles of the story, as users of the cluster.
+
+/// Looks at an agent before it may work.
+pub const REVIEWER: &str = "security-reviewer";
+/// Lends authority to the agents.
+pub const DELEGATOR: &str = "purchasing-lead";
+/// Whose task it is.
+pub const REQUESTER: &str = "office-manager";
+/// Decides held calls of tier `finance`.
+pub const FINANCE: &str = "finance-approver";
+/// Suspends agents.
+pub const RESPONDER: &str = "incident-responder";
+
+/// All of them.
+pub const PEOPLE: [&str; 5] = [REVIEWER, DELEGATOR, REQUESTER, FINANCE, RESPONDER];

@@ -1,0 +1,163 @@
+//! Everything that the story needs, running: cluster, ERP, operator, and a sidecar for each of the two agents.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::people::{DELEGATOR, PEOPLE, REVIEWER};
+use super::teller::Teller;
+use crate::cluster::{Cluster, Options, apply_in, eventually};
+use crate::erp::Erp;
+use crate::install;
+use crate::mesh::{Operator, OperatorSpec, Sidecar, SidecarSpec};
+
+/// The namespace of the story.
+pub const NAMESPACE: &str = "shop";
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// The running parts. Dropped in this order: sidecars, operator, ERP, cluster.
+pub struct Stage {
+    /// Sidecar of agent `buyer`.
+    pub buyer: Sidecar,
+    /// Sidecar of agent `stock-keeper`.
+    pub stock_keeper: Sidecar,
+    /// The operator.
+    pub operator: Operator,
+    /// The ERP.
+    pub erp: Erp,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Where all files are.
+    pub dir: PathBuf,
+}
+
+impl Stage {
+    /// Starts everything in an empty folder.
+    pub async fn set(dir: &Path, teller: &Teller) -> Result<Self> {
+        teller.chapter("Setting the stage");
+        teller.say("starting a real Kubernetes API server (etcd, kube-apiserver, kube-controller-manager)");
+        let mut options = Options::default().dir(dir.join("cluster"));
+        for person in PEOPLE {
+            options = options.user(person, &[]);
+        }
+        let cluster = Cluster::start(options).await?;
+        teller.say("starting a real ERP (Tryton)");
+        let erp = Erp::start(&dir.join("erp")).await?;
+        teller.say("installing CRDs, guards and roles");
+        install::install(&cluster).await?;
+        people(&cluster).await?;
+        teller.say("starting the operator under its own service account");
+        let operator = Operator::start(&cluster, &OperatorSpec::new(&[NAMESPACE], &dir.join("operator"))).await?;
+        teller.say("applying examples/procurement: tool, registry, tier, policy, agents");
+        resources(&cluster, &erp).await?;
+        for agent in ["buyer", "stock-keeper"] {
+            review(&cluster, teller, agent).await?;
+        }
+        delegate(&cluster, teller).await?;
+        teller.say("starting a sidecar for each agent, with what a kubelet would mount");
+        let key = erp.key("agent-erp")?;
+        let spec = |agent: &str| SidecarSpec::new(NAMESPACE, agent, &dir.join(agent)).credential("erp", "token", &key);
+        let buyer = Sidecar::start(&cluster, &operator, &spec("buyer")).await?;
+        let stock_keeper = Sidecar::start(&cluster, &operator, &spec("stock-keeper")).await?;
+        Ok(Self { buyer, stock_keeper, operator, erp, cluster, dir: dir.to_owned() })
+    }
+
+    /// Runs kubectl as a person, tells it, and returns what it printed.
+    pub async fn kubectl(&self, teller: &Teller, who: &str, arguments: &[&str]) -> Result<String> {
+        kubectl(&self.cluster, teller, who, arguments).await
+    }
+}
+
+/// The folder of a manifest of the example.
+pub fn example(name: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/procurement").join(name);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+async fn people(cluster: &Cluster) -> Result<()> {
+    let admin = cluster.admin().await?;
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n");
+    apply_in(&admin, NAMESPACE, namespace.as_str(), "platform").await?;
+    apply_in(&admin, NAMESPACE, example("00-people.yaml")?.as_str(), "platform").await?;
+    Ok(())
+}
+
+async fn resources(cluster: &Cluster, erp: &Erp) -> Result<()> {
+    let admin = cluster.admin().await?;
+    for name in ["10-tool.yaml", "20-registry.yaml", "30-tier.yaml", "40-policy.yaml", "50-agents.yaml"] {
+        // The example's ERP listens on 8069; this one took a free port.
+        let text = example(name)?.replace("http://127.0.0.1:8069/erp", erp.base_url());
+        apply_in(&admin, NAMESPACE, text.as_str(), "platform").await.with_context(|| name.to_owned())?;
+    }
+    Ok(())
+}
+
+/// The reviewer looks at the agent and makes it Active. The digest that they name is what they looked at.
+async fn review(cluster: &Cluster, teller: &Teller, agent: &str) -> Result<()> {
+    let digest = eventually("the operator to show the digest to review", WITHIN, async || {
+        let path = ["get", "agent", agent, "-n", NAMESPACE, "-o", "jsonpath={.status.reviewDigest}"];
+        let output = cluster.kubectl(REVIEWER, &path).await?;
+        let digest = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(digest.starts_with("sha256:"), "no digest yet: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(digest)
+    })
+    .await?;
+    let now = Timestamp::from_second(Timestamp::now().as_second())?;
+    let patch =
+        json!({"spec": {"lifecycle": "Active", "review": {"by": REVIEWER, "at": now.to_string(), "digest": digest}}});
+    kubectl(
+        cluster,
+        teller,
+        REVIEWER,
+        &["patch", "agent", agent, "-n", NAMESPACE, "--type=merge", "-p", &patch.to_string()],
+    )
+    .await?;
+    wait_ready(cluster, "agent", agent).await
+}
+
+async fn delegate(cluster: &Cluster, teller: &Teller) -> Result<()> {
+    teller.say("the purchasing lead lends authority to both agents for one day");
+    let text = delegations(&example("60-delegations.yaml")?)?;
+    apply_in(&cluster.client(DELEGATOR).await?, NAMESPACE, text.as_str(), "purchasing-lead").await?;
+    wait_ready(cluster, "delegation", "office-supplies").await?;
+    wait_ready(cluster, "delegation", "stock-check").await
+}
+
+/// The example's delegations, from now for one day.
+pub fn delegations(text: &str) -> Result<String> {
+    let now = Timestamp::from_second(Timestamp::now().as_second())?;
+    let end = now.checked_add(SignedDuration::from_hours(24))?;
+    Ok(text.replace("2026-01-01T00:00:00Z", &now.to_string()).replace("2026-01-02T00:00:00Z", &end.to_string()))
+}
+
+/// Waits until a resource is Ready.
+pub async fn wait_ready(cluster: &Cluster, kind: &str, name: &str) -> Result<()> {
+    let condition = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
+    eventually(&format!("{kind} {name} to be ready"), WITHIN, async || {
+        let output = cluster.kubectl("admin", &["get", kind, name, "-n", NAMESPACE, "-o", condition]).await?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let ready: Value = serde_json::from_str(&text).unwrap_or_default();
+        ensure!(ready.get("status").and_then(Value::as_str) == Some("True"), "{text}");
+        Ok(())
+    })
+    .await
+}
+
+async fn kubectl(cluster: &Cluster, teller: &Teller, who: &str, arguments: &[&str]) -> Result<String> {
+    let shown: Vec<String> = arguments
+        .iter()
+        .map(|argument| if argument.contains(['{', ' ']) { format!("'{argument}'") } else { (*argument).to_owned() })
+        .collect();
+    teller.command(who, &format!("kubectl {}", shown.join(" ")));
+    let output = cluster.kubectl(who, arguments).await?;
+    if !output.status.success() {
+        bail!("kubectl {}: {}", shown.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    teller.output(&text);
+    Ok(text)
+}
