@@ -167,7 +167,7 @@ fn an_agent_is_invalid(pointer: &str, value: Value, field: &str) {
 #[test_case("/spec/operations/1/name", json!("orders..read"), "spec.operations[1].name"; "empty word")]
 #[test_case("/spec/operations/1/arguments", json!(null), "spec.operations[1].arguments")]
 #[test_case("/spec/operations/1/arguments", json!({"type": "nothing"}), "spec.operations[1].arguments"; "no schema")]
-#[test_case("/spec/operations/1/argumentsFrom", json!("params"), "spec.operations[1].argumentsFrom")]
+#[test_case("/spec/operations/1/argumentsFrom", json!("body"), "spec.operations[1].argumentsFrom")]
 #[test_case("/spec/operations/1/aliases", json!({"x": "a..b"}), "spec.operations[1].aliases.x")]
 #[test_case("/spec/operations/1/http/path", json!("orders"), "spec.operations[1].http.path")]
 #[test_case("/spec/operations/0/http/query/1/name", json!("fields"), "spec.operations[0].http.query[1].name")]

@@ -180,10 +180,11 @@ impl Bundle {
         self.fixed_parts.get(&(tool.to_owned(), operation.to_owned()))
     }
 
-    /// Policies that select this agent and the tool, as written and compiled, ordered by name.
-    pub(crate) fn policies_for(&self, tool: &str) -> impl Iterator<Item = (&Policy, &CompiledPolicy)> {
-        let pairs = self.source.policies.iter().zip(&self.policies);
-        pairs.filter(move |(policy, _)| policy.applies_to(&self.source.agent.name, tool))
+    /// Policies that select this agent and the tool, as written and compiled, ordered by name. `assemble` compiles every
+    /// one; who finds none has to take its rules as indeterminate.
+    pub(crate) fn policies_for(&self, tool: &str) -> impl Iterator<Item = (&Policy, Option<&CompiledPolicy>)> {
+        let all = self.source.policies.iter().enumerate().map(|(index, policy)| (policy, self.policies.get(index)));
+        all.filter(move |(policy, _)| policy.applies_to(&self.source.agent.name, tool))
     }
 
     /// Number of rules.

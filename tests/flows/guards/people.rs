@@ -64,13 +64,19 @@ metadata: {{name: everything}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: everything}}
 subjects: [{{kind: User, name: erin}}]
 ",
-        approves("all-tiers", &TIERS.join(", "), &[("User", "ana"), ("User", "carol"), ("User", "dave"), ("User", NODE), ("ServiceAccount", ROBOT)]),
+        approves(
+            "all-tiers",
+            &TIERS.join(", "),
+            &[("User", "ana"), ("User", "carol"), ("User", "dave"), ("User", NODE), ("ServiceAccount", ROBOT)]
+        ),
         approves("seven-tiers", &seven, &[("User", "erin")]),
         approves("one-tier", "finance", &[("User", "bob")]),
     );
     namespace.apply("admin", rights.as_str(), "flows").await?;
     let tiers: String = TIERS
-        .map(|tier| format!("apiVersion: aegis.dev/v1alpha1\nkind: ApprovalTier\nmetadata: {{name: {tier}}}\nspec: {{}}\n---\n"))
+        .map(|tier| {
+            format!("apiVersion: aegis.dev/v1alpha1\nkind: ApprovalTier\nmetadata: {{name: {tier}}}\nspec: {{}}\n---\n")
+        })
         .concat();
     namespace.apply("admin", tiers.as_str(), "flows").await?;
     for (user, verb, resource, name) in [
@@ -88,13 +94,25 @@ subjects: [{{kind: User, name: erin}}]
 }
 
 /// Waits until RBAC lets a user do something; the server learns of new rights a moment after they were stored.
-pub async fn until_allowed(namespace: &TestNamespace<'_>, user: &str, verb: &str, resource: &str, name: &str) -> Result<()> {
+pub async fn until_allowed(
+    namespace: &TestNamespace<'_>,
+    user: &str,
+    verb: &str,
+    resource: &str,
+    name: &str,
+) -> Result<()> {
     let client = namespace.cluster().client(user).await?;
     client_until_allowed(client, namespace.name(), verb, resource, name).await
 }
 
 /// As [`until_allowed`], for whoever the client acts as.
-pub async fn client_until_allowed(client: Client, namespace: &str, verb: &str, resource: &str, name: &str) -> Result<()> {
+pub async fn client_until_allowed(
+    client: Client,
+    namespace: &str,
+    verb: &str,
+    resource: &str,
+    name: &str,
+) -> Result<()> {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {

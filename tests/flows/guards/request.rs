@@ -20,8 +20,10 @@ pub enum State {
     New,
     /// Undecided.
     Pending,
-    /// A person has approved; the operator has not seen it.
-    Decided,
+    /// Approved by a person; the control service has not seen it.
+    ApprovedUnseen,
+    /// Denied by a person; the control service has not seen it.
+    DeniedUnseen,
     /// Approved and free to be claimed.
     Approved,
     /// A person has denied.
@@ -45,8 +47,10 @@ impl State {
     pub fn verdict(self) -> Option<&'static str> {
         match self {
             Self::New | Self::Pending | Self::Expired | Self::Stale | Self::Void => None,
-            Self::Denied => Some("Denied"),
-            Self::Decided | Self::Approved | Self::Claimed | Self::Succeeded | Self::Indeterminate => Some("Approved"),
+            Self::Denied | Self::DeniedUnseen => Some("Denied"),
+            Self::ApprovedUnseen | Self::Approved | Self::Claimed | Self::Succeeded | Self::Indeterminate => {
+                Some("Approved")
+            }
         }
     }
 
@@ -64,7 +68,7 @@ impl State {
         };
         match self {
             Self::New => Vec::new(),
-            Self::Pending | Self::Decided => vec![pending],
+            Self::Pending | Self::ApprovedUnseen | Self::DeniedUnseen => vec![pending],
             Self::Approved => vec![pending, approved()],
             Self::Denied => phase("Denied"),
             Self::Expired => phase("Expired"),

@@ -1,15 +1,14 @@
 //! A namespace with its people and the control service's hand: what every test of the guards begins with.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aegis_crds::api::ApprovalRequest;
-use aegis_tests::cluster::TestNamespace;
-use aegis_tests::install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, impersonate, shared};
+use aegis_tests::cluster::{TestNamespace, TokenFor};
+use aegis_tests::install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, OPERATOR_USERNAME, impersonate, shared};
 use anyhow::{Context, Result, bail};
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -23,6 +22,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Scene<'a> {
     pub namespace: &'a TestNamespace<'a>,
     control: Client,
+    mighty_control: Client,
     robot: Client,
     node: Client,
     made: AtomicU32,
@@ -34,18 +34,20 @@ pub async fn in_scene(prefix: &str, test: impl AsyncFnOnce(&Scene<'_>) -> Result
     cluster
         .in_namespace(prefix, async |namespace| {
             people::arrive(namespace).await?;
-            let folder = tempfile::tempdir()?;
             let scene = Scene {
                 namespace,
-                control: account(namespace, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, folder.path()).await?,
-                robot: account(namespace, namespace.name(), ROBOT, folder.path()).await?,
+                control: account(namespace, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await?,
+                mighty_control: impersonate(cluster, OPERATOR_USERNAME, &["system:masters"]).await?,
+                robot: account(namespace, namespace.name(), ROBOT).await?,
                 node: impersonate(cluster, NODE, &["system:nodes", "system:authenticated"]).await?,
                 made: AtomicU32::new(0),
             };
             let of = |client: &Client| client.clone();
-            people::client_until_allowed(of(&scene.control), namespace.name(), "delete", "approvalrequests", "").await?;
+            people::client_until_allowed(of(&scene.control), namespace.name(), "delete", "approvalrequests", "")
+                .await?;
             for machine in [&scene.robot, &scene.node] {
-                people::client_until_allowed(of(machine), namespace.name(), "approve", "approvaltiers", "auditor").await?;
+                people::client_until_allowed(of(machine), namespace.name(), "approve", "approvaltiers", "auditor")
+                    .await?;
             }
             test(&scene).await
         })
@@ -53,10 +55,11 @@ pub async fn in_scene(prefix: &str, test: impl AsyncFnOnce(&Scene<'_>) -> Result
 }
 
 impl Scene<'_> {
-    /// The requests of this namespace, reached as `control`, `robot`, `node` or one of the users.
+    /// The requests of this namespace, reached as `control`, `control with every right`, `robot`, `node` or one of the users.
     pub async fn requests(&self, who: &str) -> Result<Api<ApprovalRequest>> {
         let client = match who {
             "control" => self.control.clone(),
+            "control with every right" => self.mighty_control.clone(),
             "robot" => self.robot.clone(),
             "node" => self.node.clone(),
             user => self.namespace.cluster().client(user).await?,
@@ -93,12 +96,7 @@ impl Scene<'_> {
     }
 
     /// What one person's merge patch of `spec.decision` is answered.
-    pub async fn decide(
-        &self,
-        who: &str,
-        request: &ApprovalRequest,
-        decision: &Value,
-    ) -> Result<ApprovalRequest> {
+    pub async fn decide(&self, who: &str, request: &ApprovalRequest, decision: &Value) -> Result<ApprovalRequest> {
         let patch = Patch::Merge(json!({"spec": {"decision": decision}}));
         Ok(self.requests(who).await?.patch(&request.name_any(), &PatchParams::default(), &patch).await?)
     }
@@ -112,13 +110,21 @@ pub fn decision(verdict: &str) -> Value {
 /// Demands that the server itself has refused, with a message that holds `reason`.
 pub fn refused<T>(what: &str, answer: Result<T, kube::Error>, reason: &str) -> Result<()> {
     match answer {
-        Err(kube::Error::Api(status)) if (status.code == 403 || status.code == 422) && status.message.contains(reason) => Ok(()),
+        Err(kube::Error::Api(status))
+            if (status.code == 403 || status.code == 422) && status.message.contains(reason) =>
+        {
+            Ok(())
+        }
         Err(other) => bail!("{what}: wanted a refusal for {reason:?}, got: {other}"),
         Ok(_) => bail!("{what}: accepted"),
     }
 }
 
-async fn put_status(control: &Api<ApprovalRequest>, mut request: ApprovalRequest, status: Value) -> Result<ApprovalRequest> {
+async fn put_status(
+    control: &Api<ApprovalRequest>,
+    mut request: ApprovalRequest,
+    status: Value,
+) -> Result<ApprovalRequest> {
     request.status = Some(serde_json::from_value(status.clone())?);
     control
         .replace_status(&request.name_any(), &PostParams::default(), &request)
@@ -127,18 +133,20 @@ async fn put_status(control: &Api<ApprovalRequest>, mut request: ApprovalRequest
 }
 
 /// A client with a token of a service account.
-async fn account(namespace: &TestNamespace<'_>, home: &str, name: &str, folder: &Path) -> Result<Client> {
-    let kubeconfig = namespace.cluster().service_account_kubeconfig(home, name, folder).await?;
-    let mut read = Kubeconfig::read_from(&kubeconfig)?;
-    // The token goes into the client, so that the folder may end before it.
-    for user in &mut read.auth_infos {
-        if let Some(login) = user.auth_info.as_mut()
-            && let Some(file) = login.token_file.take()
-        {
-            login.token = Some(std::fs::read_to_string(file)?.into());
-        }
-    }
+async fn account(namespace: &TestNamespace<'_>, home: &str, name: &str) -> Result<Client> {
+    let cluster = namespace.cluster();
+    let token = cluster
+        .service_account_token(&TokenFor {
+            namespace: home,
+            name,
+            audiences: &[],
+            pod: None,
+            life: Duration::from_mins(10),
+        })
+        .await?;
+    let read = Kubeconfig::read_from(cluster.kubeconfig("admin"))?;
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     config.proxy_url = None;
+    config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
     Ok(Client::try_from(config)?)
 }

@@ -135,7 +135,8 @@ pub(super) fn parts(
     // One entry may be named by several checks of several policies; it counts once, in a fixed order.
     let reads: BTreeMap<_, _> = bundle
         .policies_for(&call.tool)
-        .flat_map(|(_, policy)| policy.registry_reads(&call.operation, inputs))
+        .filter_map(|(_, compiled)| compiled)
+        .flat_map(|compiled| compiled.registry_reads(&call.operation, inputs))
         .map(|read| ((read.registry, read.key), read.entry))
         .collect();
     let reads: Vec<_> = reads.into_iter().collect();

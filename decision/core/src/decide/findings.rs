@@ -57,7 +57,8 @@ impl<'a> Findings<'a> {
     pub(super) fn evaluate(bundle: &'a Bundle, call: &ToolCall, inputs: &Inputs<'_>) -> Self {
         let mut findings = Vec::new();
         for (policy, compiled) in bundle.policies_for(&call.tool) {
-            let mut evaluations = compiled.evaluate(&call.operation, inputs).into_iter().peekable();
+            let evaluated = compiled.map(|compiled| compiled.evaluate(&call.operation, inputs)).unwrap_or_default();
+            let mut evaluations = evaluated.into_iter().peekable();
             for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.applies_to(&call.operation)) {
                 // A rule that was not evaluated cannot be told, which denies or holds, and never allows.
                 let evaluation = evaluations.next_if(|evaluation| evaluation.index == index);

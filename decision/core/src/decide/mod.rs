@@ -21,6 +21,8 @@ mod explain;
 mod findings;
 mod refusal;
 mod screen;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 

@@ -1,0 +1,237 @@
+//! Failures that `Bundle::assemble` and the parser do not let happen, injected from inside the crate: each one must end
+//! in a refusal or a hold.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use test_case::test_case;
+
+use super::*;
+use crate::agent::Agent;
+use crate::bundle::BundleSource;
+use crate::call::{Emitted, Encoding};
+use crate::json::{Object, Value};
+use crate::tool::Class;
+
+/// Everything allowed but for what `rules` add.
+fn bundle(rules: &serde_json::Value) -> Bundle {
+    let operation = |name: &str, class: &str, path: &str| {
+        json!({"name": name, "class": class, "http": {"method": "POST", "path": path}, "arguments": {"type": "object"},
+               "facts": [], "timeoutSeconds": 5})
+    };
+    let mut all = vec![json!({"name": "all", "operations": ["*"], "effect": "Allow"})];
+    all.extend(rules.as_array().cloned().unwrap_or_default());
+    let source: BundleSource = serde_json::from_value(json!({
+        "agent": {"namespace": "n", "name": "clerk", "uid": "u1", "tenant": "t", "businessUnit": "b", "owner": "o",
+                  "version": "1", "ceiling": "Commit", "serviceAccount": "clerk", "maxStalenessSeconds": 60,
+                  "tokenTtlSeconds": 300},
+        "tools": [{"name": "post", "uid": "t1", "endpoint": {"scheme": "https", "host": "post.example", "port": 443,
+                   "basePath": ""}, "allowPrivateAddresses": false,
+                   "operations": [operation("send", "Commit", "/send"), operation("note", "Draft", "/note")],
+                   "limits": {"requestBytes": 1000, "responseBytes": 1000, "concurrency": 1}}],
+        "policies": [{"name": "rules", "tools": ["post"], "rules": all, "registries": ["people"]}],
+        "registries": [{"name": "people", "key": "id", "entries": {"p1": {"mail": ["p1@post.example"]}}}],
+        "tiers": [{"name": "lead", "minimum": 1, "separationOfDuties": [], "decideWithinSeconds": 60,
+                   "releaseTtlSeconds": 60}],
+    }))
+    .unwrap();
+    Bundle::assemble(source).unwrap()
+}
+
+fn ask() -> serde_json::Value {
+    json!([{"name": "ask", "operations": ["send"], "effect": {"RequireApproval": {"tier": "lead"}}}])
+}
+
+fn call() -> ToolCall {
+    let mut arguments = Object::new();
+    arguments.insert("to", Value::String("p1".to_owned())).unwrap();
+    ToolCall {
+        tool: "post".to_owned(),
+        operation: "send".to_owned(),
+        class: Class::Commit,
+        request: Some(Emitted {
+            method: "POST".to_owned(),
+            url: "https://post.example/send".to_owned(),
+            headers: Vec::new(),
+            passed: Vec::new(),
+            body: Some(Value::Object(arguments.clone())),
+            encoding: Encoding::Json,
+        }),
+        arguments: Value::Object(arguments),
+        delegation: None,
+        run: None,
+        approval: None,
+        idempotency_key: None,
+        traceparent: None,
+    }
+}
+
+fn standing(agent: &Agent) -> Standing {
+    serde_json::from_value(json!({"lifecycle": "Active", "review": {
+        "by": "r", "at": "2026-01-01T00:00:00Z", "digest": agent.review_digest(),
+    }}))
+    .unwrap()
+}
+
+fn delegation() -> Delegation {
+    serde_json::from_value(json!({
+        "name": "d", "uid": "d1", "generation": 1, "agent": "clerk", "requestedBy": "x", "delegator": "x",
+        "workflow": "w", "purpose": "p", "grants": [{"tool": "post", "operations": ["*"]}],
+        "notBefore": "2026-01-01T00:00:00Z", "expiresAt": "2027-01-01T00:00:00Z",
+    }))
+    .unwrap()
+}
+
+fn now() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
+fn judged(bundle: &Bundle, call: ToolCall, releases: &[Release]) -> Decision {
+    let (standing, facts) = (standing(bundle.agent()), FactSet(BTreeMap::new()));
+    let evidence = Evidence { standing: &standing, delegations: &[delegation()], facts: &facts, releases };
+    decide(bundle, call, &evidence, now())
+}
+
+fn code(decision: &Decision) -> Option<Code> {
+    assert_eq!(decision.output.verdict, Verdict::Deny, "{:?}", decision.output);
+    decision.output.code
+}
+
+fn release(of: &DecisionOutput) -> Release {
+    Release {
+        request_name: "apr-1".to_owned(),
+        request_uid: "r1".to_owned(),
+        agent_uid: "u1".to_owned(),
+        effect_digest: of.effect_digest.unwrap(),
+        context_digest: of.context_digest.unwrap(),
+        expires_at: now() + jiff::SignedDuration::from_secs(60),
+    }
+}
+
+#[test]
+fn the_fixture_is_allowed() {
+    let decision = judged(&bundle(&json!([])), call(), &[]);
+    assert!(matches!(decision.outcome, Outcome::Allow(Some(_))), "{:?}", decision.output);
+}
+
+#[test]
+fn a_release_makes_a_once_permit_for_this_effect() {
+    let bundle = bundle(&ask());
+    let held = judged(&bundle, call(), &[]);
+    assert!(matches!(held.outcome, Outcome::Hold));
+    let release = release(&held.output);
+    let decision = judged(&bundle, call(), std::slice::from_ref(&release));
+    let Outcome::AllowOnce(once) = decision.outcome else { panic!("{:?}", decision.output) };
+    assert_eq!(once.release(), &release);
+    assert_eq!(Some(once.effect()), held.output.effect_digest);
+}
+
+#[test]
+fn of_two_releases_the_one_that_lasts_longest_is_taken() {
+    let bundle = bundle(&ask());
+    let short = release(&judged(&bundle, call(), &[]).output);
+    let long = Release {
+        request_uid: "r2".to_owned(),
+        expires_at: short.expires_at + jiff::SignedDuration::from_secs(1),
+        ..short.clone()
+    };
+    for releases in [[short.clone(), long.clone()], [long.clone(), short]] {
+        let Outcome::AllowOnce(once) = judged(&bundle, call(), &releases).outcome else { panic!() };
+        assert_eq!(once.release(), &long);
+    }
+}
+
+#[test]
+fn a_call_of_a_tool_that_the_bundle_lost_is_refused() {
+    let mut bundle = bundle(&json!([]));
+    bundle.source.tools.clear();
+    assert_eq!(code(&judged(&bundle, call(), &[])), Some(Code::UnknownTool));
+}
+
+#[test]
+fn a_call_of_an_operation_that_the_tool_does_not_declare_is_refused() {
+    let other = ToolCall { operation: "burn".to_owned(), ..call() };
+    assert_eq!(code(&judged(&bundle(&json!([])), other, &[])), Some(Code::UnknownOperation));
+}
+
+#[test]
+fn a_class_that_another_bundle_gave_is_not_believed() {
+    let other = ToolCall { class: Class::Read, ..call() };
+    assert_eq!(code(&judged(&bundle(&json!([])), other, &[])), Some(Code::UnknownOperation));
+}
+
+#[test]
+fn a_schema_that_is_gone_refuses() {
+    let mut bundle = bundle(&json!([]));
+    bundle.schemas.clear();
+    assert_eq!(code(&judged(&bundle, call(), &[])), Some(Code::SchemaViolation));
+}
+
+#[test]
+fn a_draft_whose_schema_is_gone_refuses_too() {
+    let mut bundle = bundle(&json!([]));
+    bundle.schemas.clear();
+    let draft = ToolCall { operation: "note".to_owned(), class: Class::Draft, ..call() };
+    assert_eq!(code(&judged(&bundle, draft, &[])), Some(Code::SchemaViolation));
+}
+
+#[test]
+fn rules_that_were_not_compiled_allow_nothing() {
+    let mut bundle = bundle(&json!([]));
+    bundle.policies.clear();
+    assert_eq!(code(&judged(&bundle, call(), &[])), Some(Code::NoRuleAllows));
+}
+
+#[test]
+fn a_deny_rule_that_was_not_compiled_denies() {
+    let never = json!({"field": "to", "predicate": {"equals": {"text": "nobody"}}});
+    let mut bundle = bundle(&json!([{"name": "stop", "operations": ["*"], "when": [never], "effect": "Deny"}]));
+    assert!(matches!(judged(&bundle, call(), &[]).outcome, Outcome::Allow(_)), "the rule does not hold");
+    bundle.policies.clear();
+    assert_eq!(code(&judged(&bundle, call(), &[])), Some(Code::RuleDenies));
+}
+
+#[test]
+fn a_tier_that_is_gone_is_never_approved() {
+    let mut bundle = bundle(&ask());
+    bundle.source.tiers.clear();
+    assert_eq!(code(&judged(&bundle, call(), &[])), Some(Code::RuleDenies));
+}
+
+#[test_case("inRegistry", json!({"inRegistry": "people"}))]
+#[test_case("registryField", json!({"registryField": {"registry": "people", "key": "to", "attribute": "mail"}}))]
+fn a_registry_that_is_gone_cannot_tell(_name: &str, predicate: serde_json::Value) {
+    let check = json!([{"field": "to", "predicate": predicate}]);
+    let mut bundle = bundle(&json!([{"name": "stop", "operations": ["*"], "when": check, "effect": "Deny"}]));
+    bundle.source.registries.clear();
+    assert_eq!(code(&judged(&bundle, call(), &[])), Some(Code::RuleDenies));
+}
+
+#[test]
+fn a_release_without_agent_uid_fits_no_agent_without_uid() {
+    let mut bundle = bundle(&ask());
+    let mut release = release(&judged(&bundle, call(), &[]).output);
+    bundle.source.agent.uid = String::new();
+    release.agent_uid = String::new();
+    assert!(matches!(judged(&bundle, call(), &[release]).outcome, Outcome::Hold));
+}
+
+#[test]
+fn a_call_without_request_is_never_released() {
+    let bundle = bundle(&ask());
+    let release = release(&judged(&bundle, call(), &[]).output);
+    let offline = ToolCall { request: None, ..call() };
+    assert!(matches!(judged(&bundle, offline, &[release]).outcome, Outcome::Hold));
+}
+
+#[test]
+fn a_suspended_agent_is_refused_before_facts_are_read() {
+    let bundle = bundle(&json!([]));
+    let mut standing = standing(bundle.agent());
+    assert!(refused_without_facts(&bundle, &call(), &standing, now()).is_none());
+    standing.lifecycle = crate::agent::Lifecycle::Suspended;
+    let early = refused_without_facts(&bundle, &call(), &standing, now()).unwrap();
+    let facts = FactSet(BTreeMap::new());
+    let evidence = Evidence { standing: &standing, delegations: &[], facts: &facts, releases: &[] };
+    assert_eq!(early.output, decide(&bundle, call(), &evidence, now()).output, "the same answer either way");
+}
