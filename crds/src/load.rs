@@ -102,7 +102,7 @@ impl Resources {
         let fail = |document, problem| LoadError { origin: origin.to_owned(), document, problem };
         let documents: Vec<Value> =
             serde_saphyr::from_multiple(text).map_err(|error| fail(None, LoadProblem::Syntax(error.to_string())))?;
-        for (at, document) in documents.into_iter().enumerate() {
+        for (at, document) in documents.iter().enumerate() {
             if !document.is_null() {
                 self.add_object(document).map_err(|problem| fail(Some(at.saturating_add(1)), problem))?;
             }
@@ -110,7 +110,7 @@ impl Resources {
         Ok(())
     }
 
-    fn add_object(&mut self, object: Value) -> Result<(), LoadProblem> {
+    fn add_object(&mut self, object: &Value) -> Result<(), LoadProblem> {
         let text = |field: &'static str| {
             object.get(field).and_then(Value::as_str).map(str::to_owned).ok_or(LoadProblem::NotAnObject(field))
         };
@@ -119,7 +119,7 @@ impl Resources {
         if kind.ends_with("List")
             && let Some(Value::Array(items)) = object.get("items")
         {
-            return items.iter().try_for_each(|item| self.add_object(item.clone()));
+            return items.iter().try_for_each(|item| self.add_object(item));
         }
         let metadata = |field: &str| object.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let name = metadata("name").ok_or(LoadProblem::NotAnObject("metadata.name"))?.to_owned();
@@ -149,28 +149,28 @@ impl Resources {
     }
 }
 
-fn read<T: DeserializeOwned + Serialize>(object: Value, kind: &str, name: &str) -> Result<T, LoadProblem> {
+fn read<T: DeserializeOwned + Serialize>(object: &Value, kind: &str, name: &str) -> Result<T, LoadProblem> {
     let shape = |error: serde_json::Error| LoadProblem::Shape {
         kind: kind.to_owned(),
         name: name.to_owned(),
         message: error.to_string(),
     };
-    let typed: T = T::deserialize(&object).map_err(shape)?;
+    let typed: T = T::deserialize(object).map_err(shape)?;
     // A field that is written back nowhere is one that the type does not have.
     let kept = serde_json::to_value(&typed).map_err(shape)?;
-    match lost(&object, &kept, String::new()) {
+    match lost(object, &kept, "") {
         None => Ok(typed),
         Some(field) => Err(LoadProblem::UnknownField { kind: kind.to_owned(), name: name.to_owned(), field }),
     }
 }
 
 /// Path of the first field with content that `kept` lacks.
-fn lost(written: &Value, kept: &Value, at: String) -> Option<String> {
+fn lost(written: &Value, kept: &Value, at: &str) -> Option<String> {
     match (written, kept) {
         (Value::Object(written), Value::Object(kept)) => written.iter().find_map(|(key, value)| {
             let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
             match kept.get(key) {
-                Some(kept) => lost(value, kept, at),
+                Some(kept) => lost(value, kept, &at),
                 None => (!is_empty(value)).then_some(at),
             }
         }),
@@ -178,7 +178,7 @@ fn lost(written: &Value, kept: &Value, at: String) -> Option<String> {
             .iter()
             .zip(kept)
             .enumerate()
-            .find_map(|(index, (written, kept))| lost(written, kept, format!("{at}[{index}]"))),
+            .find_map(|(index, (written, kept))| lost(written, kept, &format!("{at}[{index}]"))),
         _ => None,
     }
 }

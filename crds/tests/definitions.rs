@@ -60,7 +60,10 @@ fn inspect(node: &Value, path: &str, described: bool, faults: &mut Vec<String>) 
             faults.push(format!("{path} has {what}"));
         }
     };
-    demand(described || has("description") || path.ends_with(".spec"), "no description");
+    demand(
+        described || has("description") || path.split('.').nth(1) == Some("spec") && path.matches('.').count() == 1,
+        "no description",
+    );
     demand(!has("nullable"), "nullable");
     demand(!has("anyOf") && !has("oneOf"), "a union");
     if has("x-kubernetes-int-or-string") {

@@ -69,25 +69,26 @@ impl Guards {
 
     /// Every fault, read from the API server now, never from a cache.
     pub async fn faults(&self, client: &Client) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for wanted in &self.wanted {
-            let what = format!("{} {}", wanted.resource.kind, wanted.name);
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &wanted.resource);
-            match api.get_opt(&wanted.name).await {
-                Ok(Some(found)) if same(&wanted.spec, found.data.get("spec").unwrap_or(&Value::Null)) => {}
-                Ok(Some(_)) => faults.push(Fault::Altered(what)),
-                Ok(None) => faults.push(Fault::Missing(what)),
-                Err(error) => {
-                    tracing::warn!(guard = what, %error, "cannot read guard");
-                    faults.push(Fault::Unreadable(what));
-                }
-            }
-        }
-        faults
+        let checks = self.wanted.iter().map(|wanted| wanted.fault(client));
+        futures::future::join_all(checks).await.into_iter().flatten().collect()
     }
 }
 
 impl Wanted {
+    async fn fault(&self, client: &Client) -> Option<Fault> {
+        let what = format!("{} {}", self.resource.kind, self.name);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &self.resource);
+        match api.get_opt(&self.name).await {
+            Ok(Some(found)) if same(&self.spec, found.data.get("spec").unwrap_or(&Value::Null)) => None,
+            Ok(Some(_)) => Some(Fault::Altered(what)),
+            Ok(None) => Some(Fault::Missing(what)),
+            Err(error) => {
+                tracing::warn!(guard = what, %error, "cannot read guard");
+                Some(Fault::Unreadable(what))
+            }
+        }
+    }
+
     fn parse(document: &Value) -> Option<Self> {
         let (group, version) = document.get("apiVersion")?.as_str()?.split_once('/')?;
         let gvk = GroupVersionKind::gvk(group, version, document.get("kind")?.as_str()?);

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::ready::{Readiness, State};
 
-/// Content type of the OpenMetrics text format 1.0.0.
+/// Content type of the `OpenMetrics` text format 1.0.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The admin routes.

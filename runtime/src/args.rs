@@ -1,9 +1,13 @@
 //! Arguments that every program has; each struct flattens into the program's own.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, ValueEnum};
+
+use crate::exit;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,6 +43,18 @@ pub struct DrainArgs {
     /// Seconds to finish what is under way after the first signal
     #[arg(long, env = "AEGIS_DRAIN", default_value = "20", value_parser = seconds)]
     pub drain: Duration,
+}
+
+/// The program's arguments; else the exit code: 0 after `--help` and `--version`, 64 for what is wrong.
+pub fn parse<T: Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| {
+        // Standard error may be closed: there is nobody to tell then.
+        let _ = error.print();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+            _ => ExitCode::from(exit::BAD_CONFIGURATION),
+        }
+    })
 }
 
 /// Parses whole seconds.

@@ -74,7 +74,7 @@ impl Tasks {
             let (name, kind) = self.names.remove(&id).unwrap_or(("unnamed", Kind::Draining));
             match ended {
                 Ok((_, Ok(()))) if drain.has_begun() && kind == Kind::Draining => {
-                    tracing::debug!(name, "task drained")
+                    tracing::debug!(name, "task drained");
                 }
                 Ok((_, Ok(()))) => return Err(TaskError::Ended(name)),
                 Ok((_, Err(source))) => return Err(TaskError::Failed { name, source }),

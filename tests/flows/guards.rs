@@ -11,3 +11,4 @@ mod honest;
 mod people;
 mod request;
 mod scene;
+mod stored;

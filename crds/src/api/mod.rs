@@ -6,6 +6,10 @@
 
 // The schema macro writes these calls; its inputs are constants, and a test generates every schema.
 #![allow(clippy::unwrap_used)]
+// Columns repeat `type_ = "string"`, each in its own column.
+#![allow(clippy::duplicated_attributes)]
+// What stands on a field is what `kubectl explain` prints, so it is plain text.
+#![allow(clippy::doc_markdown)]
 
 pub mod agent;
 pub mod approval;

@@ -19,8 +19,11 @@ pub fn seconds(text: &str, within: RangeInclusive<u32>, field: &str) -> Result<u
 /// A number of seconds as a duration: `90` is `1m30s`.
 pub fn written(seconds: u32) -> String {
     let parts = [(seconds / 3600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
-    let text: String =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    let mut text = String::new();
+    for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&count.to_string());
+        text.push(unit);
+    }
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 

@@ -42,7 +42,7 @@ pub enum AssembleError {
         /// Policy.
         policy: String,
         /// What is wrong.
-        error: RuleError,
+        error: Box<RuleError>,
     },
     /// Operations cannot be told apart or are not well formed.
     #[error("tool {tool}: {error}")]
@@ -142,7 +142,7 @@ impl Bundle {
             .iter()
             .map(|policy| {
                 CompiledPolicy::compile(policy, &source)
-                    .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error })
+                    .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error: Box::new(error) })
             })
             .collect::<Result<_, _>>()?;
         let digest = Digest::of(&source);

@@ -80,7 +80,7 @@ pub struct DecisionOutput {
     /// Class; none when the request could not be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
-    /// The rule that decided.
+    /// The rule that decided: the `Deny` that denies, the first that asks for an approval, or the `Allow` that allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleRef>,
     /// Checks that failed, for people and models.
@@ -101,16 +101,18 @@ pub struct DecisionOutput {
     /// The delegation it was judged under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegation: Option<DelegationRef>,
-    /// Digest of the whole effect; none where there is nothing to send or the resources have no uid.
+    /// Digest of the whole effect; none where there is nothing to send or the agent has no uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect_digest: Option<Digest>,
-    /// Digest of [`ContextParts`]; none where the effect digest is none.
+    /// Digest of [`ContextParts`]; none where the effect digest is none, where the call was refused before a delegation
+    /// was found, or where the delegation has no uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_digest: Option<Digest>,
     /// What the context digest is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_parts: Option<ContextParts>,
-    /// Digests of the facts that were read, by name; none for one that could not be read.
+    /// Digests of the facts that were read, by name; none for one that could not be read. Empty for a call that was
+    /// refused before its rules were judged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Option<Digest>>,
     /// Digest of the bundle.
@@ -233,7 +235,7 @@ pub struct ContextParts {
     pub facts: Digest,
     /// Uid and generation of the delegation.
     pub delegation: Digest,
-    /// The tool's operation, endpoint and headers.
+    /// The tool's operation, endpoint, TLS settings, constant headers and the name of its credential.
     pub tool: Digest,
 }
 

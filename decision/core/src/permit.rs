@@ -1,7 +1,57 @@
 //! The values without which nothing is sent. Their fields are private to this crate: only a decision makes them.
 //!
-//! ```compile_fail
-//! let permit = aegis_decision::permit::Permit { emitted: todo!(), class: todo!() };
+//! Whoever has a permit can send what is in it:
+//!
+//! ```
+//! use aegis_decision::call::Emitted;
+//! use aegis_decision::permit::Permit;
+//!
+//! fn send(permit: Permit) -> Emitted {
+//!     permit.into_emitted()
+//! }
+//! ```
+//!
+//! Nobody outside can make one, though every field is named and of the right type:
+//!
+//! ```compile_fail,E0451
+//! use aegis_decision::call::Emitted;
+//! use aegis_decision::permit::Permit;
+//! use aegis_decision::tool::Class;
+//!
+//! fn forge(emitted: Emitted) -> Permit {
+//!     Permit { emitted, tool: "shop".to_owned(), class: Class::Read, idempotency_key: None }
+//! }
+//! ```
+//!
+//! Nobody can change what was judged:
+//!
+//! ```compile_fail,E0616
+//! use aegis_decision::permit::Permit;
+//!
+//! fn redirect(permit: &mut Permit, url: String) {
+//!     permit.emitted.url = url;
+//! }
+//! ```
+//!
+//! It is spent once:
+//!
+//! ```compile_fail,E0382
+//! use aegis_decision::call::Emitted;
+//! use aegis_decision::permit::Permit;
+//!
+//! fn twice(permit: Permit) -> [Emitted; 2] {
+//!     [permit.into_emitted(), permit.into_emitted()]
+//! }
+//! ```
+//!
+//! An approved call is not sent without its claim:
+//!
+//! ```compile_fail,E0616
+//! use aegis_decision::permit::{OncePermit, Permit};
+//!
+//! fn unclaimed(once: OncePermit) -> Permit {
+//!     once.permit
+//! }
 //! ```
 
 use crate::approval::{ClaimError, ClaimReceipt, Release};
@@ -104,5 +154,28 @@ impl FactPermit {
     /// Ends the permit: name and request.
     pub fn into_parts(self) -> (String, Emitted) {
         (self.name, self.emitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Encoding;
+
+    /// The module's first `compile_fail` names every field, so that it can fail for privacy only. This keeps the list right.
+    #[test]
+    fn a_permit_has_the_fields_that_its_documentation_names() {
+        let emitted = Emitted {
+            method: "GET".to_owned(),
+            url: "https://shop.example/".to_owned(),
+            headers: Vec::new(),
+            passed: Vec::new(),
+            body: None,
+            encoding: Encoding::Json,
+        };
+        let permit =
+            Permit { emitted: emitted.clone(), tool: "shop".to_owned(), class: Class::Read, idempotency_key: None };
+        assert_eq!((permit.tool(), permit.class(), permit.idempotency_key()), ("shop", Class::Read, None));
+        assert_eq!(permit.into_emitted(), emitted);
     }
 }

@@ -118,6 +118,8 @@ impl CompiledSchema {
 }
 
 #[cfg(test)]
+// Values of test cases are given away.
+#[allow(clippy::needless_pass_by_value)]
 mod tests {
     use serde_json::json;
     use test_case::test_case;

@@ -1,5 +1,17 @@
 //! Properties of the parser and the emitter, and what each refusal says.
 
+// Helpers of tests may panic as tests do; the lints' own exceptions cover test functions only.
+#![allow(
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::result_large_err,
+    clippy::unwrap_in_result,
+    clippy::unwrap_used
+)]
+
 use aegis_decision::json::{self, Limits, Number, Object, ParseErrorKind, Value, emit, parse, parse_with};
 use proptest::prelude::*;
 use test_case::test_case;

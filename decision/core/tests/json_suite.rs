@@ -1,6 +1,18 @@
 //! The public JSON test suite: every `n_` is refused, every `y_` accepted or on the list below with its reason, every
 //! `i_` pinned.
 
+// Helpers of tests may panic as tests do; the lints' own exceptions cover test functions only.
+#![allow(
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::result_large_err,
+    clippy::unwrap_in_result,
+    clippy::unwrap_used
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aegis_decision::json::{emit, parse};

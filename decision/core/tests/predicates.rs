@@ -115,7 +115,8 @@ fn at_most(value: &str, currency: Option<(&str, &str)>) -> Predicate {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Behaviour {
-    behaviour: String,
+    #[serde(rename = "behaviour")]
+    title: String,
     check: Check,
     cases: Vec<(String, Expected)>,
 }
@@ -133,7 +134,7 @@ fn every_predicate_says_what_the_table_says() {
     let table: Vec<Behaviour> = serde_saphyr::from_str(include_str!("predicates/table.yaml")).unwrap();
     let mut wrong = Vec::new();
     let mut predicates = std::collections::BTreeSet::new();
-    for Behaviour { behaviour, check, cases } in &table {
+    for Behaviour { title, check, cases } in &table {
         predicates.insert(explain::name(&check.predicate));
         for (text, expected) in cases {
             let expected = match expected {
@@ -143,7 +144,7 @@ fn every_predicate_says_what_the_table_says() {
             };
             let truth = situation.ask(check, &arguments(text));
             if truth != expected {
-                wrong.push(format!("{behaviour}: {text} is {truth:?}, expected {expected:?}"));
+                wrong.push(format!("{title}: {text} is {truth:?}, expected {expected:?}"));
             }
         }
     }

@@ -92,12 +92,14 @@ impl Problem {
     }
 
     /// Names the approval request that it is about.
+    #[must_use]
     pub fn about(mut self, approval: impl Into<String>) -> Self {
         self.approval = Some(approval.into());
         self
     }
 
     /// Says how the call ended.
+    #[must_use]
     pub fn ended(mut self, outcome: RecordedExecution) -> Self {
         self.outcome = Some(outcome);
         self

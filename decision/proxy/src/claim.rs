@@ -75,10 +75,11 @@ pub async fn claim(shared: &Shared, view: &View, once: OncePermit, output: &Deci
         && status.is_client_error()
     {
         tracing::info!(request = release.request_name, reason = error.error, "claim refused");
-        return match error.code {
+        return match (error.code, status.as_u16()) {
             // It holds no longer, for a reason that another request can cure.
-            None | Some(Code::ApprovalRequired | Code::ApprovalMismatch) => Claimed::Again(release.request_uid),
-            Some(code) => Claimed::Refused(code, release),
+            (Some(Code::ApprovalRequired), _) | (None, 400 | 404 | 409) => Claimed::Again(release.request_uid),
+            (Some(code), _) => Claimed::Refused(code, release),
+            (None, _) => Claimed::Refused(Code::ControlUnavailable, release),
         };
     }
     if let Some(error) = &fault {

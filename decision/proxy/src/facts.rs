@@ -19,11 +19,10 @@ pub async fn read(upstream: &Upstream, view: &View, call: &ToolCall, tool: &Tool
             Exchange::Answered(answer) if answer.status.is_success() => bundle.keep_fact(call, &name, &answer.body),
             Exchange::Answered(_) | Exchange::Fault(_) => None,
         };
-        match kept {
-            Some(value) => {
-                facts.0.insert(name, value);
-            }
-            None => tracing::warn!(tool = tool.name, fact = name, status = exchange.status(), "fact not read"),
+        if let Some(value) = kept {
+            facts.0.insert(name, value);
+        } else {
+            tracing::warn!(tool = tool.name, fact = name, status = exchange.status(), "fact not read");
         }
     }
     facts

@@ -15,8 +15,9 @@ use aegis_decision::control::{ApprovalAnswer, Submission};
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::digest::Digest;
 use aegis_decision::facts::FactSet;
+use http::StatusCode;
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::ControlFault;
@@ -26,6 +27,9 @@ use crate::worker::Shared;
 
 /// Rounds of one call at most: an approval that goes stale while the call waits opens another request.
 const MAX_ROUNDS: u32 = 4;
+
+/// Time for the feed to bring what the control service knows already.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// What one call remembers from round to round.
 #[derive(Debug, Default)]
@@ -38,7 +42,7 @@ pub struct Hold {
 /// What came of asking.
 #[derive(Debug)]
 pub enum Held {
-    /// It is released: decide again.
+    /// It is released, or something changed: decide again.
     Released,
     /// It waits for a person.
     Waiting(ApprovalAnswer),
@@ -98,6 +102,12 @@ impl Hold {
             Err(ControlFault::Refused { error, .. }) if error.code.is_some() => {
                 tracing::info!(reason = error.error, "held call refused");
                 return Held::Refused(error.code.unwrap_or(Code::ControlUnavailable), None);
+            }
+            Err(ControlFault::Refused { status, error }) if status == StatusCode::CONFLICT => {
+                // It judged with another bundle or other grants: these are on their way.
+                tracing::info!(reason = error.error, "decided differently by the control service");
+                let _ = timeout(CATCH_UP, changes.changed()).await;
+                return Held::Released;
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "held call not submitted");

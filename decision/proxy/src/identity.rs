@@ -112,9 +112,9 @@ impl Identity {
             return Err(ExchangeError::OtherKey);
         }
         let life = Duration::from_secs(expires_in.into());
-        // The attestation first: whoever sees the token may need to write records with it.
-        self.attested.send_replace(Some(Attested { jws, attestation, keys }));
+        // The token first: whoever waits for the attestation uses it at once.
         self.state.set_token(Token { bearer: access_token, since, life });
+        self.attested.send_replace(Some(Attested { jws, attestation, keys }));
         tracing::debug!(life_seconds = life.as_secs(), "token renewed");
         Ok(life)
     }

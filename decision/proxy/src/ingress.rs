@@ -166,8 +166,12 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn listen() -> SocketAddr {
+        LISTEN.parse().unwrap()
+    }
+
     fn read(request: http::request::Builder) -> Result<Head, Code> {
-        head(&parts(request), LISTEN.parse().unwrap()).map_err(|malformed| malformed.code)
+        head(&parts(request), listen()).map_err(|malformed| malformed.code)
     }
 
     fn get(target: &str) -> http::request::Builder {
@@ -261,7 +265,7 @@ mod tests {
                 }
             }
             if let Ok(request) = request.body(())
-                && let Ok(head) = head(&request.into_parts().0, LISTEN.parse().unwrap())
+                && let Ok(head) = head(&request.into_parts().0, listen())
             {
                 prop_assert!(head.path.starts_with('/') && !head.tool.contains('/'));
                 prop_assert!(head.headers.iter().all(|(name, _)| KEPT.contains(&name.as_str()) || name.starts_with("aegis-")));

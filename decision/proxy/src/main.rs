@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use aegis_proxy::args::Args;
-use aegis_runtime::exit;
-use clap::Parser;
+use aegis_runtime::{args, exit};
 
 fn main() -> ExitCode {
     aegis_runtime::install_crypto();
-    match Args::parse().into_settings() {
-        Ok(settings) => aegis_proxy::start::run(settings),
-        Err(error) => exit::bad_configuration(&error),
+    match args::parse::<Args>().map(Args::into_settings) {
+        Ok(Ok(settings)) => aegis_proxy::start::run(settings),
+        Ok(Err(error)) => exit::bad_configuration(&error),
+        Err(ended) => ended,
     }
 }

@@ -79,13 +79,13 @@ async fn send(report: Report, control: Arc<Control>, state: Arc<State>) {
                 failpoint!("report.after");
                 return;
             }
-            // It knows better, or has it already: saying it again changes nothing.
-            Err(ControlFault::Refused { status, error }) if status.is_client_error() => {
+            // Not its claim, or not its agent: saying it again changes nothing.
+            Err(ControlFault::Refused { status, error }) if matches!(status.as_u16(), 400 | 403 | 404 | 409) => {
                 tracing::warn!(uid = report.uid, %status, reason = error.error, "outcome not taken");
                 return;
             }
             Err(error) => {
-                tracing::warn!(uid = report.uid, error = &error as &dyn std::error::Error, "outcome not reported")
+                tracing::warn!(uid = report.uid, error = &error as &dyn std::error::Error, "outcome not reported");
             }
         }
         sleep(jittered(pause, 0.3)).await;

@@ -108,9 +108,8 @@ fn classify_v6(address: Ipv6Addr) -> Class {
         [0, 0, 0, 0, 0, 0, 0, 0] => Class::Unspecified,
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Loopback,
         // IPv4-mapped, IPv4-translated (RFC 2765) and IPv4-compatible; NAT64 (RFC 6052).
-        [0, 0, 0, 0, 0, 0xffff, high, low]
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0, 0, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => classify_v4(embedded(high, low)),
         // AWS, and Google's metadata service.
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Class::Metadata,
@@ -120,7 +119,7 @@ fn classify_v6(address: Ipv6Addr) -> Class {
         [first, ..] if first & 0xffc0 == 0xfec0 => Class::Private,
         [first, ..] if first & 0xff00 == 0xff00 => Class::Multicast,
         // Global unicast, less documentation, benchmarks, ORCHID, Teredo and 6to4, which hide another address.
-        [0x2001, 0x0db8, ..] | [0x2001, 0..=0x1ff, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => Class::Reserved,
+        [0x2001, 0x0db8 | 0..=0x1ff, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => Class::Reserved,
         [first, ..] if first & 0xe000 == 0x2000 => Class::Public,
         // Local NAT64 (RFC 8215), discard-only (RFC 6666) and all that is not assigned.
         _ => Class::Reserved,

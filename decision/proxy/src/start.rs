@@ -111,7 +111,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         Source::Control(control) => {
             let key = record_key();
             let parts = Parts { readiness: &readiness, quiet: &quiet, state: &state, metrics: &metrics };
-            let control = follow_control(&mut tasks, control, key.clone(), &attested, parts)?;
+            let control = follow_control(&mut tasks, control, key.clone(), &attested, &parts)?;
             tasks.spawn("reports", {
                 let sent = report::send_all(queue, Arc::clone(&control), Arc::clone(&state), quiet.clone());
                 async move {
@@ -184,9 +184,9 @@ fn follow_control(
     settings: ControlSettings,
     record_key: SigningKey,
     attested: &watch::Sender<Option<Attested>>,
-    parts: Parts<'_>,
+    parts: &Parts<'_>,
 ) -> Result<Arc<Control>, TlsError> {
-    let Parts { readiness, quiet, state, metrics } = parts;
+    let Parts { readiness, quiet, state, metrics } = *parts;
     let token_file = settings.token_file.clone();
     let control = Arc::new(Control::new(settings, ClientIdentity::generate()?));
     let identity = Identity {

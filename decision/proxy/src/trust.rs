@@ -1,4 +1,4 @@
-//! What the sidecar trusts: the files of ConfigMap `aegis-trust`. Read anew for every connection, so that a rotation
+//! What the sidecar trusts: the files of the config map `aegis-trust`. Read anew for every connection, so that a rotation
 //! needs no restart and no watch.
 
 use std::path::{Path, PathBuf};

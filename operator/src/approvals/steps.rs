@@ -67,15 +67,13 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
     let view = view::view(&request, agent.as_ref(), now).map_err(|error| Refusal::Malformed(error.to_string()))?;
     let step = advance(&view, now);
 
-    if matches!(step, Step::SetApproved { .. }) {
+    let approved = request.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Approved));
+    if matches!(step, Step::SetApproved { .. }) || (approved && !control.released.contains(&uid)) {
         guards_in_place(control).await?;
     }
     let stored = match write::stepped(&request, &step, now) {
         Some(next) => match write::replace(&api, &next).await {
-            Ok(stored) => {
-                announce(control, &stored, &step).await;
-                stored
-            }
+            Ok(stored) => stored,
             // Somebody was faster: the watch brings the newer object.
             Err(kube::Error::Api(status)) if status.code == 409 => return Ok(Some(now)),
             Err(error) => return Err(error.into()),
@@ -85,10 +83,11 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
 
     let status = stored.status.clone().unwrap_or_default();
     let usable = status.phase == Some(Phase::Approved) && status.claim.is_none();
-    let changed = if usable { release(control, &stored, &uid).await? } else { control.released.remove(&uid) };
+    let changed = if usable { release(control, &stored, &uid)? } else { control.released.remove(&uid) };
     if changed {
         control.changes.namespaces.mark(namespace);
     }
+    announce(control, &stored, &step).await;
     match step {
         Step::Nothing { check_again_at: Some(at) } => Ok(Some(at)),
         Step::Nothing { check_again_at: None } => end_of_life(&api, &stored, retain, now).await,
@@ -96,12 +95,11 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
     }
 }
 
-/// Signs the release of an approved request; says whether it is new.
-async fn release(control: &Control, request: &ApprovalRequest, uid: &str) -> Result<bool, Refusal> {
+/// Signs the release of an approved request, its guards found in place; says whether it is new.
+fn release(control: &Control, request: &ApprovalRequest, uid: &str) -> Result<bool, Refusal> {
     if control.released.contains(uid) {
         return Ok(false);
     }
-    guards_in_place(control).await?;
     let garbled = |error: aegis_decision::digest::DigestError| Refusal::Malformed(error.to_string());
     let decided_at = request.status.as_ref().and_then(|status| status.decided_at.clone());
     let ttl = view::release_ttl(request).map_err(|invalid| Refusal::Malformed(invalid.to_string()))?;

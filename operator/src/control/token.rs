@@ -25,8 +25,8 @@ const POD_TOKEN_AUDIENCE: &str = "aegis";
 const AGENT_LABEL: &str = "aegis.dev/agent";
 /// `amr` of tokens that rest on a pod-bound service account token.
 const PROOF: &str = "k8s-pod-token";
-/// An attestation outlives its token, so that records written while a renewal fails are still covered.
-const ATTESTATION_LIVES: i32 = 4;
+/// An attestation outlives its token: batches sealed while renewals fail must still be covered.
+const ATTESTATION_GRACE: SignedDuration = SignedDuration::from_hours(6);
 
 /// `POST /v1/token`.
 pub async fn exchange(
@@ -179,7 +179,7 @@ fn sign(
         agent: name,
         key: record_key,
         nbf: now,
-        exp: now.saturating_add(life.saturating_mul(ATTESTATION_LIVES)).unwrap_or(now),
+        exp: now.saturating_add(life.saturating_add(ATTESTATION_GRACE)).unwrap_or(now),
     };
     Ok(TokenAnswer {
         access_token: claims.issue(&control.keys.tokens)?,

@@ -1,6 +1,7 @@
 //! What honest people and the control service do passes the same guards.
 
-use aegis_crds::api::{ApprovalRequest, Duty, Execution, Phase};
+use aegis_crds::api::approval::{Execution, Phase};
+use aegis_crds::api::{ApprovalRequest, Duty};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aegis_crds::api::ApprovalRequest;
-use aegis_tests::cluster::{TestNamespace, TokenFor};
+use aegis_tests::cluster::{Cluster, TestNamespace, TokenFor};
 use aegis_tests::install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, OPERATOR_USERNAME, impersonate, shared};
 use anyhow::{Context, Result, bail};
 use kube::api::{Patch, PatchParams, PostParams};
@@ -36,9 +36,9 @@ pub async fn in_scene(prefix: &str, test: impl AsyncFnOnce(&Scene<'_>) -> Result
             people::arrive(namespace).await?;
             let scene = Scene {
                 namespace,
-                control: account(namespace, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await?,
+                control: account(cluster, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await?,
                 mighty_control: impersonate(cluster, OPERATOR_USERNAME, &["system:masters"]).await?,
-                robot: account(namespace, namespace.name(), ROBOT).await?,
+                robot: account(cluster, namespace.name(), ROBOT).await?,
                 node: impersonate(cluster, NODE, &["system:nodes", "system:authenticated"]).await?,
                 made: AtomicU32::new(0),
             };
@@ -133,8 +133,7 @@ async fn put_status(
 }
 
 /// A client with a token of a service account.
-async fn account(namespace: &TestNamespace<'_>, home: &str, name: &str) -> Result<Client> {
-    let cluster = namespace.cluster();
+pub async fn account(cluster: &Cluster, home: &str, name: &str) -> Result<Client> {
     let token = cluster
         .service_account_token(&TokenFor {
             namespace: home,

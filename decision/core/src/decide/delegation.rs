@@ -22,7 +22,9 @@ pub(super) fn choose<'a>(
     let own = delegations.iter().filter(|delegation| delegation.agent == agent.name);
     let granting = own.filter(|delegation| delegation.grants(&call.tool, &call.operation));
     match &call.delegation {
-        Some(name) => named(call, name, granting.filter(|delegation| delegation.name == *name).collect(), now),
+        Some(name) => {
+            named(call, name, &granting.filter(|delegation| delegation.name == *name).collect::<Vec<_>>(), now)
+        }
         None => only(call, &granting.collect::<Vec<_>>(), now),
     }
 }
@@ -44,16 +46,16 @@ pub(super) fn reference(delegation: &Delegation) -> DelegationRef {
 fn named<'a>(
     call: &ToolCall,
     name: &str,
-    granting: Vec<&'a Delegation>,
+    granting: &[&'a Delegation],
     now: Timestamp,
 ) -> Result<&'a Delegation, Box<Refusal>> {
-    match granting.as_slice() {
+    match granting {
         [delegation] => match delegation.state(now) {
             DelegationState::Effective => Ok(delegation),
             state => Err(not_in_force(call, delegation, state)),
         },
         // Names are unique in a namespace. Two of one name are a fault, and nobody knows which one was meant.
-        [_, _, ..] => Err(ambiguous(call, &granting)),
+        [_, _, ..] => Err(ambiguous(call, granting)),
         [] => Err(refusal(
             Code::NoDelegation,
             format!(
@@ -112,10 +114,8 @@ fn ambiguous(call: &ToolCall, delegations: &[&Delegation]) -> Box<Refusal> {
     names.dedup();
     let more = names.len().saturating_sub(NAMED_AT_MOST);
     names.truncate(NAMED_AT_MOST);
-    let mut list = names.join(", ");
-    if more > 0 {
-        list.push_str(&format!(" and {more} more"));
-    }
+    let list = names.join(", ");
+    let list = if more > 0 { format!("{list} and {more} more") } else { list };
     let mut refusal = refusal(
         Code::AmbiguousDelegation,
         format!("{}: several delegations grant it: {list}; name one in the header Aegis-Delegation", call.operation),

@@ -60,16 +60,15 @@ pub(super) fn undecided(bundle: &Bundle, call: &ToolCall) -> DecisionOutput {
 
 /// A `Deny` rule that is true, or that cannot be told.
 pub(super) fn rule_denies(operation: &Operation, rule: &Finding<'_>) -> Refusal {
-    let title = rule.title();
-    let mut detail = format!("{}: refused by rule {title}", operation.name);
+    let mut parts = vec![format!("{}: refused by rule {}", operation.name, rule.title())];
     if let Some(message) = &rule.rule.message {
-        detail.push_str(&format!(": {message}"));
+        parts.push(format!(": {message}"));
     }
     if rule.truth == Truth::Indeterminate {
-        let unknown: Vec<_> =
-            rule.failed.iter().filter(|check| check.indeterminate).map(|check| check.field.as_str()).collect();
-        let what = if unknown.is_empty() { "a check".to_owned() } else { unknown.join(", ") };
-        detail.push_str(&format!(
+        let unknown = rule.failed.iter().filter(|check| check.indeterminate).map(|check| check.field.as_str());
+        let unknown = unknown.collect::<Vec<_>>().join(", ");
+        let what = if unknown.is_empty() { "a check" } else { &unknown };
+        parts.push(format!(
             "; it cannot be told whether the rule holds, because {what} is missing or cannot be compared"
         ));
     }
@@ -77,7 +76,7 @@ pub(super) fn rule_denies(operation: &Operation, rule: &Finding<'_>) -> Refusal 
         rule: Some(rule.reference()),
         failed: rule.failed.clone(),
         allowed: lifted(rule.rule),
-        ..Refusal::plain(Code::RuleDenies, detail)
+        ..Refusal::plain(Code::RuleDenies, parts.concat())
     }
 }
 

@@ -58,9 +58,17 @@ fn write_string(string: &str, text: &mut String) {
             '\n' => text.push_str("\\n"),
             '\u{c}' => text.push_str("\\f"),
             '\r' => text.push_str("\\r"),
-            control if control < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control < ' ' => {
+                text.push_str("\\u00");
+                push_hex(text, u32::from(control));
+            }
             other => text.push(other),
         }
     }
     text.push('"');
+}
+
+/// Two hex digits of a byte.
+fn push_hex(text: &mut String, byte: u32) {
+    text.extend([byte >> 4, byte & 0xF].into_iter().filter_map(|digit| char::from_digit(digit, 16)));
 }

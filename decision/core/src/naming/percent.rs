@@ -43,7 +43,9 @@ pub(super) fn encode(text: &str, kept: Kept, into: &mut String) {
         } else if byte == b' ' && kept == Kept::Form {
             into.push('+');
         } else {
-            into.push_str(&format!("%{byte:02X}"));
+            into.push('%');
+            let digits = [byte >> 4, byte & 0xF].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16));
+            into.extend(digits.map(|digit| digit.to_ascii_uppercase()));
         }
     }
 }

@@ -90,10 +90,10 @@ impl<'a> Walk<'a> {
             return Ok(*known);
         }
         if path.contains(&address) {
-            return Err(SchemaError::Circle(self.place(keywords)));
+            return Err(SchemaError::Circle(place(keywords)));
         }
         if path.len() >= MAX_IN_PLACE {
-            return Err(SchemaError::TooCostly(self.place(keywords)));
+            return Err(SchemaError::TooCostly(place(keywords)));
         }
         path.push(address);
         let mut total: u32 = 1;
@@ -113,11 +113,11 @@ impl<'a> Walk<'a> {
         self.known.insert((address, depth), total);
         Ok(total)
     }
+}
 
-    /// A name for messages: where the reference leads that closes the circle.
-    fn place(&self, keywords: &Map<String, Value>) -> String {
-        keywords.get("$ref").and_then(Value::as_str).unwrap_or("#").to_owned()
-    }
+/// A name for messages: where the reference leads that closes the circle.
+fn place(keywords: &Map<String, Value>) -> String {
+    keywords.get("$ref").and_then(Value::as_str).unwrap_or("#").to_owned()
 }
 
 /// Subschemas that judge the same value.

@@ -1,5 +1,5 @@
-//! Every Ed25519 vector of Wycheproof, through a token: header and payload cannot be chosen there, so the vectors run
-//! on the key type that tokens are verified with.
+//! Every Ed25519 vector of Wycheproof, on the key type that tokens are verified with. (Not through a token: its signing
+//! input cannot be chosen freely.)
 
 use aegis_decision::jws::PublicKey;
 use wycheproof::TestResult;

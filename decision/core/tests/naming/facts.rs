@@ -40,7 +40,7 @@ fn urls(bundle: &Bundle, arguments: &str) -> Vec<String> {
 #[test_case("id", r#"{"id":"a b?"}"#, Some("a%20b%3F"); "encoded")]
 #[test_case("order", r#"{"doc":{"order":["x","y"]}}"#, Some("x"); "an alias")]
 #[test_case("doc.order[1]", r#"{"doc":{"order":["x","y"]}}"#, Some("y"); "a deep path")]
-#[test_case("id", r#"{}"#, None; "missing")]
+#[test_case("id", "{}", None; "missing")]
 #[test_case("id", r#"{"id":null}"#, None; "null")]
 #[test_case("id", r#"{"id":["1","2"]}"#, None; "several")]
 #[test_case("id", r#"{"id":{"a":1}}"#, None; "an object")]

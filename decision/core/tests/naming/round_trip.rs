@@ -1,11 +1,15 @@
 //! Properties: any request ends in a call or a refusal, and what is sent names the same call again.
 
+use std::sync::LazyLock;
+
 use aegis_decision::bundle::Bundle;
 use aegis_decision::call::{HttpRequest, ToolCall};
 use aegis_decision::naming::Malformed;
 use proptest::prelude::*;
 
 use super::fixture::{assemble, depot};
+
+static DEPOT: LazyLock<Bundle> = LazyLock::new(|| assemble(&depot()).unwrap());
 
 fn name(bundle: &Bundle, method: &str, target: &str, content_type: &str, body: &[u8]) -> Result<ToolCall, Malformed> {
     let (path, query) = match target.split_once('?') {
@@ -59,13 +63,13 @@ proptest! {
         body in prop::sample::select(vec!["", "{}", r#"{"b":1.50,"a":[1e2]}"#, "a=1&b=+%41", "x=", "[", r#"{"method":"pay"}"#]),
         content_type in prop::sample::select(vec!["application/json", "application/x-www-form-urlencoded"]),
     ) {
-        let bundle = assemble(&depot()).unwrap();
+        let bundle = &*DEPOT;
         let (method, start) = declared.split_once(' ').unwrap();
         let body = if method == "GET" || method == "DELETE" { "" } else { body };
-        if let Ok(call) = name(&bundle, method, &format!("{start}{rest}"), content_type, body.as_bytes()) {
+        if let Ok(call) = name(bundle, method, &format!("{start}{rest}"), content_type, body.as_bytes()) {
             let sent = call.request.clone().unwrap();
             let target = sent.url.strip_prefix("https://depot.example:8443/base").unwrap();
-            let again = name(&bundle, &sent.method, target, content_type, &sent.body_bytes()).unwrap();
+            let again = name(bundle, &sent.method, target, content_type, &sent.body_bytes()).unwrap();
             prop_assert_eq!(again, call);
         }
     }
@@ -78,7 +82,7 @@ proptest! {
         value in ".{0,24}",
         body in prop::collection::vec(any::<u8>(), 0..64),
     ) {
-        let bundle = assemble(&depot()).unwrap();
+        let bundle = &*DEPOT;
         let headers = ["aegis-run", "content-type", "accept"].map(|name| (name.to_owned(), value.clone()));
         let request = HttpRequest { method: &method, path: &path, query: query.as_deref(), headers: &headers, body: &body };
         if let Err(malformed) = bundle.name_call("depot", &request) {

@@ -133,7 +133,7 @@ impl World<'_> {
                     return UNKNOWN;
                 }
                 let total: Decimal = terms.iter().zip(&factors).map(|(term, factor)| term * factor).sum();
-                truth(if matches!(check.predicate, Predicate::SumEquals(_)) { total == limit } else { total < limit })
+                truth(if matches!(check.predicate, Predicate::SumEquals(_)) { total == limit } else { total <= limit })
             }
             Predicate::InRegistry(name) => {
                 let (Some(registry), Some(key)) = (self.registries.get(name.as_str()), key_text(value)) else {

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::expect::Expect;
 use super::situation::{Scene, Situation, read};
 
 /// One YAML file.
@@ -44,7 +45,7 @@ pub struct Case {
 #[derive(Debug)]
 enum Kind {
     /// One decision.
-    Plain { expect: Expect, earlier: Option<Situation>, releases: Vec<ReleaseGiven> },
+    Plain { expect: Box<Expect>, earlier: Option<Situation>, releases: Vec<ReleaseGiven> },
     /// One check in three places.
     Check(Check),
     /// The bundle is refused, with a message that says this.
@@ -91,55 +92,6 @@ fn yes() -> bool {
     true
 }
 
-/// What must be so. What is not named is not looked at, but that the verdict and the code are always compared.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expect {
-    verdict: Option<Verdict>,
-    code: Option<Code>,
-    operation: Option<String>,
-    /// `policy/rule` that decided.
-    rule: Option<String>,
-    reason: Option<String>,
-    /// `field check` or `field check limit`, each; exactly these, in order.
-    failed: Option<Vec<String>>,
-    /// Fields that failed because they could not be told.
-    unknown: Option<Vec<String>>,
-    allowed: Option<String>,
-    detail: Option<String>,
-    /// Parts of the detail.
-    says: Option<Vec<String>>,
-    /// Parts that the whole output must not have.
-    hides: Option<Vec<String>>,
-    nearest: Option<Vec<String>>,
-    /// `tier` and `tier seconds`.
-    requirements: Option<Vec<String>>,
-    asked_by: Option<Vec<String>>,
-    delegation: Option<String>,
-    /// Truth of rules, by `policy/rule`.
-    truths: Option<BTreeMap<String, Truth>>,
-    /// Facts by name, and whether they were read.
-    facts: Option<BTreeMap<String, bool>>,
-    /// Whether effect and context digest are there.
-    digests: Option<[bool; 2]>,
-    /// Whether the effect is the one of the earlier situation.
-    same_effect: Option<bool>,
-    /// Parts of the context that differ from the earlier situation's.
-    changed: Option<Vec<String>>,
-    sent: Option<Sent>,
-}
-
-/// What the permit would send.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sent {
-    method: Option<String>,
-    url: Option<String>,
-    body: Option<String>,
-    headers: Option<Vec<(String, String)>>,
-    idempotency_key: Option<String>,
-}
-
 impl Case {
     fn read(base: &Situation, mut keys: Map<String, Value>) -> Self {
         let name: String = read("name", keys.remove("name").expect("a case has a name"));
@@ -157,11 +109,11 @@ impl Case {
         } else if let Some(refused) = refused {
             Kind::Refused(refused)
         } else {
-            let expect = read(&name, keys.remove("expect").expect("a case has expect, truth or refused"));
+            let expect: Expect = read(&name, keys.remove("expect").expect("a case has expect, truth or refused"));
             let earlier = keys.remove("earlier").map(|earlier| read::<Map<_, _>>(&name, earlier));
             let releases = keys.remove("releases").map(|releases| read(&name, releases)).unwrap_or_default();
             let earlier = earlier.map(|earlier| base.with(&keys).with(&earlier));
-            Kind::Plain { expect, earlier, releases }
+            Kind::Plain { expect: Box::new(expect), earlier, releases }
         };
         Self { name, situation: base.with(&keys), kind }
     }
@@ -277,141 +229,6 @@ impl ReleaseGiven {
             effect_digest: of.effect_digest.filter(|_| self.effect).unwrap_or(other),
             context_digest: of.context_digest.filter(|_| self.context).unwrap_or(other),
             expires_at: self.expires,
-        }
-    }
-}
-
-impl Expect {
-    fn faults(&self, decision: Decision, earlier: Option<&DecisionOutput>) -> Vec<String> {
-        let Self {
-            verdict,
-            code,
-            operation,
-            rule,
-            reason,
-            failed,
-            unknown,
-            allowed,
-            detail,
-            says,
-            hides,
-            nearest,
-            requirements,
-            asked_by,
-            delegation,
-            truths,
-            facts,
-            digests,
-            same_effect,
-            changed,
-            sent,
-        } = self;
-        let Decision { outcome, output } = decision;
-        let mut differences = Differences::default();
-        differences.compare("verdict", &verdict.unwrap_or(Verdict::Allow), &output.verdict);
-        differences.compare("code", code, &output.code);
-        let title = |policy: &str, rule: &str| format!("{policy}/{rule}");
-        differences.wanted("operation", operation, || output.operation.clone().unwrap_or_default());
-        let decided_by = output.rule.as_ref();
-        differences.wanted("rule", rule, || decided_by.map(|rule| title(&rule.policy, &rule.rule)).unwrap_or_default());
-        differences.wanted("reason", reason, || decided_by.and_then(|rule| rule.reason.clone()).unwrap_or_default());
-        if let Some(failed) = failed {
-            // As many words as the case gives: the limit is compared only where it stands.
-            let found: Vec<_> = output
-                .failed
-                .iter()
-                .enumerate()
-                .map(|(at, check)| {
-                    let all = format!("{} {} {}", check.field, check.check, check.limit.as_deref().unwrap_or_default());
-                    let short = format!("{} {}", check.field, check.check);
-                    if failed.get(at) == Some(&short) { short } else { all.trim_end().to_owned() }
-                })
-                .collect();
-            differences.compare("failed", failed, &found);
-        }
-        differences.wanted("unknown", unknown, || {
-            output.failed.iter().filter(|check| check.indeterminate).map(|check| check.field.clone()).collect()
-        });
-        differences.wanted("allowed", allowed, || output.allowed.clone().unwrap_or_default());
-        differences.wanted("detail", detail, || output.detail.clone().unwrap_or_default());
-        for part in says.iter().flatten() {
-            let text = output.detail.clone().unwrap_or_default();
-            if !text.contains(part) {
-                differences.0.push(format!("detail does not say {part:?}: {text:?}"));
-            }
-        }
-        for part in hides.iter().flatten() {
-            let text = serde_json::to_string(&output).unwrap();
-            if text.contains(part) {
-                differences.0.push(format!("the output shows {part:?}: {text}"));
-            }
-        }
-        differences
-            .wanted("nearest", nearest, || output.nearest.iter().map(|rule| title(&rule.policy, &rule.rule)).collect());
-        differences.wanted("requirements", requirements, || {
-            output.requirements.iter().map(|needed| format!("{} {}", needed.tier.name, needed.hold_seconds)).collect()
-        });
-        differences.wanted("asked_by", asked_by, || {
-            let asking = output.requirements.iter().flat_map(|needed| &needed.asked_by);
-            asking.map(|rule| title(&rule.policy, &rule.rule)).collect()
-        });
-        differences.wanted("delegation", delegation, || {
-            output.delegation.as_ref().map(|delegation| delegation.name.clone()).unwrap_or_default()
-        });
-        for (rule, truth) in truths.iter().flatten() {
-            let found = output.rules.iter().find(|outcome| title(&outcome.policy, &outcome.rule) == *rule);
-            differences.compare(rule, &Some(*truth), &found.map(|outcome| outcome.truth));
-        }
-        differences.wanted("facts", facts, || {
-            output.facts.iter().map(|(name, digest)| (name.clone(), digest.is_some())).collect()
-        });
-        differences.wanted("digests", digests, || [output.effect_digest.is_some(), output.context_digest.is_some()]);
-        differences.wanted("same_effect", same_effect, || {
-            let earlier = earlier.expect("same_effect needs an earlier situation");
-            assert!(earlier.effect_digest.is_some() && output.effect_digest.is_some(), "both effects have a digest");
-            earlier.effect_digest == output.effect_digest
-        });
-        differences.wanted("changed", changed, || {
-            let before = earlier.and_then(|earlier| earlier.context_parts.as_ref()).expect("earlier has a context");
-            let after = output.context_parts.as_ref().expect("this situation has a context");
-            before.changed(after).into_iter().map(str::to_owned).collect()
-        });
-        if let Some(sent) = sent {
-            sent.compare(outcome, &mut differences);
-        }
-        differences.0
-    }
-}
-
-impl Sent {
-    fn compare(&self, outcome: Outcome, differences: &mut Differences) {
-        let Outcome::Allow(Some(permit)) = outcome else {
-            differences.0.push(format!("nothing is sent: {outcome:?}"));
-            return;
-        };
-        let Self { method, url, body, headers, idempotency_key } = self;
-        differences.wanted("key", idempotency_key, || permit.idempotency_key().unwrap_or_default().to_owned());
-        let request = permit.into_emitted();
-        differences.wanted("method", method, || request.method.clone());
-        differences.wanted("url", url, || request.url.clone());
-        differences.wanted("headers", headers, || request.headers.clone());
-        differences.wanted("body", body, || String::from_utf8(request.body_bytes()).unwrap());
-    }
-}
-
-#[derive(Default)]
-struct Differences(Vec<String>);
-
-impl Differences {
-    fn compare<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, expected: &T, found: &T) {
-        if expected != found {
-            self.0.push(format!("{what}: expected {expected:?}, found {found:?}"));
-        }
-    }
-
-    fn wanted<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, expected: &Option<T>, found: impl FnOnce() -> T) {
-        if let Some(expected) = expected {
-            self.compare(what, expected, &found());
         }
     }
 }

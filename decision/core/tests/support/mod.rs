@@ -1,4 +1,5 @@
-//! How a YAML case becomes resources and a call ([`situation`]), and how it is judged ([`case`]).
+//! How a YAML case becomes resources and a call ([`situation`]), and how it is judged ([`case`]) and compared ([`expect`]).
 
 pub mod case;
+pub mod expect;
 pub mod situation;

@@ -133,7 +133,7 @@ impl Situation {
     }
 
     fn given(&self) -> Given {
-        read("situation", Value::Object(self.0.clone()))
+        read("situation", self.0.clone())
     }
 }
 
@@ -278,6 +278,7 @@ pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
 }
 
 /// Reads a core type or says what is wrong with the case.
-pub fn read<T: DeserializeOwned>(what: &str, value: Value) -> T {
-    serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{what}: {error} in {value:#}"))
+pub fn read<T: DeserializeOwned>(what: &str, value: impl Into<Value>) -> T {
+    let value = value.into();
+    T::deserialize(&value).unwrap_or_else(|error| panic!("{what}: {error} in {value:#}"))
 }

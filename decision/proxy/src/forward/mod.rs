@@ -98,8 +98,7 @@ impl Upstream {
         time: Duration,
         key: Option<&str>,
     ) -> Exchange {
-        // The receipt is spent here: one record, one request.
-        drop(receipt);
+        receipt.spend();
         let class = permit.class();
         self.exchange(permit.into_emitted(), tool, class, time, key).await
     }

@@ -43,6 +43,13 @@ pub struct AuditReceipt {
     _private: (),
 }
 
+impl AuditReceipt {
+    /// Spends it: one record, one request.
+    pub(crate) fn spend(self) {
+        let Self { _private: () } = self;
+    }
+}
+
 /// The record was not kept: nothing may be sent on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the record was not kept")]

@@ -34,9 +34,9 @@ enum Fault {
 
 impl Storage for Disk {
     fn keep(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        match *self.fault.lock().unwrap() {
+        match self.fault() {
             None => {
-                self.bytes.lock().unwrap().extend_from_slice(bytes);
+                self.append(bytes);
                 Ok(())
             }
             Some(Fault::Full) => Err(StorageError::Refused(io::Error::from(io::ErrorKind::StorageFull))),
@@ -46,6 +46,14 @@ impl Storage for Disk {
 }
 
 impl Disk {
+    fn fault(&self) -> Option<Fault> {
+        *self.fault.lock().unwrap()
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        self.bytes.lock().unwrap().extend_from_slice(bytes);
+    }
+
     fn fails(&self, fault: Option<Fault>) {
         *self.fault.lock().unwrap() = fault;
     }
@@ -227,7 +235,7 @@ async fn a_failed_fsync_ends_the_writer_and_refuses_everything() {
 #[tokio::test]
 async fn a_renewed_attestation_is_written_and_verifies() {
     let Bed { disk, keys, begun, mut attestation, control } = begun();
-    attestation.exp = attestation.exp + SignedDuration::from_secs(600);
+    attestation.exp += SignedDuration::from_secs(600);
     let renewed = attestation.issue(&control).unwrap();
     begun.recorder.attest(renewed.clone(), Arc::new(keys.clone())).unwrap();
     begun.recorder.decision(decision("d"), Class::Commit).await.unwrap();

@@ -1,0 +1,127 @@
+//! Upstreams that misbehave, and agents that go away.
+
+use aegis_decision::record::{ErrorClass, RecordedExecution};
+use http::StatusCode;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::bed::Bed;
+
+#[tokio::test]
+async fn a_redirect_is_returned_and_never_followed() {
+    let bed = Bed::new().await;
+    let sidecar = bed.start().await;
+    let answer = sidecar.get("/ledger/notes/moved").await;
+    assert_eq!(answer.status, StatusCode::FOUND);
+    assert!(!answer.headers.contains_key("location"));
+    assert_eq!(bed.upstream.seen().len(), 1);
+    let records = sidecar.stop();
+    let outcome = records.of(&answer).1.unwrap();
+    assert_eq!((outcome.execution, outcome.error), (RecordedExecution::Failed, Some(ErrorClass::Refused)));
+}
+
+#[tokio::test]
+async fn what_happened_is_said_and_recorded_for_every_fault() {
+    use ErrorClass::{Connect, Receive, Refused, Resolve, Timeout, TooLarge, Upstream};
+    use RecordedExecution::{Failed, Indeterminate, NotSent};
+    let bed = Bed::new().await;
+    let sidecar = bed.start().await;
+    let payment = r#"{"amount":1}"#;
+    let cases = [
+        ("POST", "/ledger/payments/slow", 504, Some("upstream_timeout"), Indeterminate, Timeout),
+        ("POST", "/ledger/payments/reset", 502, Some("upstream_failed"), Indeterminate, Receive),
+        ("POST", "/ledger/payments/failed", 500, None, Indeterminate, Upstream),
+        ("POST", "/ledger/payments/refused", 409, None, Failed, Refused),
+        ("GET", "/ledger/notes/slow", 504, Some("upstream_timeout"), Indeterminate, Timeout),
+        ("GET", "/ledger/notes/drip", 504, Some("upstream_timeout"), Indeterminate, Timeout),
+        ("GET", "/ledger/notes/large", 502, Some("upstream_failed"), Indeterminate, TooLarge),
+        ("GET", "/ledger/notes/gzip", 502, Some("upstream_failed"), Indeterminate, Receive),
+        ("GET", "/inner/x", 502, Some("upstream_unreachable"), NotSent, Resolve),
+        ("GET", "/closed/x", 502, Some("upstream_unreachable"), NotSent, Connect),
+    ];
+    let mut answers = Vec::new();
+    for (method, path, status, code, execution, error) in cases {
+        let answer = if method == "POST" { sidecar.post(path, payment).await } else { sidecar.get(path).await };
+        assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
+        if let Some(code) = code {
+            assert_eq!(answer.code(), code, "{path}");
+            assert_eq!(answer.json()["outcome"], execution.as_str(), "{path}");
+        }
+        answers.push((path, answer, execution, error));
+    }
+    assert_eq!(bed.upstream.seen().len(), 8, "nothing is sent twice");
+    let records = sidecar.stop();
+    for (path, answer, execution, error) in answers {
+        let outcome = records.of(&answer).1.unwrap_or_else(|| panic!("{path}"));
+        assert_eq!((outcome.execution, outcome.error), (execution, Some(error)), "{path}");
+        assert_eq!(outcome.sent, execution != NotSent, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_its_credential_nothing_is_sent() {
+    let bed = Bed::new().await;
+    std::fs::remove_file(bed.path("credentials/ledger/key")).unwrap();
+    let sidecar = bed.start().await;
+    let answer = sidecar.post("/ledger/payments/1", r#"{"amount":1}"#).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "upstream_unreachable"));
+    assert_eq!(answer.json()["outcome"], "NotSent");
+    assert!(bed.upstream.seen().is_empty());
+    // Rotated in: used from the next call on.
+    bed.write("credentials/ledger/key", "another-secret");
+    assert_eq!(sidecar.post("/ledger/payments/1", r#"{"amount":1}"#).await.status, StatusCode::CREATED);
+    assert_eq!(bed.upstream.seen()[0].headers["authorization"], "Bearer another-secret");
+    let records = sidecar.stop();
+    assert_eq!(records.of(&answer).1.unwrap().error, Some(ErrorClass::Credential));
+}
+
+#[tokio::test]
+async fn calls_over_the_tools_concurrency_are_refused() {
+    let bed = Bed::new().await;
+    let sidecar = bed.start().await;
+    let calls = (0..12).map(|_| sidecar.get("/ledger/notes/slow"));
+    let answers = futures::future::join_all(calls).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS).collect();
+    assert_eq!(refused.len(), 8);
+    assert!(refused.iter().all(|answer| answer.code() == "too_many_calls" && answer.headers["retry-after"] == "1"));
+    assert_eq!(sidecar.get("/ledger/notes/1").await.status, StatusCode::OK, "slots are given back");
+}
+
+#[tokio::test]
+async fn an_agent_that_goes_away_does_not_lose_the_outcome() {
+    let bed = Bed::new().await;
+    let sidecar = bed.start().await;
+    let mut stream = TcpStream::connect(sidecar.address).await.unwrap();
+    let body = r#"{"amount":1}"#;
+    let head = format!(
+        "POST /ledger/payments/slow HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        sidecar.address,
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    sidecar.records_until(|records| !records.decisions.is_empty()).await;
+    drop(stream);
+    let records = sidecar.records_until(|records| !records.outcomes.is_empty()).await;
+    assert_eq!(records.outcomes[0].execution, RecordedExecution::Indeterminate);
+    assert_eq!(records.outcomes[0].decision, records.decisions[0].id);
+}
+
+#[tokio::test]
+async fn the_drain_finishes_calls_under_way() {
+    let bed = Bed::new().await;
+    let sidecar = bed.start().await;
+    let slow = {
+        let address = sidecar.address;
+        tokio::spawn(async move {
+            let request = http::Request::post("/ledger/payments/slow")
+                .header("host", address.to_string())
+                .header("content-type", "application/json");
+            crate::bed::exchange(address, request.body(r#"{"amount":1}"#.into()).unwrap()).await
+        })
+    };
+    sidecar.records_until(|records| !records.decisions.is_empty()).await;
+    let records = tokio::task::spawn_blocking(move || sidecar.stop()).await.unwrap();
+    let answer = slow.await.unwrap();
+    assert_eq!(answer.code(), "upstream_timeout");
+    assert_eq!(records.of(&answer).1.unwrap().execution, RecordedExecution::Indeterminate);
+}

@@ -1,0 +1,17 @@
+//! The story of `examples/procurement`, as `make demo` tells it.
+
+use aegis_tests::story::{Stage, Teller, tell};
+use anyhow::Result;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_story_of_the_demo_holds() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let teller = Teller::silent();
+    let stage = Stage::set(folder.path(), &teller).await?;
+    let told = tell(&stage, &teller).await;
+    if told.is_err() {
+        let logs = [stage.operator.process().log(), stage.buyer.process().log(), stage.stock_keeper.process().log()];
+        println!("{}", stage.cluster.dump("shop", &logs.map(std::path::Path::to_path_buf)));
+    }
+    told
+}
