@@ -1,5 +1,8 @@
 //! The generated definitions are fresh, and every field of every kind is described and bounded.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 

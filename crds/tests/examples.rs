@@ -1,5 +1,8 @@
 //! Every object of the examples can be read, and every agent of them gets a bundle.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 

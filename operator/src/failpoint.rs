@@ -15,13 +15,15 @@ static KILL_AT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
 
 /// Every point of this process.
 #[cfg(feature = "failpoints")]
-pub const POINTS: [&str; 6] = [
-    "operator-before-create",
-    "operator-after-create",
-    "operator-before-claim",
-    "operator-after-claim",
-    "operator-before-outcome",
-    "operator-after-outcome",
+pub const POINTS: [&str; 8] = [
+    "create.before",
+    "create.after",
+    "approve.before",
+    "approve.after",
+    "store-claim.before",
+    "store-claim.after",
+    "store-outcome.before",
+    "store-outcome.after",
 ];
 
 /// Sets the point at which to die. The name must be one of [`POINTS`].

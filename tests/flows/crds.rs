@@ -1,6 +1,9 @@
 //! The definitions on a real API server: every rule with what it refuses and what it accepts, every field that must not
 //! change tried, and the largest objects that the bounds allow.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::indexing_slicing)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -5,3 +5,4 @@ mod crds;
 mod erp;
 mod guards;
 mod story;
+mod kill;

@@ -24,7 +24,7 @@ pub const OPERATOR_ACCOUNT: &str = "aegis-operator";
 pub const OPERATOR_USERNAME: &str = "system:serviceaccount:aegis-system:aegis-operator";
 
 /// How long a guard may take until it acts. Under a second on an idle machine.
-const IN_FORCE_WITHIN: Duration = Duration::from_secs(60);
+const IN_FORCE_WITHIN: Duration = Duration::from_mins(1);
 const MANAGER: &str = "aegis-install";
 /// A well-formed digest of nothing in particular.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";

@@ -87,6 +87,11 @@ pub fn head(parts: &Parts, listen: SocketAddr) -> Result<Head, Malformed> {
     if parts.uri.authority().is_some() || !parts.uri.path().starts_with('/') {
         return Err(refuse("send the path only, as /<tool>/..."));
     }
+    // hyper also reads `gzip, chunked` as chunked, and would hand over what is still compressed.
+    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(malformed(Code::UnsupportedMediaType, "bodies are accepted without content encoding only"));
+    }
     host(&parts.headers, listen)?;
     let rest = parts.uri.path().strip_prefix('/').unwrap_or_default();
     let (tool, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
@@ -223,6 +228,8 @@ mod tests {
         assert_eq!(read(get("/erp/x").version(Version::HTTP_10)), malformed);
         assert_eq!(read(get("/erp/x").version(Version::HTTP_2)), malformed);
         assert_eq!(read(get("/erp/x").header("aegis-run", "caf\u{e9}")), malformed);
+        assert_eq!(read(get("/erp/x").header("transfer-encoding", "gzip, chunked")), Err(Code::UnsupportedMediaType));
+        assert!(read(get("/erp/x").header("transfer-encoding", "Chunked")).is_ok());
     }
 
     #[test]

@@ -71,6 +71,9 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
     if matches!(step, Step::SetApproved { .. }) || (approved && !control.released.contains(&uid)) {
         guards_in_place(control).await?;
     }
+    if matches!(step, Step::SetApproved { .. }) {
+        crate::failpoint!("approve.before");
+    }
     let stored = match write::stepped(&request, &step, now) {
         Some(next) => match write::replace(&api, &next).await {
             Ok(stored) => stored,
@@ -81,6 +84,9 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
         None => request,
     };
 
+    if matches!(step, Step::SetApproved { .. }) {
+        crate::failpoint!("approve.after");
+    }
     let status = stored.status.clone().unwrap_or_default();
     let usable = status.phase == Some(Phase::Approved) && status.claim.is_none();
     let changed = if usable { release(control, &stored, &uid)? } else { control.released.remove(&uid) };

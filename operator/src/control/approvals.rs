@@ -180,11 +180,11 @@ async fn open(
         let text = format!("{open} calls of this agent wait for a decision already; wait until some are decided");
         return Err(Refusal::Code(Code::TooManyApprovals, text));
     }
-    crate::failpoint!("operator-before-create");
+    crate::failpoint!("create.before");
     let request = build::build(held, bound, number, now);
     match api.create(&PostParams::default(), &request).await {
         Ok(stored) => {
-            crate::failpoint!("operator-after-create");
+            crate::failpoint!("create.after");
             let note = format!("{} {} waits for a decision", held.output.tool, request.spec.action.operation);
             control.events.publish_on_request(&stored, EventKind::Normal, "Requested", &note).await;
             Ok(Some(stored))

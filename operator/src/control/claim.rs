@@ -56,12 +56,12 @@ async fn attempt(
     });
     status.execution = Some(Execution::Claimed);
     write::describe(&mut next, "", now);
-    crate::failpoint!("operator-before-claim");
+    crate::failpoint!("store-claim.before");
     let stored = match write::replace(&api, &next).await {
         Ok(stored) => stored,
         Err(error) => read_back(&api, &request, &wanted.nonce, error).await?,
     };
-    crate::failpoint!("operator-after-claim");
+    crate::failpoint!("store-claim.after");
     control.released.remove(uid);
     control.changes.requests.mark(&format!("{}/{}", claims.agent.namespace, stored.name_any()));
     control.changes.namespaces.mark(&claims.agent.namespace);

@@ -50,10 +50,10 @@ pub async fn report(
         let now = Timestamp::now();
         let receipt =
             Receipt { sent: report.sent, status: report.status, record: report.record.clone(), at: Time(now) };
-        crate::failpoint!("operator-before-outcome");
+        crate::failpoint!("store-outcome.before");
         match write::replace(&api, &write::ended(&request, wanted, receipt, now)).await {
             Ok(stored) => {
-                crate::failpoint!("operator-after-outcome");
+                crate::failpoint!("store-outcome.after");
                 let (kind, name) = match ExecutionPhase::from(report.execution) {
                     ExecutionPhase::Succeeded => (EventKind::Normal, "Succeeded"),
                     ExecutionPhase::Failed => (EventKind::Warning, "Failed"),

@@ -161,7 +161,10 @@ async fn what_was_lent_is_fixed_but_for_ending_it_early() -> Result<()> {
             let after = admin.get(&lent.name_any()).await?;
             let fault = match (refusal, answer) {
                 (Some(reason), answer) => refused(caller, answer, reason)
-                    .and_then(|()| Ok(ensure!(after.spec == lent.spec, "refused, and yet it changed")))
+                    .and_then(|()| {
+                        ensure!(after.spec == lent.spec, "refused, and yet it changed");
+                        Ok(())
+                    })
                     .err()
                     .map(|fault| format!("{fault:#}")),
                 (None, Ok(_)) if after.spec != lent.spec => None,

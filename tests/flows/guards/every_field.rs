@@ -89,7 +89,7 @@ fn edits(spec: &Value) -> Result<Vec<(String, Value)>> {
 fn leaves(path: &str, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
-            members.iter().for_each(|(key, value)| leaves(&format!("{path}/{key}"), value, found))
+            members.iter().for_each(|(key, value)| leaves(&format!("{path}/{key}"), value, found));
         }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(index, value)| leaves(&format!("{path}/{index}"), value, found));

@@ -140,8 +140,9 @@ pub async fn client_until_allowed(
 
 /// A role with the verb approve on some tiers, and who has it.
 fn approves(role: &str, tiers: &str, subjects: &[(&str, &str)]) -> String {
-    let subjects: String =
-        subjects.iter().map(|(kind, name)| format!("- {{kind: {kind}, name: '{name}'}}\n")).collect();
+    let subjects: Vec<String> =
+        subjects.iter().map(|(kind, name)| format!("- {{kind: {kind}, name: '{name}'}}")).collect();
+    let subjects = subjects.join("\n");
     format!(
         "apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -154,6 +155,7 @@ kind: RoleBinding
 metadata: {{name: {role}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {role}}}
 subjects:
-{subjects}"
+{subjects}
+"
     )
 }

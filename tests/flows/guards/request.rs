@@ -1,4 +1,4 @@
-//! An ApprovalRequest with every field set, as the control service makes it, and the states it can be brought to.
+//! An `ApprovalRequest` with every field set, as the control service makes it, and the states it can be brought to.
 
 use aegis_crds::api::ApprovalRequest;
 use anyhow::Result;

@@ -16,7 +16,7 @@ use super::people::{self, NODE, ROBOT};
 use super::request::{EFFECT, State, request};
 
 /// Longer than anything here takes on a machine that compiles beside it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A namespace in which everybody of [`people`] has arrived.
 pub struct Scene<'a> {

@@ -66,16 +66,14 @@ async fn the_operator_finds_the_stored_guards_unchanged_and_names_each_altered_o
     let admin = cluster.admin().await?;
     for (behaviour, kind, name, change) in ALTERATIONS {
         let api = guards_of(&admin, kind);
-        let mut object = api.get(name).await?;
-        let shipped = object.data["spec"].clone();
-        change(&mut object.data["spec"]);
-        ensure!(object.data["spec"] != shipped, "{behaviour}: nothing is changed");
-        let altered = api.replace(name, &PostParams::default(), &object).await.with_context(|| behaviour)?;
+        let shipped = api.get(name).await?.data["spec"].clone();
+        let mut altered = shipped.clone();
+        change(&mut altered);
+        ensure!(altered != shipped, "{behaviour}: nothing is changed");
+        put_spec(&api, name, &altered).await.with_context(|| behaviour)?;
         let faults = guards.faults(&operator).await;
         ensure!(faults == [Fault::Altered(format!("{kind} {name}"))], "{behaviour}: {faults:?}");
-        object = altered;
-        object.data["spec"] = shipped;
-        api.replace(name, &PostParams::default(), &object).await?;
+        put_spec(&api, name, &shipped).await?;
         let faults = guards.faults(&operator).await;
         ensure!(faults.is_empty(), "{behaviour} was undone: {faults:?}");
     }
@@ -107,6 +105,16 @@ async fn the_operator_names_each_missing_guard() -> Result<()> {
     let faults = guards.faults(&operator).await;
     ensure!(faults.is_empty(), "{faults:?}");
     Ok(())
+}
+
+/// Replaces a spec whole. The server's own controllers write the status of a guard at any time, so a conflict is tried again.
+async fn put_spec(guards: &Api<DynamicObject>, name: &str, spec: &Value) -> Result<()> {
+    eventually(&format!("another spec of {name}"), PATIENCE, async || {
+        let mut object = guards.get(name).await?;
+        object.data["spec"] = spec.clone();
+        Ok(guards.replace(name, &PostParams::default(), &object).await.map(drop)?)
+    })
+    .await
 }
 
 fn guards_of(client: &Client, kind: &str) -> Api<DynamicObject> {

@@ -4,7 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The people every cluster knows unless told otherwise. They belong to no group of their own, so all they may do is what a test's RBAC gives them.
-pub const PEOPLE: [&str; 6] = ["ana", "bob", "carol", "dave", "erin", "mallory"];
+pub const PEOPLE: [&str; 11] = [
+    "ana",
+    "bob",
+    "carol",
+    "dave",
+    "erin",
+    "mallory",
+    // The roles of examples/procurement.
+    "security-reviewer",
+    "purchasing-lead",
+    "office-manager",
+    "finance-approver",
+    "incident-responder",
+];
 
 /// How a cluster is started; the default is a bed in a temporary folder with [`PEOPLE`].
 #[derive(Clone, Debug)]

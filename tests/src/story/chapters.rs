@@ -225,7 +225,7 @@ impl Story<'_> {
             "purchasing-lead",
         )
         .await?;
-        wait_ready(&self.stage.cluster, "delegation", "office-supplies-2").await?;
+        wait_ready(&self.stage.cluster, NAMESPACE, "delegation", "office-supplies-2").await?;
         eventually("the new delegation to reach the sidecar", WITHIN, async || {
             expect(&self.stage.buyer.call("POST", &confirm_path(id), None).await?, 200, None)
         })

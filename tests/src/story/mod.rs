@@ -8,6 +8,6 @@ mod stage;
 mod teller;
 
 pub use chapters::tell;
-pub use people::{DELEGATOR, FINANCE, PEOPLE, RESPONDER, REVIEWER};
-pub use stage::Stage;
+pub use people::{DELEGATOR, FINANCE, REQUESTER, RESPONDER, REVIEWER};
+pub use stage::{Stage, delegate, example, people, resources, review, wait_ready};
 pub use teller::Teller;

@@ -1,4 +1,4 @@
-//! The roles of the story, as users of the cluster.
+//! The roles of the story, as users of the cluster (`aegis_tests::cluster::PEOPLE` holds them).
 
 /// Looks at an agent before it may work.
 pub const REVIEWER: &str = "security-reviewer";
@@ -10,6 +10,3 @@ pub const REQUESTER: &str = "office-manager";
 pub const FINANCE: &str = "finance-approver";
 /// Suspends agents.
 pub const RESPONDER: &str = "incident-responder";
-
-/// All of them.
-pub const PEOPLE: [&str; 5] = [REVIEWER, DELEGATOR, REQUESTER, FINANCE, RESPONDER];

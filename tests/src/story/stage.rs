@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::people::{DELEGATOR, PEOPLE, REVIEWER};
+use super::people::{DELEGATOR, REVIEWER};
 use super::teller::Teller;
 use crate::cluster::{Cluster, Options, apply_in, eventually};
 use crate::erp::Erp;
@@ -40,24 +40,20 @@ impl Stage {
     pub async fn set(dir: &Path, teller: &Teller) -> Result<Self> {
         teller.chapter("Setting the stage");
         teller.say("starting a real Kubernetes API server (etcd, kube-apiserver, kube-controller-manager)");
-        let mut options = Options::default().dir(dir.join("cluster"));
-        for person in PEOPLE {
-            options = options.user(person, &[]);
-        }
-        let cluster = Cluster::start(options).await?;
+        let cluster = Cluster::start(Options::default().dir(dir.join("cluster"))).await?;
         teller.say("starting a real ERP (Tryton)");
         let erp = Erp::start(&dir.join("erp")).await?;
         teller.say("installing CRDs, guards and roles");
         install::install(&cluster).await?;
-        people(&cluster).await?;
+        people(&cluster, NAMESPACE).await?;
         teller.say("starting the operator under its own service account");
         let operator = Operator::start(&cluster, &OperatorSpec::new(&[NAMESPACE], &dir.join("operator"))).await?;
         teller.say("applying examples/procurement: tool, registry, tier, policy, agents");
-        resources(&cluster, &erp).await?;
+        resources(&cluster, NAMESPACE, &erp).await?;
         for agent in ["buyer", "stock-keeper"] {
-            review(&cluster, teller, agent).await?;
+            review(&cluster, NAMESPACE, teller, agent).await?;
         }
-        delegate(&cluster, teller).await?;
+        delegate(&cluster, NAMESPACE, teller).await?;
         teller.say("starting a sidecar for each agent, with what a kubelet would mount");
         let key = erp.key("agent-erp")?;
         let spec = |agent: &str| SidecarSpec::new(NAMESPACE, agent, &dir.join(agent)).credential("erp", "token", &key);
@@ -78,28 +74,30 @@ pub fn example(name: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-async fn people(cluster: &Cluster) -> Result<()> {
+/// The namespace, its service accounts, and who may do what in it.
+pub async fn people(cluster: &Cluster, namespace: &str) -> Result<()> {
     let admin = cluster.admin().await?;
-    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n");
-    apply_in(&admin, NAMESPACE, namespace.as_str(), "platform").await?;
-    apply_in(&admin, NAMESPACE, example("00-people.yaml")?.as_str(), "platform").await?;
+    let itself = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
+    apply_in(&admin, namespace, itself.as_str(), "platform").await?;
+    apply_in(&admin, namespace, example("00-people.yaml")?.as_str(), "platform").await?;
     Ok(())
 }
 
-async fn resources(cluster: &Cluster, erp: &Erp) -> Result<()> {
+/// Tool, registry, tier, policy and agents of the example, for this ERP.
+pub async fn resources(cluster: &Cluster, namespace: &str, erp: &Erp) -> Result<()> {
     let admin = cluster.admin().await?;
     for name in ["10-tool.yaml", "20-registry.yaml", "30-tier.yaml", "40-policy.yaml", "50-agents.yaml"] {
         // The example's ERP listens on 8069; this one took a free port.
         let text = example(name)?.replace("http://127.0.0.1:8069/erp", erp.base_url());
-        apply_in(&admin, NAMESPACE, text.as_str(), "platform").await.with_context(|| name.to_owned())?;
+        apply_in(&admin, namespace, text.as_str(), "platform").await.with_context(|| name.to_owned())?;
     }
     Ok(())
 }
 
 /// The reviewer looks at the agent and makes it Active. The digest that they name is what they looked at.
-async fn review(cluster: &Cluster, teller: &Teller, agent: &str) -> Result<()> {
+pub async fn review(cluster: &Cluster, namespace: &str, teller: &Teller, agent: &str) -> Result<()> {
     let digest = eventually("the operator to show the digest to review", WITHIN, async || {
-        let path = ["get", "agent", agent, "-n", NAMESPACE, "-o", "jsonpath={.status.reviewDigest}"];
+        let path = ["get", "agent", agent, "-n", namespace, "-o", "jsonpath={.status.reviewDigest}"];
         let output = cluster.kubectl(REVIEWER, &path).await?;
         let digest = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(digest.starts_with("sha256:"), "no digest yet: {}", String::from_utf8_lossy(&output.stderr));
@@ -113,18 +111,19 @@ async fn review(cluster: &Cluster, teller: &Teller, agent: &str) -> Result<()> {
         cluster,
         teller,
         REVIEWER,
-        &["patch", "agent", agent, "-n", NAMESPACE, "--type=merge", "-p", &patch.to_string()],
+        &["patch", "agent", agent, "-n", namespace, "--type=merge", "-p", &patch.to_string()],
     )
     .await?;
-    wait_ready(cluster, "agent", agent).await
+    wait_ready(cluster, namespace, "agent", agent).await
 }
 
-async fn delegate(cluster: &Cluster, teller: &Teller) -> Result<()> {
+/// The purchasing lead lends authority to both agents, from now for one day.
+pub async fn delegate(cluster: &Cluster, namespace: &str, teller: &Teller) -> Result<()> {
     teller.say("the purchasing lead lends authority to both agents for one day");
     let text = delegations(&example("60-delegations.yaml")?)?;
-    apply_in(&cluster.client(DELEGATOR).await?, NAMESPACE, text.as_str(), "purchasing-lead").await?;
-    wait_ready(cluster, "delegation", "office-supplies").await?;
-    wait_ready(cluster, "delegation", "stock-check").await
+    apply_in(&cluster.client(DELEGATOR).await?, namespace, text.as_str(), "purchasing-lead").await?;
+    wait_ready(cluster, namespace, "delegation", "office-supplies").await?;
+    wait_ready(cluster, namespace, "delegation", "stock-check").await
 }
 
 /// The example's delegations, from now for one day.
@@ -135,10 +134,10 @@ pub fn delegations(text: &str) -> Result<String> {
 }
 
 /// Waits until a resource is Ready.
-pub async fn wait_ready(cluster: &Cluster, kind: &str, name: &str) -> Result<()> {
+pub async fn wait_ready(cluster: &Cluster, namespace: &str, kind: &str, name: &str) -> Result<()> {
     let condition = "jsonpath={.status.conditions[?(@.type==\"Ready\")]}";
     eventually(&format!("{kind} {name} to be ready"), WITHIN, async || {
-        let output = cluster.kubectl("admin", &["get", kind, name, "-n", NAMESPACE, "-o", condition]).await?;
+        let output = cluster.kubectl("admin", &["get", kind, name, "-n", namespace, "-o", condition]).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let ready: Value = serde_json::from_str(&text).unwrap_or_default();
         ensure!(ready.get("status").and_then(Value::as_str) == Some("True"), "{text}");

@@ -3,8 +3,6 @@
 //! A plain case has `expect`. A case with `check`, `arguments` and `truth` asks one question in the three places where a
 //! rule can ask it; what each place makes of true, false and indeterminate is written once, in [`Check::verdicts`].
 
-use std::collections::BTreeMap;
-
 use aegis_decision::approval::Release;
 use aegis_decision::codes::Code;
 use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Truth, Verdict};
@@ -205,12 +203,7 @@ impl Check {
                 Ok(scene) => scene,
                 Err(error) => return vec![format!("the bundle is refused: {error}")],
             };
-            let expect = Expect {
-                verdict: Some(verdict),
-                code,
-                truths: Some(BTreeMap::from([("p/asked".to_owned(), self.truth)])),
-                ..Expect::default()
-            };
+            let expect = Expect::of_rule(verdict, code, "p/asked", self.truth);
             faults.extend(coherence(&scene, &[]));
             let found = expect.faults(judge(&scene, &[]), None);
             faults.extend(found.into_iter().map(|fault| format!("in a rule of effect {effect}: {fault}")));

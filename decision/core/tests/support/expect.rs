@@ -10,8 +10,8 @@ use serde::Deserialize;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    pub verdict: Option<Verdict>,
-    pub code: Option<Code>,
+    verdict: Option<Verdict>,
+    code: Option<Code>,
     operation: Option<String>,
     /// `policy/rule` that decided.
     rule: Option<String>,
@@ -32,7 +32,7 @@ pub struct Expect {
     asked_by: Option<Vec<String>>,
     delegation: Option<String>,
     /// Truth of rules, by `policy/rule`.
-    pub truths: Option<BTreeMap<String, Truth>>,
+    truths: Option<BTreeMap<String, Truth>>,
     /// Facts by name, and whether they were read.
     facts: Option<BTreeMap<String, bool>>,
     /// Whether effect and context digest are there.
@@ -56,6 +56,12 @@ struct Sent {
 }
 
 impl Expect {
+    /// This verdict, code and truth of one rule; anything else.
+    pub fn of_rule(verdict: Verdict, code: Option<Code>, rule: &str, truth: Truth) -> Self {
+        let truths = Some(BTreeMap::from([(rule.to_owned(), truth)]));
+        Self { verdict: Some(verdict), code, truths, ..Self::default() }
+    }
+
     /// What is not as expected.
     pub fn faults(&self, decision: Decision, earlier: Option<&DecisionOutput>) -> Vec<String> {
         let Self {

@@ -68,7 +68,7 @@ async fn a_call_released_while_it_waits_is_sent_once_and_its_replay_refused() {
     assert_eq!((replay.status.as_u16(), replay.code().as_str()), (409, "duplicate_effect"));
     assert_eq!(confirmations(&mesh).len(), 1);
 
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let (decision, outcome) = records.of(&answer);
     assert_eq!(decision.decision.verdict, Verdict::AllowOnce);
     assert_eq!(decision.approval.as_ref().unwrap().uid, uid);
@@ -93,7 +93,7 @@ async fn a_call_that_nobody_released_in_time_is_told_to_come_back() {
     let answer = sidecar.until(|| confirm(&sidecar), |answer| answer.status != StatusCode::PRECONDITION_REQUIRED).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
     assert_eq!(confirmations(&mesh), [uid]);
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let (decision, outcome) = records.of(&held);
     assert_eq!((decision.decision.verdict, outcome), (Verdict::Hold, None));
     assert_eq!(decision.approval.as_ref().unwrap().name, "clerk-1");
@@ -182,7 +182,7 @@ async fn an_unknown_outcome_is_reported_as_such() {
     assert_eq!(asked.outcome.unwrap().execution, Execution::Indeterminate);
     let repeat = sidecar.post("/ledger/payments/slow", r#"{"amount":1}"#).await;
     assert_eq!((repeat.status.as_u16(), repeat.code().as_str()), (409, "outcome_unknown"));
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     assert_eq!(records.of(&answer).1.unwrap().execution, RecordedExecution::Indeterminate);
 }
 

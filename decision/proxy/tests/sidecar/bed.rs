@@ -206,6 +206,14 @@ impl Sidecar {
         exchange(self.admin, Request::get("/ready").header("host", "admin").body(Full::default()).unwrap()).await
     }
 
+    /// Waits until no call is under way.
+    pub async fn until_idle(&self) {
+        let end = Instant::now() + WAIT;
+        while !self.metrics().await.contains("\naegis_calls_in_flight 0\n") {
+            assert!(Instant::now() < end, "calls stay under way");
+        }
+    }
+
     /// Asks again until the answer is as wanted.
     pub async fn until<F: Future<Output = Answer>>(
         &self,
@@ -241,13 +249,13 @@ impl Sidecar {
     }
 
     /// Ends the process gently; gives the verified records.
-    pub fn stop(mut self) -> Records {
+    pub async fn stop(mut self) -> Records {
         let pid = self.process.id();
         assert!(Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap().success());
         let end = Instant::now() + WAIT;
         while self.process.try_wait().unwrap().is_none() {
             assert!(Instant::now() < end, "the sidecar does not end");
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(self.process.wait().unwrap().success());
         self.records()

@@ -41,7 +41,7 @@ async fn an_allowed_read_gets_the_credential_and_nothing_of_the_agents_own() {
         assert!(!headers.contains_key(dropped), "{dropped}");
     }
 
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let (decision, outcome) = records.of(&answer);
     let outcome = outcome.unwrap();
     assert_eq!(decision.decision.verdict, Verdict::Allow);
@@ -94,7 +94,7 @@ async fn a_denied_call_says_why_and_reaches_nobody() {
         metrics.contains(r#"aegis_calls_total{verdict="deny",tool="ledger",code="no_rule_allows"} 1"#),
         "{metrics}"
     );
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let (decision, outcome) = records.of(&answer);
     assert_eq!((decision.decision.verdict, outcome), (Verdict::Deny, None));
 }
@@ -127,7 +127,7 @@ async fn what_cannot_be_named_is_refused_and_recorded() {
         answers.push(answer);
     }
     assert!(bed.upstream.seen().is_empty());
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     for answer in &answers {
         let (decision, outcome) = records.of(answer);
         assert_eq!(decision.decision.code.map(Code::as_str), Some(answer.code().as_str()));
@@ -147,7 +147,7 @@ async fn facts_are_read_by_the_sidecar_and_only_their_paths_are_kept() {
     let held = sidecar.post("/ledger/orders/8/confirm", "{}").await;
     assert_eq!((held.status.as_u16(), held.code().as_str()), (503, "control_unavailable"));
     assert_eq!(bed.upstream.seen().len(), 3, "only the fact was read");
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let facts = &records.of(&allowed).0.decision.facts;
     assert!(facts["order"].is_some());
     assert!(!records.text.contains("secret"));
@@ -162,7 +162,7 @@ async fn a_suspended_agent_reads_nothing_not_even_facts() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "agent_not_active"));
     }
     assert!(bed.upstream.seen().is_empty());
-    assert_eq!(sidecar.stop().decisions.len(), 2);
+    assert_eq!(sidecar.stop().await.decisions.len(), 2);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn many_calls_at_once_are_all_recorded_in_one_unbroken_chain() {
     let statuses = futures::future::join_all(calls).await;
     let count = |wanted: u16| statuses.iter().filter(|status| status.as_u16() == wanted).count();
     assert_eq!((count(200), count(201), count(403)), (20, 20, 20));
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     assert_eq!((records.decisions.len(), records.outcomes.len()), (60, 40));
     assert_eq!(bed.upstream.seen().len(), 40, "the upstream's count is the log's count");
 }

@@ -315,11 +315,16 @@ async fn submit(
 ) -> Result<Json<ApprovalAnswer>, Refused> {
     let told = control.told.borrow().clone();
     let bundle = Bundle::assemble(told.source).unwrap();
-    assert_eq!(submission.bundle, bundle.digest());
+    if submission.bundle != bundle.digest() {
+        return Err(refused(409, "bundle_changed", None));
+    }
     let decision = bundle.decide_input(&submission.input, &told.grants.standing, &told.grants.delegations, &[]);
     assert!(matches!(decision.outcome, Outcome::Hold), "{:?}", decision.output);
-    assert_eq!(decision.output.effect_digest, Some(submission.effect_digest));
-    assert_eq!(decision.output.context_digest, Some(submission.context_digest));
+    let found = (Some(submission.effect_digest), Some(submission.context_digest));
+    if (decision.output.effect_digest, decision.output.context_digest) != found {
+        // The sidecar judged with grants that have changed: the feed is on its way.
+        return Err(refused(409, "not_held", None));
+    }
     let mut asked = control.asked.lock().unwrap();
     let same = asked.iter().find(|(_, asked)| {
         asked.submission.effect_digest == submission.effect_digest

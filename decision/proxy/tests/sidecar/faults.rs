@@ -15,7 +15,7 @@ async fn a_redirect_is_returned_and_never_followed() {
     assert_eq!(answer.status, StatusCode::FOUND);
     assert!(!answer.headers.contains_key("location"));
     assert_eq!(bed.upstream.seen().len(), 1);
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let outcome = records.of(&answer).1.unwrap();
     assert_eq!((outcome.execution, outcome.error), (RecordedExecution::Failed, Some(ErrorClass::Refused)));
 }
@@ -50,7 +50,7 @@ async fn what_happened_is_said_and_recorded_for_every_fault() {
         answers.push((path, answer, execution, error));
     }
     assert_eq!(bed.upstream.seen().len(), 8, "nothing is sent twice");
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     for (path, answer, execution, error) in answers {
         let outcome = records.of(&answer).1.unwrap_or_else(|| panic!("{path}"));
         assert_eq!((outcome.execution, outcome.error), (execution, Some(error)), "{path}");
@@ -71,7 +71,7 @@ async fn without_its_credential_nothing_is_sent() {
     bed.write("credentials/ledger/key", "another-secret");
     assert_eq!(sidecar.post("/ledger/payments/1", r#"{"amount":1}"#).await.status, StatusCode::CREATED);
     assert_eq!(bed.upstream.seen()[0].headers["authorization"], "Bearer another-secret");
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     assert_eq!(records.of(&answer).1.unwrap().error, Some(ErrorClass::Credential));
 }
 
@@ -120,7 +120,7 @@ async fn the_drain_finishes_calls_under_way() {
         })
     };
     sidecar.records_until(|records| !records.decisions.is_empty()).await;
-    let records = tokio::task::spawn_blocking(move || sidecar.stop()).await.unwrap();
+    let records = sidecar.stop().await;
     let answer = slow.await.unwrap();
     assert_eq!(answer.code(), "upstream_timeout");
     assert_eq!(records.of(&answer).1.unwrap().execution, RecordedExecution::Indeterminate);

@@ -29,7 +29,7 @@ async fn a_sidecar_that_nobody_trusts_says_what_it_waits_for() {
     mesh.control.settings.lock().unwrap().refuse_tokens = false;
     sidecar.until_ready().await;
     assert_eq!(sidecar.get("/ledger/notes/1").await.status, StatusCode::OK);
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     assert_eq!(records.decisions.len(), 1);
     let head = mesh.control.heads.lock().unwrap().last().cloned().unwrap();
     assert_eq!(head.sequence, 2, "the last head is told at the end");
@@ -45,7 +45,7 @@ async fn the_token_is_renewed_over_several_lives() {
         assert_eq!(sidecar.post("/ledger/payments/1", PAYMENT).await.status, StatusCode::CREATED);
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     assert!(records.text.matches(r#""type":"attestation""#).count() >= 5, "renewed attestations are written");
 }
 
@@ -119,7 +119,7 @@ async fn a_new_policy_is_swapped_in_and_a_bad_one_leaves_the_last_good() {
         told.source = good;
     });
     payment_until(&sidecar, 201).await;
-    let records = sidecar.stop();
+    let records = sidecar.stop().await;
     let versions: std::collections::BTreeSet<_> =
         records.decisions.iter().filter_map(|record| record.bundle_version).collect();
     assert!(versions.contains(&2) && versions.contains(&4) && !versions.contains(&3), "{versions:?}");

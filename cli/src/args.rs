@@ -1,0 +1,243 @@
+//! The arguments of every command, and the words of its help.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use aegis_decision::control::Head;
+use aegis_decision::digest::Digest;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::output::Format;
+
+/// Widest help text in columns.
+const HELP_WIDTH: usize = 100;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  The command did what it was asked for.
+  1  The answer is no: a file does not verify, a policy test fails, a decision is refused or was not
+     confirmed, a record is not there.
+  2  The command could not answer: wrong arguments, unreadable input, no cluster.";
+
+/// Judge calls, test policies, decide approvals and prove records of Aegis, the policy mesh for AI agents.
+///
+/// The commands approvals, approve and deny act on a cluster with the rights of the current kubeconfig. All others read
+/// files only.
+#[derive(Debug, Parser)]
+#[command(name = "aegis", after_long_help = EXIT_CODES, max_term_width = HELP_WIDTH, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge calls by resources from files, exactly as a sidecar would.
+    Eval(EvalArgs),
+    /// Work on policies.
+    Policy {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Look at calls that wait, or waited, for a person.
+    Approvals {
+        /// Where they are.
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// What to look at.
+        #[command(subcommand)]
+        command: ApprovalsCommand,
+    },
+    /// Approve one held call, after showing what it would do.
+    Approve(DecideArgs),
+    /// Deny one held call, after showing what it would do.
+    Deny(DecideArgs),
+    /// Explain one decision from the records of a sidecar.
+    Why(WhyArgs),
+    /// Verify record files offline.
+    Verify(VerifyArgs),
+    /// Print a completion script for a shell.
+    ///
+    /// For bash, for example: source <(aegis completion bash)
+    Completion {
+        /// The shell to complete in.
+        shell: clap_complete::Shell,
+    },
+    /// Print the versions of this command and of the formats that it knows.
+    Version {
+        /// How to print them.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+}
+
+/// Arguments of `aegis eval`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "A line is either a request as an agent sends it, or an operation with its arguments:
+
+  {\"agent\":\"shop/buyer\",\"tool\":\"erp\",\"http\":{\"method\":\"GET\",\"path\":\"/orders/7\"}}
+  {\"agent\":\"shop/buyer\",\"tool\":\"erp\",\"operation\":\"orders.confirm\",\"arguments\":{\"id\":\"7\"},
+   \"facts\":{\"order\":{\"total\":\"900.00\"}},\"delegation\":\"office\",\"at\":\"2026-01-02T03:04:05Z\"}
+
+The exit code tells whether all lines could be judged, not what the verdicts are. A line that cannot be
+read is reported with its number, the others are judged, and the exit code is 2.")]
+pub struct EvalArgs {
+    /// The folder, or the one file, with the resources as YAML.
+    ///
+    /// Agents count as they stand there: one that is not Active, or whose review does not fit, is refused every call,
+    /// and a call needs a delegation that is in force.
+    #[arg(long, value_name = "PATH")]
+    pub resources: PathBuf,
+    /// The file with the calls, one JSON object a line, or - for the standard input.
+    #[arg(long, value_name = "FILE")]
+    pub calls: PathBuf,
+    /// The time at which lines without a time of their own are judged. Without it they are judged now.
+    #[arg(long, value_name = "RFC3339")]
+    pub at: Option<Timestamp>,
+    /// The namespace of resources that name none.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Run the tests that policies carry in spec.tests, and list the rules that no test reaches.
+    Test(PolicyTestArgs),
+}
+
+/// Arguments of `aegis policy test`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "A test is judged as this agent: the one that it names; else the one that its delegation is lent to; else
+the first agent of the files that the policy selects; else one made up for the test, which may use every
+class of operation. Whoever it is counts as Active and reviewed. A test that names no delegation is judged
+under one that grants every operation of every tool; a named one counts as it stands at the time of --at.
+All policies that select the agent take part, as in a sidecar.")]
+pub struct PolicyTestArgs {
+    /// The folder, or the one file, with the resources as YAML.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub resources: PathBuf,
+    /// The time at which the tests are judged. Without it they are judged now.
+    #[arg(long, value_name = "RFC3339")]
+    pub at: Option<Timestamp>,
+    /// How to print the results.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// Where the approvals are.
+#[derive(Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// The namespace to look in. Without it, the namespace of the context.
+    #[arg(short, long, global = true)]
+    pub namespace: Option<String>,
+    /// The context of the kubeconfig to use. Without it, the current one.
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// The kubeconfig to use. Without it, $KUBECONFIG or ~/.kube/config.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// What to look at.
+#[derive(Debug, Subcommand)]
+pub enum ApprovalsCommand {
+    /// List the requests, those that wait first.
+    List {
+        /// List only those that wait for a decision.
+        #[arg(long)]
+        pending: bool,
+        /// List those of all namespaces.
+        #[arg(short = 'A', long)]
+        all_namespaces: bool,
+        /// How to print them.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Show one request: who asks, on whose behalf, what would be sent, and where it stands.
+    Show {
+        /// The name of the request.
+        name: String,
+        /// How to print it.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
+}
+
+/// Arguments of `aegis approve` and `aegis deny`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "The request is shown first. The decision names the digest of what was shown, so it cannot count for
+anything else. The API server decides whether you may: you need the verb approve on the approval tiers that
+the request names, and may be neither the requester nor the delegator of the task. A decision is final.")]
+pub struct DecideArgs {
+    /// The name of the request.
+    pub name: String,
+    /// Why, in words. Kept with the decision.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Decide without asking for confirmation. Needed where there is no terminal.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// How to print the stored request. With json or yaml, what is shown first goes to the standard error.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+    /// Where it is.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Arguments of `aegis why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The id of the decision, as in the header Aegis-Decision of every answer.
+    pub decision: String,
+    /// A record file, or a folder of record files.
+    #[arg(long, value_name = "PATH")]
+    pub records: PathBuf,
+    /// How to print the explanation. With json or yaml, the records themselves.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// Arguments of `aegis verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The record files.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The keys of the control service, as a JWKS file.
+    ///
+    /// The proof is worth as much as the way by which they came: take them from the control service or a trusted copy,
+    /// not from where the records were kept.
+    #[arg(long, value_name = "JWKS")]
+    pub keys: PathBuf,
+    /// The newest head that the control service knows of the one FILE. Without it, a cut at the end cannot be found.
+    #[arg(long, value_name = "EPOCH:SEQUENCE:ROOT", value_parser = head)]
+    pub head: Option<Head>,
+    /// How to print the results.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// The command as it is called by the program of that path: `kubectl aegis` where kubectl found it as its plugin.
+pub fn command_for(program: Option<&OsString>) -> clap::Command {
+    let command = Arguments::command();
+    if is_kubectl_plugin(program) { command.bin_name("kubectl aegis") } else { command.bin_name("aegis") }
+}
+
+fn is_kubectl_plugin(program: Option<&OsString>) -> bool {
+    program.is_some_and(|path| Path::new(path).file_stem() == Some(OsStr::new("kubectl-aegis")))
+}
+
+fn head(text: &str) -> Result<Head, String> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(epoch), Some(sequence), Some(root)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("write EPOCH:SEQUENCE:ROOT, such as 20260102T030405Z-1a2b3c4d:120:sha256:...".to_owned());
+    };
+    let sequence = sequence.parse().map_err(|_| "the sequence is not a number".to_owned())?;
+    let root: Digest = root.parse().map_err(|error| format!("the root is no digest: {error}"))?;
+    Ok(Head { epoch: epoch.to_owned(), sequence, root })
+}

@@ -1,0 +1,58 @@
+//! The command line of Aegis: `aegis`, which is also `kubectl aegis`.
+//!
+//! One file per command. A command takes its arguments and an [`Io`], answers an [`Answer`] and leaves the rest to
+//! [`run`]: only here an answer or an error becomes an exit code. No command needs rights in the cluster beyond those of
+//! the caller, and all but the approvals work without a cluster.
+//!
+//! Deliberately absent: deciding, explaining and verifying. That is the core's, so the command line cannot differ from
+//! operator and sidecar.
+
+pub mod approvals;
+pub mod args;
+mod cluster;
+mod completion;
+mod eval;
+mod io;
+pub mod output;
+mod policy_test;
+mod resources;
+mod verify;
+mod version;
+mod why;
+
+use std::ffi::OsString;
+
+use clap::{ArgMatches, FromArgMatches as _};
+
+use args::{Arguments, Command, PolicyCommand};
+pub use io::Io;
+pub use output::{Answer, Exit};
+
+/// Runs the command that `arguments` name, the program's own name first. Errors go to `io.err`.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = args::command_for(arguments.first())
+        .try_get_matches_from(arguments)
+        .and_then(|matches: ArgMatches| Arguments::from_arg_matches(&matches));
+    match parsed {
+        Ok(parsed) => match dispatch(parsed, io) {
+            Ok(answer) => answer.into(),
+            Err(error) => output::report(&error, io),
+        },
+        Err(refused) => output::report_usage(&refused, io),
+    }
+}
+
+fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
+    match arguments.command {
+        Command::Eval(args) => eval::run(&args, io),
+        Command::Policy { command: PolicyCommand::Test(args) } => policy_test::run(&args, io),
+        Command::Approvals { cluster, command } => cluster::block_on(approvals::run(&cluster, command, io)),
+        Command::Approve(args) => cluster::block_on(approvals::decide::approve(&args, io)),
+        Command::Deny(args) => cluster::block_on(approvals::decide::deny(&args, io)),
+        Command::Why(args) => why::run(&args, io),
+        Command::Verify(args) => verify::run(&args, io),
+        Command::Completion { shell } => completion::run(shell, io),
+        Command::Version { output } => version::run(output, io),
+    }
+}
