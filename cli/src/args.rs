@@ -82,7 +82,7 @@ pub enum Command {
   {\"agent\":\"shop/buyer\",\"tool\":\"erp\",\"operation\":\"orders.confirm\",\"arguments\":{\"id\":\"7\"},
    \"facts\":{\"order\":{\"total\":\"900.00\"}},\"delegation\":\"office\",\"at\":\"2026-01-02T03:04:05Z\"}
 
-The exit code tells whether all lines could be judged, not what the verdicts are. A line that cannot be
+The exit code tells whether all lines could be judged, not what the verdicts are. A line that cannot be \
 read is reported with its number, the others are judged, and the exit code is 2.")]
 pub struct EvalArgs {
     /// The folder, or the one file, with the resources as YAML.
@@ -111,11 +111,14 @@ pub enum PolicyCommand {
 
 /// Arguments of `aegis policy test`.
 #[derive(Debug, Args)]
-#[command(after_long_help = "A test is judged as this agent: the one that it names; else the one that its delegation is lent to; else
-the first agent of the files that the policy selects; else one made up for the test, which may use every
-class of operation. Whoever it is counts as Active and reviewed. A test that names no delegation is judged
-under one that grants every operation of every tool; a named one counts as it stands at the time of --at.
-All policies that select the agent take part, as in a sidecar.")]
+#[command(
+    after_long_help = "A test is judged as this agent: the one that it names; else the one that its delegation is lent to; else \
+the first agent of the files that the policy selects; else one made up for the test, which may use every \
+class of operation. Whoever it is counts as Active and reviewed.
+
+A test that names no delegation is judged under one that grants every operation of every tool; a named one \
+counts as it stands at the time of --at. All policies that select the agent take part, as in a sidecar."
+)]
 pub struct PolicyTestArgs {
     /// The folder, or the one file, with the resources as YAML.
     #[arg(long, value_name = "PATH", default_value = ".")]
@@ -169,9 +172,11 @@ pub enum ApprovalsCommand {
 
 /// Arguments of `aegis approve` and `aegis deny`.
 #[derive(Debug, Args)]
-#[command(after_long_help = "The request is shown first. The decision names the digest of what was shown, so it cannot count for
-anything else. The API server decides whether you may: you need the verb approve on the approval tiers that
-the request names, and may be neither the requester nor the delegator of the task. A decision is final.")]
+#[command(
+    after_long_help = "The request is shown first. The decision names the digest of what was shown, so it cannot count for \
+anything else. The API server decides whether you may: you need the verb approve on the approval tiers that \
+the request names, and may be neither the requester nor the delegator of the task. A decision is final."
+)]
 pub struct DecideArgs {
     /// The name of the request.
     pub name: String,

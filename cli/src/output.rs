@@ -1,6 +1,7 @@
 //! How a command ends, and how it prints: tables for people, JSON and YAML for programs, nothing that could take over a
 //! terminal.
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -67,9 +68,9 @@ impl From<Exit> for ExitCode {
 /// Prints why there is no answer.
 pub(crate) fn report(error: &anyhow::Error, io: &mut Io<'_>) -> Exit {
     // Whoever read the answer, such as head, has closed it: they do not want more, so nothing is said either.
-    let unread = error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-    });
+    let unread = error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe));
     if !unread {
         // Where not even the standard error can be written, the exit code is all that is left.
         let _ = io.out.flush();
@@ -82,11 +83,8 @@ pub(crate) fn report(error: &anyhow::Error, io: &mut Io<'_>) -> Exit {
 pub(crate) fn report_usage(refused: &clap::Error, io: &mut Io<'_>) -> Exit {
     let asked_for = !refused.use_stderr();
     let text = refused.render();
-    let written = if asked_for {
-        write!(io.out, "{text}").and_then(|()| io.out.flush())
-    } else {
-        write!(io.err, "{text}")
-    };
+    let written =
+        if asked_for { write!(io.out, "{text}").and_then(|()| io.out.flush()) } else { write!(io.err, "{text}") };
     if asked_for && written.is_ok() { Exit::Done } else { Exit::Failed }
 }
 
@@ -125,7 +123,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
 
 /// A row of a description: a name, and a value that keeps its lines under each other.
 pub(crate) fn row(out: &mut String, name: &str, value: &str) {
-    out.push_str(&format!("  {name:<14} {}", printable(value)).trim_end());
+    out.push_str(format!("  {name:<14} {}", printable(value)).trim_end());
     out.push('\n');
 }
 
@@ -146,7 +144,8 @@ fn printable_json(json: &str) -> String {
         .map(|line| {
             escaped(line, |c, shown| {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    shown.push_str(&format!("\\u{unit:04x}"));
+                    // Writing to a String cannot fail.
+                    let _ = fmt::Write::write_fmt(shown, format_args!("\\u{unit:04x}"));
                 }
             })
         })

@@ -23,7 +23,7 @@ struct Versions {
 
 /// Prints the versions.
 pub(crate) fn run(format: Format, io: &mut Io<'_>) -> Result<Answer> {
-    let Versions { client, api, decision_record, outcome_record, segment } = &Versions {
+    let versions = Versions {
         client: env!("CARGO_PKG_VERSION"),
         api: format!("{GROUP}/{VERSION}"),
         decision_record: DECISION_RECORD_V1,
@@ -31,10 +31,10 @@ pub(crate) fn run(format: Format, io: &mut Io<'_>) -> Result<Answer> {
         segment: SEGMENT_V1,
     };
     if format != Format::Table {
-        let versions = Versions { client, api: api.clone(), decision_record, outcome_record, segment };
         output::document(format, &versions, io)?;
         return Ok(Answer::Yes);
     }
+    let Versions { client, api, decision_record, outcome_record, segment } = versions;
     writeln!(io.out, "aegis {client}")?;
     writeln!(io.out, "  api      {api}")?;
     writeln!(io.out, "  records  {decision_record}, {outcome_record}, in {segment}")?;

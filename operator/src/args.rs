@@ -38,6 +38,10 @@ pub struct Args {
     /// Days that ended approval requests are kept; those with unknown outcome are kept for ever
     #[arg(long, env = "AEGIS_RETAIN_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3650))]
     pub retain_days: u16,
+    /// Seconds between two lists of every kind, which confirm what the watches saw. An agent's maxStaleness should be well
+    /// above it: what a sidecar knows is about as old before it is renewed
+    #[arg(long, env = "AEGIS_LIST_EVERY", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=300))]
+    pub list_every: u16,
     /// A point of the held-call flow at which the process kills itself
     #[cfg(feature = "failpoints")]
     #[arg(long, env = "AEGIS_KILL_AT")]

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
     aegis_runtime::install_crypto();
-    aegis_operator::run(aegis_operator::args::Args::parse())
+    match aegis_runtime::args::parse() {
+        Ok(args) => aegis_operator::run(args),
+        Err(code) => code,
+    }
 }

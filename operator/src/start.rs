@@ -81,7 +81,15 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
     let leaf = keys.ca.leaf(&args.control_names, LEAF_LIFE)?;
     let hub = Arc::new(Hub::default());
     let changes = Arc::new(Changes::default());
-    let stores = stores::start(&client, &args.namespaces, &changes, &hub, &mut tasks, &drain);
+    let stores = stores::start(
+        &client,
+        &args.namespaces,
+        Duration::from_secs(args.list_every.into()),
+        &changes,
+        &hub,
+        &mut tasks,
+        &drain,
+    );
     let control = Arc::new(Control {
         client: client.clone(),
         keys,
@@ -98,6 +106,7 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
         org: args.org.clone(),
         issuer: format!("https://aegis-operator.{}.svc", args.system_namespace),
         max_open_approvals: usize::from(args.max_open_approvals),
+        opening: tokio::sync::Mutex::default(),
         drain: drain.clone(),
     });
     let listener = listen(args.control_listen).await?;

@@ -1,6 +1,6 @@
 //! What the API server holds, as last seen: one watch and one store per kind and namespace.
 //!
-//! Watches can lose events without an error. So every kind is listed again, metadata only, every 15 seconds; when the
+//! Watches can lose events without an error. So every kind is listed again, metadata only, every some seconds; when the
 //! store holds what the list said, the views are confirmed to be complete as of the start of that list. Sidecars close
 //! when that confirmation grows old, not when an error is seen.
 
@@ -23,8 +23,6 @@ use tokio::sync::Notify;
 
 use crate::hub::Hub;
 
-/// Time between two lists of a kind.
-const LIST_EVERY: Duration = Duration::from_secs(15);
 /// Time that a store has to catch up with a list.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
@@ -134,19 +132,21 @@ struct Starter<'a> {
     changes: &'a Arc<Changes>,
     tasks: &'a mut Tasks,
     drain: &'a Drain,
+    list_every: Duration,
     confirmations: Vec<Arc<Mutex<Option<Timestamp>>>>,
 }
 
-/// Starts the watches.
+/// Starts the watches. Every kind is listed again after `list_every`.
 pub fn start(
     client: &Client,
     namespaces: &[String],
+    list_every: Duration,
     changes: &Arc<Changes>,
     hub: &Arc<Hub>,
     tasks: &mut Tasks,
     drain: &Drain,
 ) -> Stores {
-    let mut starter = Starter { client, namespaces, changes, tasks, drain, confirmations: Vec::new() };
+    let mut starter = Starter { client, namespaces, changes, tasks, drain, list_every, confirmations: Vec::new() };
     let stores = Stores {
         agents: starter.kind("watch agents"),
         tools: starter.kind("watch tools"),
@@ -230,8 +230,9 @@ impl Starter<'_> {
         });
         let confirmation = Arc::new(Mutex::new(None));
         self.confirmations.push(Arc::clone(&confirmation));
-        self.tasks
-            .spawn("relist", relist(api, store.clone(), confirmation, Arc::clone(self.changes), self.drain.clone()));
+        let list =
+            relist(api, store.clone(), confirmation, Arc::clone(self.changes), self.drain.clone(), self.list_every);
+        self.tasks.spawn("relist", list);
         store
     }
 }
@@ -249,15 +250,16 @@ fn note<K: Watched>(changes: &Changes, event: &watcher::Event<K>) {
     }
 }
 
-/// Lists a kind every 15 seconds; confirms the start of the list once the store holds what it said.
+/// Lists a kind at every `list_every`; confirms the start of the list once the store holds what it said.
 async fn relist<K: Watched>(
     api: Api<K>,
     store: Store<K>,
     confirmation: Arc<Mutex<Option<Timestamp>>>,
     changes: Arc<Changes>,
     drain: Drain,
+    list_every: Duration,
 ) -> TaskResult {
-    let mut tick = tokio::time::interval(LIST_EVERY);
+    let mut tick = tokio::time::interval(list_every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -144,7 +144,7 @@ mod tests {
         let drain = Drain::new();
         signal.send(()).await.unwrap();
         let start = Instant::now();
-        let program = drains_in(&drain, Duration::from_secs(60));
+        let program = drains_in(&drain, Duration::from_mins(1));
         assert_eq!(run(program, &drain, BOUND, signals).await, Ended::TimedOut);
         assert_eq!(start.elapsed(), BOUND);
     }

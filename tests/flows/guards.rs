@@ -12,6 +12,6 @@ mod every_field;
 mod forgeries;
 mod honest;
 mod people;
-mod request;
-mod scene;
+pub mod request;
+pub mod scene;
 mod stored;

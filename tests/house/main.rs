@@ -1,5 +1,6 @@
 //! Rules of the house that no compiler checks: who may know whom, and what every file owes its reader.
 
+mod docs;
 mod layers;
 mod tidy;
 

@@ -23,7 +23,7 @@ use crate::tool::{Class, Tool};
 pub struct BundleSource {
     /// The agent.
     pub agent: Agent,
-    /// Tools of the namespace, ordered by name.
+    /// Tools that the policies name, ordered by name.
     pub tools: Vec<Tool>,
     /// Policies that select the agent, ordered by name.
     pub policies: Vec<Policy>,

@@ -1,18 +1,15 @@
 //! The flow of one call, on one screen: listen, ingress, facts, decide, record, forward, outcome, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aegis_decision::call::ToolCall;
 use aegis_decision::codes::Code;
-use aegis_decision::control::Execution;
 use aegis_decision::decide::{self, Evidence};
 use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Verdict};
 use aegis_decision::facts::FactSet;
 use aegis_decision::naming::Malformed;
-use aegis_decision::permit::Permit;
 use aegis_decision::record::ErrorClass;
-use aegis_decision::tool::{Class, Tool};
+use aegis_decision::tool::Tool;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -22,24 +19,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Problem};
-use crate::claim::{Claimed, Won, claim};
+use crate::claim::{Claimed, claim};
 use crate::facts;
-use crate::failpoint;
-use crate::forward::{Exchange, Fault, idempotency_key};
 use crate::hold::{Asking, Held, Hold};
 use crate::ingress::{self, Arrived};
 use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
+use crate::send::unsent;
 use crate::state::View;
 use crate::worker::Worker;
 
 /// One call under way.
-struct Call {
-    worker: Arc<Worker>,
-    recorder: Recorder,
-    id: String,
+pub(crate) struct Call {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) recorder: Recorder,
+    pub(crate) id: String,
     /// When its last byte was there.
-    arrived: Instant,
+    pub(crate) arrived: Instant,
     gone: CancellationToken,
     verdict: Option<Verdict>,
     tool: Option<String>,
@@ -55,10 +51,10 @@ enum Round {
 /// Takes one call from its first byte to its answer. `gone` is cancelled when the agent no longer waits.
 pub async fn gate(worker: Arc<Worker>, request: Request<Incoming>, gone: CancellationToken) -> Response<Full<Bytes>> {
     let began = Instant::now();
-    let metrics = worker.shared.metrics.clone();
-    metrics.in_flight.inc();
+    let shared = Arc::clone(&worker.shared);
+    shared.metrics.in_flight.inc();
     let id = compose::new_id();
-    let ready = worker.shared.recorder.get().cloned().zip(worker.shared.state.view());
+    let ready = shared.recorder.get().cloned().zip(shared.state.view());
     let (answer, verdict, tool) = match ready {
         // Nothing can be judged, and nothing recorded.
         None => (Code::NotReady.into(), None, None),
@@ -68,8 +64,8 @@ pub async fn gate(worker: Arc<Worker>, request: Request<Incoming>, gone: Cancell
             (answer, call.verdict, call.tool)
         }
     };
-    metrics.answered(verdict, tool.as_deref(), answer.code(), began.elapsed());
-    metrics.in_flight.dec();
+    shared.metrics.answered(verdict, tool.as_deref(), answer.code(), began.elapsed());
+    shared.metrics.in_flight.dec();
     answer.into_response(&id)
 }
 
@@ -212,62 +208,6 @@ impl Call {
         (facts, decision, now)
     }
 
-    /// Records, forwards, records the outcome, answers.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one call, each needed")]
-    async fn send(
-        &self,
-        view: &View,
-        tool: &Tool,
-        class: Class,
-        permit: Permit,
-        output: &DecisionOutput,
-        about: About,
-        won: Option<Won>,
-    ) -> Answer {
-        let shared = &self.worker.shared;
-        let approved = won.is_some();
-        let approval = won.as_ref().map(Approval::claimed).unwrap_or_default();
-        let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, self.arrived.elapsed());
-        failpoint!("intent.before" if approved);
-        let Ok(receipt) = self.recorder.decision(record, class).await else {
-            self.report(won.as_ref(), Execution::Failed, false, None).await;
-            return Code::RecordNotWritable.into();
-        };
-        failpoint!("intent.after" if approved);
-        // A suspension may have come while the record was written: what is not sent yet is not sent.
-        let still = shared.state.view().ok_or(Code::NotReady);
-        if let Err(code) = still.and_then(|view| view.may_still_send(class, Timestamp::now())) {
-            let _ = self.recorder.outcome(compose::aborted(&self.recorder, &self.id), class).await;
-            self.report(won.as_ref(), Execution::Failed, false, None).await;
-            return code.into();
-        }
-        let seconds = output.operation.as_deref().and_then(|name| tool.operation(name)).map(|it| it.timeout_seconds);
-        let time = Duration::from_secs(seconds.unwrap_or(30).into());
-        let key = idempotency_key(&permit, &self.id);
-        let began = Instant::now();
-        failpoint!("send.before" if approved);
-        let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
-        failpoint!("send.after" if approved);
-        let execution = exchange.execution();
-        shared.metrics.ended(execution, &tool.name);
-        let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
-        failpoint!("outcome.before" if approved);
-        if self.recorder.outcome(record, class).await.is_err() {
-            // It happened all the same: the agent must not be told to try again.
-            tracing::error!(decision = self.id, "outcome not recorded");
-        }
-        failpoint!("outcome.after" if approved);
-        self.report(won.as_ref(), execution.into(), exchange.sent(), exchange.status()).await;
-        forwarded(exchange)
-    }
-
-    /// Tells the control service how a claimed call ended.
-    async fn report(&self, won: Option<&Won>, execution: Execution, sent: bool, status: Option<u16>) {
-        if let Some(won) = won {
-            self.worker.shared.reports.send(won.report(execution, sent, status, &self.id)).await;
-        }
-    }
-
     /// Records a denial and answers it.
     async fn refuse(&mut self, view: &View, about: About, decision: Decision) -> Answer {
         self.verdict = Some(decision.output.verdict);
@@ -300,25 +240,4 @@ fn refused_by_approval(mut output: DecisionOutput, code: Code) -> DecisionOutput
     output.code = Some(code);
     output.detail = Some(code.cause().to_owned());
     output
-}
-
-/// The answer for a call that was let through.
-fn forwarded(exchange: Exchange) -> Answer {
-    let outcome = exchange.execution();
-    match exchange {
-        Exchange::Answered(answer) => Answer::Upstream(answer),
-        Exchange::Fault(Fault { error, sent, detail }) => {
-            let code = match (sent, error) {
-                (false, _) => Code::UpstreamUnreachable,
-                (true, ErrorClass::Timeout) => Code::UpstreamTimeout,
-                (true, _) => Code::UpstreamFailed,
-            };
-            Problem::with_detail(code, detail).ended(outcome).into()
-        }
-    }
-}
-
-fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Answer {
-    let detail = format!("{}: {what}; nothing was sent", tool.name);
-    forwarded(Exchange::Fault(Fault { error, sent: false, detail }))
 }

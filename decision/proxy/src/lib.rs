@@ -1,7 +1,7 @@
 //! The sidecar: every call of one agent comes in here, is judged, recorded, and only then sent on.
 //!
 //! [`gate`] shows the flow on one screen: [`ingress`] (bytes become a call), [`facts`], decide (in aegis-decision),
-//! [`record`] (write-ahead), [`forward`], outcome, [`answer`]. Around it: [`worker`] (one current-thread runtime per
+//! [`send`] ([`record`] write-ahead, [`forward`], outcome), [`answer`]. Around it: [`worker`] (one current-thread runtime per
 //! core), [`state`] (what calls are judged with, swapped atomically), [`feed`], [`identity`] and [`control`] (the
 //! control service), [`hold`] and [`claim`] (a call that a person must approve), [`start`] (the process).
 //!
@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod record;
 pub mod report;
 pub mod resolve;
+pub mod send;
 pub mod slots;
 pub mod start;
 pub mod state;

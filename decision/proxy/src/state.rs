@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn writes_close_at_five_sixths_of_the_tokens_life_and_reads_at_its_end() {
-        let token = Token { bearer: String::new(), since: Instant::now(), life: Duration::from_secs(300) };
+        let token = Token { bearer: String::new(), since: Instant::now(), life: Duration::from_mins(5) };
         for (age, writes, reads) in
             [(0, true, true), (249, true, true), (250, false, true), (299, false, true), (300, false, false)]
         {

@@ -67,9 +67,15 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
     let view = view::view(&request, agent.as_ref(), now).map_err(|error| Refusal::Malformed(error.to_string()))?;
     let step = advance(&view, now);
 
-    let approved = request.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Approved));
-    if matches!(step, Step::SetApproved { .. }) || (approved && !control.released.contains(&uid)) {
-        guards_in_place(control).await?;
+    let usable = |request: &ApprovalRequest| {
+        let status = request.status.as_ref();
+        status.is_some_and(|status| status.phase == Some(Phase::Approved) && status.claim.is_none())
+    };
+    if matches!(step, Step::SetApproved { .. }) || (usable(&request) && !control.released.contains(&uid)) {
+        if let Err(refusal) = guards_in_place(control).await {
+            say_held_back(&api, &request, &refusal, now).await?;
+            return Err(refusal);
+        }
     }
     if matches!(step, Step::SetApproved { .. }) {
         crate::failpoint!("approve.before");
@@ -87,9 +93,7 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
     if matches!(step, Step::SetApproved { .. }) {
         crate::failpoint!("approve.after");
     }
-    let status = stored.status.clone().unwrap_or_default();
-    let usable = status.phase == Some(Phase::Approved) && status.claim.is_none();
-    let changed = if usable { release(control, &stored, &uid)? } else { control.released.remove(&uid) };
+    let changed = if usable(&stored) { release(control, &stored, &uid)? } else { control.released.remove(&uid) };
     if changed {
         control.changes.namespaces.mark(namespace);
     }
@@ -98,6 +102,24 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
         Step::Nothing { check_again_at: Some(at) } => Ok(Some(at)),
         Step::Nothing { check_again_at: None } => end_of_life(&api, &stored, retain, now).await,
         _ => Ok(Some(now)),
+    }
+}
+
+/// A decided request that waits for the guards says so.
+async fn say_held_back(
+    api: &Api<ApprovalRequest>,
+    request: &ApprovalRequest,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let next = write::held_back(request, &refusal.to_string(), now);
+    if next.status == request.status {
+        return Ok(());
+    }
+    match write::replace(api, &next).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

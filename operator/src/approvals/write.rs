@@ -12,6 +12,8 @@ use crate::conditions::{self, Wanted};
 
 /// Field manager of status writes.
 pub const MANAGER: &str = "aegis-status";
+/// Reason of the conditions of a decided request that waits for the guards.
+const GUARDS_MISSING: &str = "GuardsMissing";
 
 /// Replaces the status of the object as it was read. A conflict (409) means that somebody was faster.
 pub async fn replace(api: &Api<ApprovalRequest>, request: &ApprovalRequest) -> Result<ApprovalRequest, kube::Error> {
@@ -40,10 +42,11 @@ pub fn stepped(request: &ApprovalRequest, step: &Step, now: Timestamp) -> Option
         Step::SetVoid { .. } => status.phase = Some(Phase::Void),
         Step::SetIndeterminate => status.execution = Some(Execution::Indeterminate),
         Step::Nothing { .. } => {
-            if status.phase.is_some() {
+            let was_held_back = status.conditions.iter().any(|condition| condition.reason == GUARDS_MISSING);
+            if status.phase.is_some() && !was_held_back {
                 return None;
             }
-            status.phase = Some(Phase::Pending);
+            status.phase.get_or_insert(Phase::Pending);
         }
     }
     status.execution.get_or_insert_default();
@@ -59,6 +62,23 @@ pub fn ended(request: &ApprovalRequest, execution: Execution, receipt: Receipt, 
     status.execution = Some(execution);
     status.receipt = Some(receipt);
     describe(&mut next, "", now);
+    next
+}
+
+/// The request with a condition that says why a stored verdict is not acted upon.
+pub fn held_back(request: &ApprovalRequest, why: &str, now: Timestamp) -> ApprovalRequest {
+    let mut next = request.clone();
+    let generation = next.metadata.generation;
+    let status = next.status.get_or_insert_default();
+    status.phase.get_or_insert_default();
+    status.execution.get_or_insert_default();
+    let wanted = vec![
+        Wanted::new("Ready", false, GUARDS_MISSING, why),
+        Wanted::new("Reconciling", true, GUARDS_MISSING, why),
+        Wanted::new("Stalled", true, GUARDS_MISSING, why),
+    ];
+    status.conditions = conditions::set(&status.conditions, wanted, generation, now);
+    status.observed_generation = generation;
     next
 }
 

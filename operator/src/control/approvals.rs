@@ -65,7 +65,24 @@ async fn intake(control: &Control, claims: &AgentClaims, submission: &Submission
         preview: preview::preview(&call.arguments, facts, sensitive),
         traceparent: submission.traceparent.clone().filter(|text| text.len() == 55),
     };
+    if let Some(name) = &call.approval {
+        names_this_effect(control, &agent, name, bound).await?;
+    }
     file(control, &agent, &held, bound, now).await
+}
+
+/// An agent that names an approval says "this is that call again": it is refused when it is not, instead of opening
+/// another request. The same words whether the request is another agent's, for another call, or not there.
+async fn names_this_effect(control: &Control, agent: &View, name: &str, bound: Bound<'_>) -> Result<(), Refusal> {
+    let api: Api<ApprovalRequest> = Api::namespaced(control.client.clone(), &agent.agent.namespace);
+    let same = api.get_opt(name).await?.is_some_and(|request| {
+        request.spec.agent.uid == agent.agent.uid && request.spec.action.effect_digest == bound.effect.to_string()
+    });
+    if same {
+        return Ok(());
+    }
+    let text = "the named approval is not for this call; repeat that call unchanged, or leave Aegis-Approval out";
+    Err(Refusal::Code(Code::ApprovalMismatch, text.to_owned()))
 }
 
 /// The control service's own decision, without releases: it must be a hold.
@@ -164,10 +181,11 @@ async fn open(
     number: u32,
     now: Timestamp,
 ) -> Result<Option<ApprovalRequest>, Refusal> {
-    let open = control
-        .stores
-        .requests
-        .of(&agent.agent.namespace)
+    // Counted and opened by one at a time, and counted as stored now: calls that come at once do not pass the bound.
+    let _opening = control.opening.lock().await;
+    let of_agent = ListParams::default().labels(&format!("{}={}", build::AGENT_LABEL, agent.agent.name));
+    let open = api.list(&of_agent).await?.items;
+    let open = open
         .iter()
         .filter(|request| request.spec.agent.uid == agent.agent.uid)
         .filter(|request| {

@@ -92,6 +92,11 @@ impl Connection {
                     self.update().await?;
                 }
                 _ = heartbeat.tick() => self.send(FeedItem::Heartbeat).await?,
+                // What was confirmed anew is passed on at once: the sidecar's knowledge is as old as the last list, not older.
+                confirmed = self.as_of.changed() => {
+                    confirmed.map_err(|_| Ended)?;
+                    self.send(FeedItem::Heartbeat).await?;
+                }
             }
         }
     }

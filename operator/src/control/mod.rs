@@ -68,6 +68,8 @@ pub struct Control {
     pub issuer: String,
     /// Open requests that one agent may have.
     pub max_open_approvals: usize,
+    /// Held while requests are counted and one is opened.
+    pub opening: tokio::sync::Mutex<()>,
     /// The drain of the process: long streams end with it.
     pub drain: aegis_runtime::shutdown::Drain,
 }

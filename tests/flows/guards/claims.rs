@@ -25,7 +25,7 @@ enum Outcome {
 async fn of_a_thousand_parallel_claims_exactly_one_wins() -> Result<()> {
     in_scene("claims", async |scene| {
         let request = scene.request(State::Approved, 1).await?;
-        let requests = scene.requests("control").await?;
+        let requests = scene.requests("control")?;
         let outcomes: Vec<(String, Outcome)> = futures::stream::iter(0..CLAIMANTS)
             .map(|number| {
                 let (request, requests) = (&request, &requests);

@@ -41,7 +41,7 @@ async fn put(scene: &Scene<'_>, who: &str, before: &ApprovalRequest, path: &str,
     let mut wanted = before.clone();
     wanted.spec = serde_json::from_value(spec.clone()).with_context(|| format!("the edit of {path} is no spec"))?;
     ensure!(wanted.spec != before.spec, "the edit of {path} changes nothing");
-    let answer = scene.requests(who).await?.replace(&before.name_any(), &PostParams::default(), &wanted).await;
+    let answer = scene.requests(who)?.replace(&before.name_any(), &PostParams::default(), &wanted).await;
     let field = path.split('/').nth(1).context("a path has a first part")?;
     let verb = if field == "requirements" { "are" } else { "is" };
     refused(&format!("{who} edits {path}"), answer, &format!("{field} {verb} immutable"))

@@ -76,7 +76,7 @@ async fn every_forgery_is_refused_and_changes_nothing() -> Result<()> {
 async fn attempt(scene: &Scene<'_>, row: &Row) -> Result<()> {
     let before = scene.request(row.given, row.tiers).await?;
     let name = before.name_any();
-    let requests = scene.requests(row.who).await?;
+    let requests = scene.requests(row.who)?;
     let (patch, post) = (PatchParams::default(), PostParams::default());
     let mut created = None;
     let answer = match &row.attempt {
@@ -104,7 +104,7 @@ async fn attempt(scene: &Scene<'_>, row: &Row) -> Result<()> {
     refused(row.who, answer, row.reason)?;
     untouched(scene, &before).await?;
     if let Some(created) = created
-        && scene.requests("admin").await?.get_opt(&created).await?.is_some()
+        && scene.requests("admin")?.get_opt(&created).await?.is_some()
     {
         bail!("refused, and yet {created} exists");
     }
@@ -112,7 +112,7 @@ async fn attempt(scene: &Scene<'_>, row: &Row) -> Result<()> {
 }
 
 async fn untouched(scene: &Scene<'_>, before: &ApprovalRequest) -> Result<()> {
-    let after = scene.requests("admin").await?.get(&before.name_any()).await?;
+    let after = scene.requests("admin")?.get(&before.name_any()).await?;
     ensure!(after.resource_version() == before.resource_version(), "the request was changed");
     ensure!(after.metadata.deletion_timestamp.is_none(), "the request is being deleted");
     Ok(())

@@ -30,12 +30,12 @@ async fn a_patch_with_kubectl_approves_and_is_signed_with_the_callers_name() -> 
             .kubectl("ana", &[&["patch", "apr", &name, "--type=merge", "-p", &patch][..], &here].concat())
             .await?;
         ensure!(answer.status.success(), "{answer:?}");
-        let stored = scene.requests("ana").await?.get(&name).await?;
+        let stored = scene.requests("ana")?.get(&name).await?;
         signed(scene, &stored, "ana")?;
 
         // And with that the control service may go on.
         let released = json!({"status": approved()});
-        let control = scene.requests("control").await?;
+        let control = scene.requests("control")?;
         let seen = control.patch_status(&name, &PatchParams::default(), &Patch::Merge(released)).await?;
         ensure!(seen.status.and_then(|status| status.phase) == Some(Phase::Approved));
         Ok(())
@@ -108,8 +108,7 @@ async fn each_duty_binds_only_where_a_requirement_names_it() -> Result<()> {
             }
             let pending = scene.bring(wanted, State::Pending).await?;
             let patch = Patch::Merge(json!({"spec": {"decision": decision("Approved")}}));
-            let answer =
-                scene.requests(stopped).await?.patch(&pending.name_any(), &PatchParams::default(), &patch).await;
+            let answer = scene.requests(stopped)?.patch(&pending.name_any(), &PatchParams::default(), &patch).await;
             refused(stopped, answer, reason)?;
             signed(scene, &scene.decide(passes, &pending, &decision("Approved")).await?, passes)?;
         }
@@ -126,7 +125,7 @@ async fn the_control_service_walks_every_allowed_way() -> Result<()> {
         {
             scene.request(state, 1).await.with_context(|| format!("on the way to {state:?}"))?;
         }
-        let control = scene.requests("control").await?;
+        let control = scene.requests("control")?;
         for phase in ["Expired", "Stale", "Void"] {
             let unclaimed = scene.request(State::Approved, 1).await?;
             let ended = Patch::Merge(json!({"status": {"phase": phase}}));
@@ -147,7 +146,7 @@ async fn a_status_that_comes_with_the_object_is_not_stored() -> Result<()> {
     in_scene("dropped", async |scene| {
         let mut wanted = request(&scene.fresh_name(), 1)?;
         wanted.status = Some(serde_json::from_value(approved())?);
-        let control = scene.requests("control").await?;
+        let control = scene.requests("control")?;
         let made = control.create(&PostParams::default(), &wanted).await?;
         ensure!(made.status.is_none(), "{:?}", made.status);
 
@@ -155,7 +154,7 @@ async fn a_status_that_comes_with_the_object_is_not_stored() -> Result<()> {
         let pending = scene.request(State::Pending, 1).await?;
         let mut forged = pending.clone();
         forged.status = Some(serde_json::from_value(approved())?);
-        let put = scene.requests("erin").await?.replace(&pending.name_any(), &PostParams::default(), &forged).await?;
+        let put = scene.requests("erin")?.replace(&pending.name_any(), &PostParams::default(), &forged).await?;
         ensure!(put.status == pending.status, "{:?}", put.status);
         ensure!(put.status.and_then(|status| status.execution) == Some(Execution::NotStarted));
         Ok(())
@@ -167,7 +166,7 @@ async fn a_status_that_comes_with_the_object_is_not_stored() -> Result<()> {
 async fn the_control_service_deletes_what_it_kept_long_enough() -> Result<()> {
     in_scene("kept", async |scene| {
         let old = scene.request(State::Succeeded, 1).await?;
-        let control = scene.requests("control").await?;
+        let control = scene.requests("control")?;
         control.delete(&old.name_any(), &DeleteParams::default()).await?;
         ensure!(control.get_opt(&old.name_any()).await?.is_none());
         Ok(())

@@ -1,5 +1,6 @@
 //! A namespace with its people and the control service's hand: what every test of the guards begins with.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -21,10 +22,8 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// A namespace in which everybody of [`people`] has arrived.
 pub struct Scene<'a> {
     pub namespace: &'a TestNamespace<'a>,
-    control: Client,
-    mighty_control: Client,
-    robot: Client,
-    node: Client,
+    /// One for everybody who acts here: a client keeps its connection.
+    clients: BTreeMap<&'static str, Client>,
     made: AtomicU32,
 }
 
@@ -34,37 +33,34 @@ pub async fn in_scene(prefix: &str, test: impl AsyncFnOnce(&Scene<'_>) -> Result
     cluster
         .in_namespace(prefix, async |namespace| {
             people::arrive(namespace).await?;
-            let scene = Scene {
-                namespace,
-                control: account(cluster, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await?,
-                mighty_control: impersonate(cluster, OPERATOR_USERNAME, &["system:masters"]).await?,
-                robot: account(cluster, namespace.name(), ROBOT).await?,
-                node: impersonate(cluster, NODE, &["system:nodes", "system:authenticated"]).await?,
-                made: AtomicU32::new(0),
-            };
-            let of = |client: &Client| client.clone();
-            people::client_until_allowed(of(&scene.control), namespace.name(), "delete", "approvalrequests", "")
-                .await?;
-            for machine in [&scene.robot, &scene.node] {
-                people::client_until_allowed(of(machine), namespace.name(), "approve", "approvaltiers", "auditor")
-                    .await?;
+            let mut clients = BTreeMap::from([
+                ("control", account(cluster, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await?),
+                ("control with every right", impersonate(cluster, OPERATOR_USERNAME, &["system:masters"]).await?),
+                ("robot", account(cluster, namespace.name(), ROBOT).await?),
+                ("node", impersonate(cluster, NODE, &["system:nodes", "system:authenticated"]).await?),
+            ]);
+            for user in ["admin", "ana", "bob", "carol", "dave", "erin", "mallory"] {
+                clients.insert(user, cluster.client(user).await?);
             }
-            test(&scene).await
+            for (who, verb, resource, name) in [
+                ("control", "delete", "approvalrequests", ""),
+                ("robot", "approve", "approvaltiers", "auditor"),
+                ("node", "approve", "approvaltiers", "auditor"),
+            ] {
+                let client = clients.get(who).context("everybody has a client")?.clone();
+                people::client_until_allowed(client, namespace.name(), verb, resource, name).await?;
+            }
+            let scene = Scene { namespace, clients, made: AtomicU32::new(0) };
+            Box::pin(test(&scene)).await
         })
         .await
 }
 
 impl Scene<'_> {
     /// The requests of this namespace, reached as `control`, `control with every right`, `robot`, `node` or one of the users.
-    pub async fn requests(&self, who: &str) -> Result<Api<ApprovalRequest>> {
-        let client = match who {
-            "control" => self.control.clone(),
-            "control with every right" => self.mighty_control.clone(),
-            "robot" => self.robot.clone(),
-            "node" => self.node.clone(),
-            user => self.namespace.cluster().client(user).await?,
-        };
-        Ok(Api::namespaced(client, self.namespace.name()))
+    pub fn requests(&self, who: &str) -> Result<Api<ApprovalRequest>> {
+        let client = self.clients.get(who).with_context(|| format!("{who} does not act here"))?;
+        Ok(Api::namespaced(client.clone(), self.namespace.name()))
     }
 
     /// A name that no request of this scene has.
@@ -79,7 +75,7 @@ impl Scene<'_> {
 
     /// As [`Self::request`], of a given content.
     pub async fn bring(&self, wanted: ApprovalRequest, state: State) -> Result<ApprovalRequest> {
-        let control = self.requests("control").await?;
+        let control = self.requests("control")?;
         let mut stored = control.create(&PostParams::default(), &wanted).await.context("a request is not made")?;
         let mut statuses = state.statuses().into_iter();
         // The first status is written before somebody decides, as the control service does.
@@ -98,7 +94,7 @@ impl Scene<'_> {
     /// What one person's merge patch of `spec.decision` is answered.
     pub async fn decide(&self, who: &str, request: &ApprovalRequest, decision: &Value) -> Result<ApprovalRequest> {
         let patch = Patch::Merge(json!({"spec": {"decision": decision}}));
-        Ok(self.requests(who).await?.patch(&request.name_any(), &PatchParams::default(), &patch).await?)
+        Ok(self.requests(who)?.patch(&request.name_any(), &PatchParams::default(), &patch).await?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
@@ -26,24 +26,25 @@ pub struct Answer {
 /// Sends one request and reads the whole answer, of whatever status. Fails when the server cannot be reached, breaks
 /// the connection off, or takes longer than a minute.
 pub async fn http_json(method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+    let Some(body) = body else { return http_bytes(method, url, headers, Bytes::new()).await };
+    let mut headers = headers.to_vec();
+    headers.push(("content-type", "application/json"));
+    http_bytes(method, url, &headers, Bytes::from(serde_json::to_vec(body)?)).await
+}
+
+/// As [`http_json`], with the body's bytes as they are.
+pub async fn http_bytes(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer> {
     tokio::time::timeout(DEADLINE, exchange(method, url, headers, body))
         .await
         .with_context(|| format!("no answer from {url} within {DEADLINE:?}"))?
         .with_context(|| format!("call {url}"))
 }
 
-async fn exchange(method: Method, url: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+async fn exchange(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer> {
     let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let body = match body {
-        Some(body) => {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-            Bytes::from(serde_json::to_vec(body)?)
-        }
-        None => Bytes::new(),
-    };
     // A client per call: tests run on runtimes of their own, and a pooled connection dies with the runtime that made it.
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http::<Full<Bytes>>();
     let response = client.request(request.body(Full::new(body))?).await?;

@@ -33,6 +33,8 @@ pub struct OperatorSpec {
     pub listen: String,
     /// Point at which it kills itself.
     pub kill_at: Option<String>,
+    /// Further arguments.
+    pub arguments: Vec<String>,
 }
 
 impl OperatorSpec {
@@ -43,6 +45,7 @@ impl OperatorSpec {
             dir: dir.to_owned(),
             listen: "127.0.0.1:0".to_owned(),
             kill_at: None,
+            arguments: Vec::new(),
         }
     }
 }
@@ -59,7 +62,8 @@ impl Operator {
             .args(["--namespaces", &spec.namespaces.join(",")])
             .args(["--control-listen", &spec.listen])
             .args(["--control-names", "localhost,127.0.0.1"])
-            .args(["--admin-listen", "127.0.0.1:0"]);
+            .args(["--admin-listen", "127.0.0.1:0"])
+            .args(&spec.arguments);
         if let Some(point) = &spec.kill_at {
             process = process.args(["--kill-at", point]);
         }

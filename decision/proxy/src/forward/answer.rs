@@ -102,6 +102,10 @@ pub async fn read(
     injection: Option<&Injection>,
 ) -> Result<UpstreamAnswer, (ErrorClass, &'static str)> {
     let (head, body) = response.into_parts();
+    if head.status.is_informational() {
+        // 101 would end HTTP on this connection; nobody asked for that.
+        return Err((ErrorClass::Receive, "the upstream's answer is not a final one"));
+    }
     // Nothing else was asked for; a compressed answer could not be searched for the credential.
     let identity = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !head.headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {

@@ -126,9 +126,11 @@ impl Recorder {
         Ok(AuditReceipt { _private: () })
     }
 
-    /// Records a decision that gives no leave to send: it is queued.
+    /// Records a decision that gives no leave to send. For a Draft or Commit it returns when the record is durable: whoever
+    /// kills the sidecar right after a refusal must not be able to take its evidence away.
     pub async fn refusal(&self, record: DecisionRecord) -> Result<(), NotWritable> {
-        self.keep(Record::Decision(Box::new(record)), false).await
+        let durable = matches!(record.decision.class, Some(Class::Draft | Class::Commit));
+        self.keep(Record::Decision(Box::new(record)), durable).await
     }
 
     /// Records how a call ended. Kept even while decisions are refused: it tells of something that happened.

@@ -233,6 +233,15 @@ async fn a_failed_fsync_ends_the_writer_and_refuses_everything() {
 }
 
 #[tokio::test]
+async fn an_end_with_records_unwritten_is_an_error() {
+    let Bed { disk, begun, .. } = begun();
+    disk.fails(Some(Fault::Full));
+    assert_eq!(begun.recorder.outcome(outcome("happened"), Class::Commit).await.unwrap_err(), NotWritable);
+    begun.recorder.close();
+    assert!(matches!(begun.ended.await.unwrap(), Err(WriterError::Lost(1))));
+}
+
+#[tokio::test]
 async fn a_renewed_attestation_is_written_and_verifies() {
     let Bed { disk, keys, begun, mut attestation, control } = begun();
     attestation.exp += SignedDuration::from_secs(600);

@@ -47,6 +47,9 @@ pub enum WriterError {
     /// What is on the disk is not known any more.
     #[error("records cannot be made durable")]
     Storage(#[source] StorageError),
+    /// The end came before these could be written.
+    #[error("{0} records could not be written before the end")]
+    Lost(usize),
     /// A batch has no bytes.
     #[error("records cannot be sealed")]
     Sealing(#[from] SegmentError),
@@ -85,7 +88,7 @@ impl<S: Storage> Writer<S> {
             let close = collected.close;
             carried = self.write(carried, collected)?;
             if close {
-                return Ok(());
+                return if carried.is_empty() { Ok(()) } else { Err(WriterError::Lost(carried.len())) };
             }
         }
     }

@@ -127,8 +127,8 @@ impl Mesh {
             releases,
         });
         let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::generate("test", Duration::from_secs(3600)).unwrap();
-        let leaf = authority.leaf(&["127.0.0.1".to_owned()], Duration::from_secs(3600)).unwrap();
+        let authority = Authority::generate("test", Duration::from_hours(1)).unwrap();
+        let leaf = authority.leaf(&["127.0.0.1".to_owned()], Duration::from_hours(1)).unwrap();
         std::fs::create_dir(folder.path().join("trust")).unwrap();
         std::fs::write(folder.path().join("trust/ca.crt"), authority.certificate_pem()).unwrap();
         std::fs::write(folder.path().join("trust/jwks.json"), serde_json::to_string(&control.keys).unwrap()).unwrap();
@@ -265,7 +265,7 @@ async fn token(
         agent: control.agent(),
         key: record_key,
         nbf: now,
-        exp: now + SignedDuration::from_secs(3600),
+        exp: now + SignedDuration::from_hours(1),
     };
     Ok(Json(TokenAnswer {
         access_token: claims.issue(&control.tokens).unwrap(),
@@ -330,17 +330,16 @@ async fn submit(
         asked.submission.effect_digest == submission.effect_digest
             && asked.submission.context_digest == submission.context_digest
     });
-    let (uid, name, code) = match same {
-        Some((uid, asked)) => (uid.clone(), asked.name.clone(), asked.refuse.unwrap_or(Code::ApprovalRequired)),
-        None => {
-            let number = asked.len() + 1;
-            let (uid, name) = (format!("request-uid-{number}"), format!("clerk-{number}"));
-            let new = Asked { name: name.clone(), submission, nonce: None, outcome: None, refuse: None };
-            asked.insert(uid.clone(), new);
-            (uid, name, Code::ApprovalRequired)
-        }
+    let (uid, name, code) = if let Some((uid, asked)) = same {
+        (uid.clone(), asked.name.clone(), asked.refuse.unwrap_or(Code::ApprovalRequired))
+    } else {
+        let number = asked.len() + 1;
+        let (uid, name) = (format!("request-uid-{number}"), format!("clerk-{number}"));
+        let new = Asked { name: name.clone(), submission, nonce: None, outcome: None, refuse: None };
+        asked.insert(uid.clone(), new);
+        (uid, name, Code::ApprovalRequired)
     };
-    let expires_at = Timestamp::now() + SignedDuration::from_secs(3600);
+    let expires_at = Timestamp::now() + SignedDuration::from_hours(1);
     Ok(Json(ApprovalAnswer { name, uid, code, expires_at, replaces: None }))
 }
 

@@ -18,4 +18,5 @@ mod control;
 mod faults;
 mod framing;
 mod mesh;
+mod tls;
 mod upstream;

@@ -1,0 +1,100 @@
+//! The second half of the flow: record, forward, outcome, answer.
+
+use std::time::Duration;
+
+use aegis_decision::codes::Code;
+use aegis_decision::control::Execution;
+use aegis_decision::decision::DecisionOutput;
+use aegis_decision::permit::Permit;
+use aegis_decision::record::ErrorClass;
+use aegis_decision::tool::{Class, Tool};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::answer::{Answer, Problem};
+use crate::claim::Won;
+use crate::failpoint;
+use crate::forward::{Exchange, Fault, idempotency_key};
+use crate::gate::Call;
+use crate::record::compose::{self, About, Approval};
+use crate::state::View;
+
+impl Call {
+    /// Records, forwards, records the outcome, answers.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one call, each needed")]
+    pub(crate) async fn send(
+        &self,
+        view: &View,
+        tool: &Tool,
+        class: Class,
+        permit: Permit,
+        output: &DecisionOutput,
+        about: About,
+        won: Option<Won>,
+    ) -> Answer {
+        let shared = &self.worker.shared;
+        let approved = won.is_some();
+        let approval = won.as_ref().map(Approval::claimed).unwrap_or_default();
+        let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, self.arrived.elapsed());
+        failpoint!("intent.before" if approved);
+        let Ok(receipt) = self.recorder.decision(record, class).await else {
+            self.report(won.as_ref(), Execution::Failed, false, None).await;
+            return Code::RecordNotWritable.into();
+        };
+        failpoint!("intent.after" if approved);
+        // A suspension may have come while the record was written: what is not sent yet is not sent.
+        let still = shared.state.view().ok_or(Code::NotReady);
+        if let Err(code) = still.and_then(|view| view.may_still_send(class, Timestamp::now())) {
+            let _ = self.recorder.outcome(compose::aborted(&self.recorder, &self.id), class).await;
+            self.report(won.as_ref(), Execution::Failed, false, None).await;
+            return code.into();
+        }
+        let seconds = output.operation.as_deref().and_then(|name| tool.operation(name)).map(|it| it.timeout_seconds);
+        let time = Duration::from_secs(seconds.unwrap_or(30).into());
+        let key = idempotency_key(&permit, &self.id);
+        let began = Instant::now();
+        failpoint!("send.before" if approved);
+        let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
+        failpoint!("send.after" if approved);
+        let execution = exchange.execution();
+        shared.metrics.ended(execution, &tool.name);
+        let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
+        failpoint!("outcome.before" if approved);
+        if self.recorder.outcome(record, class).await.is_err() {
+            // It happened all the same: the agent must not be told to try again.
+            tracing::error!(decision = self.id, "outcome not recorded");
+        }
+        failpoint!("outcome.after" if approved);
+        self.report(won.as_ref(), execution.into(), exchange.sent(), exchange.status()).await;
+        forwarded(exchange)
+    }
+
+    /// Tells the control service how a claimed call ended.
+    async fn report(&self, won: Option<&Won>, execution: Execution, sent: bool, status: Option<u16>) {
+        if let Some(won) = won {
+            self.worker.shared.reports.send(won.report(execution, sent, status, &self.id)).await;
+        }
+    }
+}
+
+/// The answer for a call that was let through.
+fn forwarded(exchange: Exchange) -> Answer {
+    let outcome = exchange.execution();
+    match exchange {
+        Exchange::Answered(answer) => Answer::Upstream(answer),
+        Exchange::Fault(Fault { error, sent, detail }) => {
+            let code = match (sent, error) {
+                (false, _) => Code::UpstreamUnreachable,
+                (true, ErrorClass::Timeout) => Code::UpstreamTimeout,
+                (true, _) => Code::UpstreamFailed,
+            };
+            Problem::with_detail(code, detail).ended(outcome).into()
+        }
+    }
+}
+
+/// The answer for a call that was let through and could not be sent.
+pub(crate) fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Answer {
+    let detail = format!("{}: {what}; nothing was sent", tool.name);
+    forwarded(Exchange::Fault(Fault { error, sent: false, detail }))
+}

@@ -1,0 +1,198 @@
+//! The feed: what changes in the cluster reaches the sidecar, and what the sidecar knows grows old without it.
+
+use std::time::{Duration, Instant};
+
+use aegis_crds::api::{Agent, Tool, ToolPolicy};
+use aegis_tests::cluster::eventually;
+use aegis_tests::install::OPERATOR_USERNAME;
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Api;
+use serde_json::json;
+
+use crate::shop::{BUYER, PATIENCE, Plan, RESPONDER, Shop, code_of, expect, in_shop};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspension_counts_within_a_second() -> Result<()> {
+    in_shop("suspend", Plan::default(), async |shop| {
+        expect(&shop.draft().await?, 200, None)?;
+        let _: Agent = shop.patch(RESPONDER, BUYER, json!({"spec": {"lifecycle": "Suspended"}})).await?;
+        let patched = Instant::now();
+        let mut still = 0_u32;
+        loop {
+            let answer = shop.read().await?;
+            if answer.status == 403 {
+                expect(&answer, 403, Some("agent_not_active"))?;
+                break;
+            }
+            expect(&answer, 200, None)?;
+            still += 1;
+            ensure!(patched.elapsed() < Duration::from_secs(3), "{still} calls went through since");
+        }
+        let took = patched.elapsed();
+        println!("figure: suspend to first refused call: {} ms ({still} calls before)", took.as_millis());
+        ensure!(took < Duration::from_secs(3), "{took:?}");
+        for answer in [shop.read().await?, shop.draft().await?] {
+            expect(&answer, 403, Some("agent_not_active"))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_counts_when_it_is_valid_and_the_last_good_one_stays_when_it_is_not() -> Result<()> {
+    in_shop("policy", Plan::default(), async |shop| {
+        let policy = shop.policy()?;
+        let quote = "  - name: quote\n    operations: [purchases.quote]\n";
+        ensure!(policy.contains(quote), "the example has no rule quote");
+        let closed = policy.replace(
+            quote,
+            &format!("  - name: closed\n    operations: [purchases.draft]\n    unconditional: true\n    effect: Deny\n\n{quote}"),
+        );
+        expect(&shop.draft().await?, 200, None)?;
+        shop.namespace.apply("admin", closed.as_str(), "flows").await?;
+        let applied = Instant::now();
+        eventually("the new rule to reach the sidecar", PATIENCE, async || {
+            expect(&shop.draft().await?, 403, Some("rule_denies"))
+        })
+        .await?;
+        println!("figure: policy change to first call judged by it: {} ms", applied.elapsed().as_millis());
+
+        // Each has one fault, and no longer the rule that denies: were it used, a Draft would go through. Were it
+        // skipped, nothing would be allowed.
+        let version = shop.sidecar_metric("aegis_bundle_version").await?;
+        for (from, to, field) in [
+            ("registries: [suppliers]", "registries: [suppliers, nowhere]", "spec.registries[1]"),
+            ("format: iban, normalize: Spaces}\n    - {field: \"$fact", "matches: \"(\"}\n    - {field: \"$fact", "when[0].matches"),
+            ("$fact.order.party.id, inRegistry", "$fact.nothing.party.id, inRegistry", "when[0].field"),
+            ("approval: {tier: finance, hold: 0s}", "approval: {tier: nobody, hold: 0s}", "approval.tier"),
+        ] {
+            shop.change(&policy, from, to).await?;
+            stays(shop, field).await.with_context(|| to.to_owned())?;
+        }
+        ensure!((shop.sidecar_metric("aegis_bundle_version").await? - version).abs() < 0.5, "another bundle is in use");
+
+        shop.namespace.apply("admin", policy.as_str(), "flows").await?;
+        eventually("the valid policy to reach the sidecar", PATIENCE, async || {
+            expect(&shop.draft().await?, 200, None)
+        })
+        .await?;
+        // A Tool whose operations cannot be told apart.
+        let twin = "  operations:\n  - name: suppliers.twin\n    class: Read\n    http:\n      method: GET\n      path: /rest/model/party.party\n";
+        shop.change(&shop.tool()?, "  operations:\n", twin).await?;
+        let tools: Api<Tool> = shop.namespace.api("admin").await?;
+        eventually("the tool's condition to name the field", PATIENCE, async || {
+            names(&tools.get("erp").await?.status.unwrap_or_default().conditions, "spec.operations")
+        })
+        .await?;
+        expect(&shop.draft().await?, 200, None)
+    })
+    .await
+}
+
+/// The policy's condition and the agent's name the field; calls are judged by the bundle before.
+async fn stays(shop: &Shop<'_>, field: &str) -> Result<()> {
+    let policies: Api<ToolPolicy> = shop.namespace.api("admin").await?;
+    eventually("the policy's condition to name the field", PATIENCE, async || {
+        names(&policies.get("purchasing").await?.status.unwrap_or_default().conditions, field)
+    })
+    .await?;
+    let agents: Api<Agent> = shop.namespace.api("admin").await?;
+    eventually("the agent's condition to name the field", PATIENCE, async || {
+        let conditions = agents.get(BUYER).await?.status.unwrap_or_default().conditions;
+        let accepted =
+            conditions.iter().find(|condition| condition.type_ == "PolicyAccepted").context("no condition")?;
+        ensure!(accepted.status == "False" && accepted.message.contains(field), "{}", accepted.message);
+        Ok(())
+    })
+    .await?;
+    expect(&shop.draft().await?, 403, Some("rule_denies"))?;
+    expect(&shop.read().await?, 200, None)
+}
+
+fn names(conditions: &[Condition], field: &str) -> Result<()> {
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready").context("no condition")?;
+    ensure!(ready.status == "False" && ready.message.contains(field), "{}: {}", ready.reason, ready.message);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_operator_writes_close_first_and_reads_later() -> Result<()> {
+    let plan = Plan { max_staleness: "4s", operator: &["--list-every", "1"], ..Plan::default() };
+    in_shop("stale", plan, async |shop| {
+        let order = shop.order().await?;
+        eventually("fresh knowledge", PATIENCE, async || expect(&shop.draft().await?, 200, None)).await?;
+        shop.stop_operator();
+        let stopped = Instant::now();
+        let closed = async |write: bool| {
+            loop {
+                let answer = if write { shop.draft().await? } else { shop.read().await? };
+                match (answer.status.as_u16(), code_of(&answer)) {
+                    (200, _) => ensure!(stopped.elapsed() < PATIENCE, "still open"),
+                    (503, Some("stale")) => return Ok(stopped.elapsed()),
+                    other => bail!("{other:?}: {}", answer.body),
+                }
+            }
+        };
+        let writes = closed(true).await?;
+        expect(&shop.confirm(order).await?, 503, Some("stale"))?;
+        expect(&shop.read().await?, 200, None).context("Reads go on when writes are closed")?;
+        let reads = closed(false).await?;
+        println!(
+            "figure: with maxStaleness 4 s, writes closed {writes:?} and reads {reads:?} after the operator's end"
+        );
+        let seconds = |from, to| Duration::from_secs(from)..Duration::from_secs(to);
+        ensure!(seconds(1, 6).contains(&writes), "writes closed after {writes:?}");
+        ensure!(
+            seconds(3, 7).contains(&reads.saturating_sub(writes)),
+            "reads closed after {reads:?}, writes after {writes:?}"
+        );
+        ensure!(shop.sent(order)?.is_empty(), "a closed call reached the ERP");
+
+        shop.start_operator().await?;
+        eventually("calls to go on", PATIENCE, async || {
+            expect(&shop.draft().await?, 200, None)?;
+            expect(&shop.read().await?, 200, None)
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_at_rest_writes_nothing() -> Result<()> {
+    in_shop("rest", Plan { operator: &["--list-every", "1"], ..Plan::default() }, async |shop| {
+        // Everything that an operator may write about has happened: a call held, one sent, one denied rule.
+        let (order, _) = shop.approved().await?;
+        shop.until_confirmed(order).await?;
+        shop.held(shop.order().await?).await?;
+        let mut seen = writes(shop)?;
+        eventually("the last outcome to be written", PATIENCE, async || {
+            let now = writes(shop)?;
+            let same = now == seen;
+            seen = now;
+            ensure!(same, "{} writes", seen.len());
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            ensure!(writes(shop)? == seen, "still writing");
+            Ok(())
+        })
+        .await?;
+        // That nothing happens can only be seen by letting time pass; lists go on every second meanwhile.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let more = writes(shop)?;
+        ensure!(more == seen, "written at rest: {:?}", &more[seen.len()..]);
+        Ok(())
+    })
+    .await
+}
+
+/// Writes of the operator's account in this namespace, oldest first.
+fn writes(shop: &Shop<'_>) -> Result<Vec<String>> {
+    let events = shop.cluster().audit_events()?.into_iter().filter(|event| {
+        let here = event.object_ref.as_ref().is_some_and(|object| object.namespace == shop.namespace.name());
+        let reads = matches!(event.verb.as_str(), "get" | "list" | "watch");
+        here && !reads && event.user.username.as_deref() == Some(OPERATOR_USERNAME)
+    });
+    Ok(events.map(|event| format!("{} {}", event.verb, event.request_uri)).collect())
+}

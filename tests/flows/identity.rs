@@ -1,0 +1,6 @@
+//! Who a sidecar is: its token is renewed in time, and nobody else gets one or can use it.
+
+mod forged;
+mod renewed;
+mod stolen;
+mod wire;
