@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::guards::request::{EFFECT, State};
-use crate::guards::scene::{PATIENCE, Scene, in_scene};
+use crate::guards::scene::{PATIENCE, Scene, in_scene, refused};
 
 /// What `aegis` printed and how it ended.
 struct Ran {
@@ -127,9 +127,9 @@ async fn a_refusal_is_the_servers_message_and_the_next_step() -> Result<()> {
             ("carol", "the requester of the task may not decide about it"),
             ("dave", "the delegator may not decide"),
         ] {
-            let refused = scene.aegis(who, &["approve", &open, "--yes"]).await?;
-            ended(&refused, 1, "", reason)?;
-            ended(&refused, 1, "", "kubectl auth can-i approve approvaltiers/legal")?;
+            let answer = scene.aegis(who, &["approve", &open, "--yes"]).await?;
+            ended(&answer, 1, "", reason)?;
+            ended(&answer, 1, "", "kubectl auth can-i approve approvaltiers/legal")?;
         }
         ensure!(scene.stored(&open).await?.spec.decision.is_none());
         let missing = scene.aegis("ana", &["approve", "no-such-request", "--yes"]).await?;
@@ -142,7 +142,7 @@ async fn a_refusal_is_the_servers_message_and_the_next_step() -> Result<()> {
 #[tokio::test]
 async fn a_request_that_was_replaced_under_its_name_is_not_decided() -> Result<()> {
     in_scene("cli-replaced", async |scene| {
-        // The uid that the command sends is what the server compares; a patch for another object of that name conflicts.
+        // The uid that the command sends is what the server compares; a patch for another object of that name is refused.
         let open = scene.request(State::Pending, 1).await?;
         let name = open.name_any();
         let patch = json!({"metadata": {"uid": "00000000-0000-0000-0000-000000000000"},
@@ -151,7 +151,7 @@ async fn a_request_that_was_replaced_under_its_name_is_not_decided() -> Result<(
             .requests("ana")?
             .patch(&name, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(patch))
             .await;
-        ensure!(matches!(&answer, Err(kube::Error::Api(status)) if status.code == 409), "{answer:?}");
+        refused("a decision about another object", answer, "metadata.uid")?;
         // And a closed one is not asked about at all.
         let mut closed = open.clone();
         closed.status = Some(serde_json::from_value(json!({"phase": "Expired", "execution": "NotStarted"}))?);

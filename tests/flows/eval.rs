@@ -61,13 +61,13 @@ async fn sidecar_and_eval_agree_byte_for_byte() -> Result<()> {
     let said = said(sidecar.records())?;
     let resources = dir.join("resources");
     export(cluster, &namespace, &resources).await?;
-    let fact = order_fact(&erp, order).await?;
+    let facts = facts(&erp, sent.values()).await?;
     let calls = dir.join("calls.jsonl");
     let mut lines = String::new();
     let mut expected = Vec::new();
     for (id, request) in &sent {
         let (at, output) = said.get(id).with_context(|| format!("no record of {id}"))?;
-        lines.push_str(&serde_json::to_string(&request.input(&format!("{namespace}/buyer"), *at, &fact))?);
+        lines.push_str(&serde_json::to_string(&request.input(&format!("{namespace}/buyer"), *at, &facts))?);
         lines.push('\n');
         expected.push(serde_json::to_string(output)?);
     }
@@ -106,10 +106,15 @@ async fn small_order(erp: &Erp) -> Result<u64> {
     Ok(purchase.id)
 }
 
-/// The fact as the ERP answers it.
-async fn order_fact(erp: &Erp, order: u64) -> Result<Value> {
-    let path = format!("/rest/model/purchase.purchase/{order}?f=total_amount&f=state&f=party.name&f=currency.code");
-    Ok(erp.person("clerk")?.call(Method::GET, &path, None).await?.body)
+/// Every fact that the calls read, as the ERP answers it to a person. None of the calls changes one.
+async fn facts<'a>(erp: &Erp, requests: impl Iterator<Item = &'a Request>) -> Result<BTreeMap<String, Value>> {
+    let mut facts = BTreeMap::new();
+    for path in requests.filter_map(|request| Some(&request.fact.as_ref()?.1)) {
+        if !facts.contains_key(path) {
+            facts.insert(path.clone(), erp.person("clerk")?.call(Method::GET, path, None).await?.body);
+        }
+    }
+    Ok(facts)
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +124,8 @@ struct Request {
     query: Option<String>,
     headers: Vec<(String, String)>,
     body: String,
-    /// Whether the call reads the fact `order`.
-    order: bool,
+    /// Name of the fact that the sidecar reads for this call, and the ERP's path of it.
+    fact: Option<(&'static str, String)>,
 }
 
 impl Request {
@@ -134,8 +139,9 @@ impl Request {
         Ok(id.to_str()?.to_owned())
     }
 
-    fn input(&self, agent: &str, at: Timestamp, fact: &Value) -> DecisionInput {
-        let facts = if self.order { json!({"order": fact}) } else { json!({}) };
+    fn input(&self, agent: &str, at: Timestamp, known: &BTreeMap<String, Value>) -> DecisionInput {
+        let fact = self.fact.as_ref().and_then(|(name, path)| Some((*name, known.get(path)?)));
+        let facts = fact.map_or_else(|| json!({}), |(name, value)| json!({name: value}));
         DecisionInput {
             agent: agent.to_owned(),
             tool: "erp".to_owned(),
@@ -189,12 +195,12 @@ impl Generator {
     }
 
     fn get(path: String, query: Option<String>) -> Request {
-        Request { method: "GET", path, query, headers: Vec::new(), body: String::new(), order: false }
+        Request { method: "GET", path, query, headers: Vec::new(), body: String::new(), fact: None }
     }
 
     fn with_body(method: &'static str, path: String, body: String) -> Request {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Request { method, path, query: None, headers, body, order: false }
+        Request { method, path, query: None, headers, body, fact: None }
     }
 
     fn read(&mut self) -> Request {
@@ -234,16 +240,17 @@ impl Generator {
     fn forged_iban(&mut self) -> Request {
         let iban = format!("DE755121080012451261{}", self.pick(&["98", "97", "00", "x"]));
         let id = self.random.random_range(1..6);
-        Self::with_body("PUT", format!("/rest/model/bank.account.number/{id}"), json!({"number": iban}).to_string())
+        let path = format!("/rest/model/bank.account.number/{id}");
+        let fact = Some(("account", format!("{path}?f=number_compact&f=account.owners.name")));
+        Request { fact, ..Self::with_body("PUT", path, json!({"number": iban}).to_string()) }
     }
 
     fn confirm(&mut self) -> Request {
         let order = self.order;
-        Request {
-            method: "POST",
-            order: true,
-            ..Self::get(format!("/rest/model/purchase.purchase/{order}/confirm"), None)
-        }
+        let path = format!("/rest/model/purchase.purchase/{order}");
+        let fields = "f=total_amount&f=state&f=party.name&f=currency.code";
+        let fact = Some(("order", format!("{path}?{fields}")));
+        Request { method: "POST", fact, ..Self::get(format!("{path}/confirm"), None) }
     }
 
     fn unknown(&mut self) -> Request {

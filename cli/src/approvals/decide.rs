@@ -90,7 +90,7 @@ fn confirmed(verdict: ApprovalVerdict, io: &mut Io<'_>) -> Result<bool> {
 }
 
 /// The decision about the digest of the request that was shown. Its uid goes with it: where another request has taken
-/// the name since, the server answers with a conflict.
+/// the name since, the server refuses it.
 fn patch(request: &ApprovalRequest, verdict: ApprovalVerdict, reason: Option<&str>) -> Value {
     let mut decision = json!({"verdict": verdict, "effectDigest": request.spec.action.effect_digest});
     if let (Some(decision), Some(reason)) = (decision.as_object_mut(), reason) {

@@ -167,9 +167,8 @@ pub struct Head {
     pub root: Digest,
 }
 
-/// Body of an error answer.
+/// Body of an error answer: members as RFC 6749, section 5.2, names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ControlError {
     /// Stable reason, snake case.
     pub error: String,

@@ -1,6 +1,7 @@
 //! What should be, from what is there: a pure function of one namespace's resources and the time.
 
 mod agents;
+mod compiles;
 mod parts;
 
 use std::collections::BTreeMap;

@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt as _};
 
-use super::{Gathered, Plan};
+use super::{Gathered, Plan, compiles};
 use crate::conditions::{self, Wanted};
 
 /// Lowers everything but agents.
 pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
     for tool in &gathered.tools {
-        let result = lower::tool(tool).map_err(Problem::from);
+        let result = lower::tool(tool).map_err(Problem::from).and_then(compiles::tool);
         let current = tool.status.clone().unwrap_or_default();
         let generation = tool.metadata.generation;
         let status = ToolStatus {
@@ -29,8 +29,11 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         plan.tools.push((tool.clone(), status));
     }
     for policy in &gathered.policies {
-        let result =
-            lower::policy(policy).map_err(Problem::from).and_then(|core| references(gathered, &core).map(|()| core));
+        let result = lower::policy(policy).map_err(Problem::from).and_then(|core| {
+            references(gathered, &core)?;
+            compiles::policy(gathered, &core)?;
+            Ok(core)
+        });
         let current = policy.status.clone().unwrap_or_default();
         let generation = policy.metadata.generation;
         let selected = gathered.agents.iter().filter(|agent| selects(policy, &agent.name_any())).count();

@@ -1,0 +1,99 @@
+//! Whether a tool or policy that reads well also compiles. What is wrong then is its author's to mend, so it stands in the
+//! condition of that resource, with the field, and not only in those of the agents that it keeps from a new bundle.
+
+use std::sync::Arc;
+
+use aegis_crds::gather::Problem;
+use aegis_crds::lower::{self, Invalid};
+use aegis_decision::agent::Agent;
+use aegis_decision::bundle::{AssembleError, Bundle, BundleSource};
+use aegis_decision::naming::BindingError;
+use aegis_decision::policy::{Effect, Policy};
+use aegis_decision::tool::{Class, Tool};
+use kube::Resource;
+
+use super::Gathered;
+
+/// A tool by itself: its operations can be told apart, its schemas can be used.
+pub fn tool(tool: Tool) -> Result<(), Problem> {
+    let alone = BundleSource {
+        agent: nobody(),
+        tools: vec![tool],
+        policies: Vec::new(),
+        registries: Vec::new(),
+        tiers: Vec::new(),
+    };
+    let invalid = |field: String, reason: String| Err(Problem::Invalid(Invalid { field, reason }));
+    match Bundle::assemble(alone) {
+        Err(AssembleError::Binding { error: error @ BindingError::Ambiguous { .. }, .. }) => {
+            invalid("spec.operations".to_owned(), error.to_string())
+        }
+        Err(AssembleError::Binding { error, .. }) => {
+            let text = error.to_string();
+            let (field, reason) = text.split_once(": ").unwrap_or(("operations", &text));
+            invalid(format!("spec.{field}"), reason.to_owned())
+        }
+        Err(AssembleError::Schema { operation, error, .. }) => {
+            invalid(format!("spec.operations[{operation}].arguments"), error.to_string())
+        }
+        Err(AssembleError::MissingSchema { operation, .. }) => {
+            invalid(format!("spec.operations[{operation}].arguments"), "a Commit needs a JSON Schema".to_owned())
+        }
+        // A tool alone names nothing, and is one.
+        Err(AssembleError::Rule { .. } | AssembleError::Duplicate { .. } | AssembleError::Missing { .. }) | Ok(_) => {
+            Ok(())
+        }
+    }
+}
+
+/// A policy with what it names. Where that is itself invalid, that resource says so.
+pub fn policy(gathered: &Gathered, policy: &Policy) -> Result<(), Problem> {
+    let tiers: Vec<&String> = policy
+        .rules
+        .iter()
+        .filter_map(|rule| match &rule.effect {
+            Effect::RequireApproval { tier, .. } => Some(tier),
+            Effect::Allow | Effect::Deny => None,
+        })
+        .collect();
+    let source = BundleSource {
+        agent: nobody(),
+        tools: lowered(&gathered.tools, |name| policy.tools.contains(name), lower::tool),
+        policies: vec![policy.clone()],
+        registries: lowered(&gathered.registries, |name| policy.registries.contains(name), lower::registry),
+        tiers: lowered(&gathered.tiers, |name| tiers.contains(&name), lower::tier),
+    };
+    match Bundle::assemble(source) {
+        Err(AssembleError::Rule { error, .. }) => Err(Problem::Invalid(Invalid {
+            field: format!("spec.rules[{}].{}", error.index, error.field),
+            reason: error.problem.to_string(),
+        })),
+        Err(_) | Ok(_) => Ok(()),
+    }
+}
+
+fn lowered<K: Resource, C>(
+    objects: &[Arc<K>],
+    named: impl Fn(&String) -> bool,
+    lower: impl Fn(&K) -> Result<C, Invalid>,
+) -> Vec<C> {
+    let named = objects.iter().filter(|object| object.meta().name.as_ref().is_some_and(&named));
+    named.filter_map(|object| lower(object).ok()).collect()
+}
+
+/// An agent that only gives a bundle its shape: rules and operations compile the same for all.
+fn nobody() -> Agent {
+    Agent {
+        namespace: String::new(),
+        name: String::new(),
+        uid: String::new(),
+        tenant: String::new(),
+        business_unit: String::new(),
+        owner: String::new(),
+        version: String::new(),
+        ceiling: Class::Commit,
+        service_account: String::new(),
+        max_staleness_seconds: 1,
+        token_ttl_seconds: 60,
+    }
+}
