@@ -161,7 +161,10 @@ fn every_command_and_option_of_the_command_line_is_documented() {
     let names: Vec<String> = names.collect();
     assert!(names.len() >= 9, "the search for commands is broken: {names:?}");
     for name in names {
-        assert!(page.contains(&format!("\n## aegis {name}")), "docs/reference/cli.md has no heading for aegis {name}");
+        assert!(
+            page.contains(&format!("\n## aegis {name}\n")),
+            "docs/reference/cli.md has no heading for aegis {name}"
+        );
     }
 }
 
