@@ -30,3 +30,4 @@ erp: tools ## Prepare the ERP of tests and demo
 
 bless: ## Write generated files again: CRDs and golden outputs
 	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis
+	AEGIS_BLESS=1 $(CARGO) test --locked -p aegis-tests --test house docs::

@@ -135,8 +135,7 @@ fn is_default(key: &str, value: &Value) -> bool {
         ("scope", Value::String(text)) => text == "*",
         ("namespaceSelector" | "objectSelector", Value::Object(members)) => members.is_empty(),
         ("conversion", Value::Object(members)) => members.get("strategy").is_some_and(|strategy| strategy == "None"),
-        ("listKind", Value::String(_)) => true,
-        (_, Value::Null) => true,
+        ("listKind", Value::String(_)) | (_, Value::Null) => true,
         _ => false,
     }
 }

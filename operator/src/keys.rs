@@ -51,7 +51,7 @@ pub enum KeysError {
 
 const SEEDS: [&str; 4] = ["tokens", "attestations", "feed", "releases"];
 /// Life of the CA. The Secret is replaced long before.
-const CA_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 
 impl Keys {
     /// Reads the Secret, or makes it. Of several replicas that start at once, one makes it and all read that one.

@@ -16,7 +16,7 @@ use crate::report::{self, EventKind};
 use crate::trust;
 
 /// Everything is planned again this often, whatever the watches say.
-const RESYNC: Duration = Duration::from_secs(300);
+const RESYNC: Duration = Duration::from_mins(5);
 /// A failed namespace is planned again after this time.
 const RETRY: Duration = Duration::from_secs(2);
 

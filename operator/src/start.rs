@@ -22,7 +22,7 @@ use crate::report::Events;
 use crate::stores::{self, Changes};
 
 /// Life of the control service's certificate. It is made anew at every start.
-const LEAF_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+const LEAF_LIFE: Duration = Duration::from_hours(90 * 24);
 
 /// Why the operator cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
     let listener = listen(args.control_listen).await?;
     tracing::info!(address = %local(&listener), "control service listens");
     let tls = Arc::new(tls::server_config(&leaf)?);
-    let router = control::router(Arc::clone(&control));
+    let service = control::router(Arc::clone(&control));
     let serve_drain = drain.clone();
 
     let waiting = Arc::clone(&control);
@@ -134,7 +134,7 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
         }
         let run = async {
             tokio::try_join!(reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain), async {
-                serve::https(listener, tls, router, serve::Limits::default(), serve_drain).await;
+                serve::https(listener, tls, service, serve::Limits::default(), serve_drain).await;
                 Ok(())
             })
         };

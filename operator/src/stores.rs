@@ -182,7 +182,7 @@ impl Stores {
     /// Every namespace that holds an object of ours.
     pub fn namespaces(&self) -> BTreeSet<String> {
         fn of<K: Watched>(kind: &Kind<K>) -> impl Iterator<Item = String> + '_ {
-            kind.stores.iter().flat_map(|store| store.state()).filter_map(|object| object.namespace())
+            kind.stores.iter().flat_map(Store::state).filter_map(|object| object.namespace())
         }
         of(&self.agents)
             .chain(of(&self.tools))
@@ -322,10 +322,10 @@ async fn confirm_all(confirmations: Vec<Arc<Mutex<Option<Timestamp>>>>, hub: Arc
             .iter()
             .map(|confirmation| *confirmation.lock().unwrap_or_else(PoisonError::into_inner))
             .try_fold(Timestamp::MAX, |oldest, at| at.map(|at| oldest.min(at)));
-        if let Some(as_of) = oldest {
-            if *hub.as_of().borrow() != Some(as_of) {
-                hub.confirm(as_of);
-            }
+        if let Some(as_of) = oldest
+            && *hub.as_of().borrow() != Some(as_of)
+        {
+            hub.confirm(as_of);
         }
     }
 }

@@ -43,7 +43,7 @@ async fn run(program: &str, namespace: &TestNamespace<'_>, who: &str, arguments:
 
 impl Scene<'_> {
     async fn aegis(&self, who: &str, arguments: &[&str]) -> Result<Ran> {
-        run("aegis", &self.namespace, who, arguments).await
+        run("aegis", self.namespace, who, arguments).await
     }
 
     async fn stored(&self, name: &str) -> Result<ApprovalRequest> {
@@ -108,7 +108,7 @@ async fn a_person_lists_shows_and_approves_what_was_shown() -> Result<()> {
 async fn the_plugin_denies_and_prints_the_stored_object_for_programs() -> Result<()> {
     in_scene("cli-plugin", async |scene| {
         let open = scene.request(State::Pending, 1).await?.name_any();
-        let denied = run("kubectl-aegis", &scene.namespace, "bob", &["deny", &open, "--yes", "-o", "json"]).await?;
+        let denied = run("kubectl-aegis", scene.namespace, "bob", &["deny", &open, "--yes", "-o", "json"]).await?;
         ended(&denied, 0, "", "12000.00")?;
         let stored: ApprovalRequest = serde_json::from_str(&denied.out)?;
         let decision = stored.spec.decision.context("nothing is stored")?;

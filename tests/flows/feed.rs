@@ -86,6 +86,12 @@ async fn a_policy_counts_when_it_is_valid_and_the_last_good_one_stays_when_it_is
             names(&tools.get("erp").await?.status.unwrap_or_default().conditions, "spec.operations")
         })
         .await?;
+        // A schema that cannot be used.
+        shop.change(&shop.tool()?, "pattern: \"^[0-9]{1,9}$\"", "pattern: \"(\"").await?;
+        eventually("the tool's condition to name the schema", PATIENCE, async || {
+            names(&tools.get("erp").await?.status.unwrap_or_default().conditions, "].arguments")
+        })
+        .await?;
         expect(&shop.draft().await?, 200, None)
     })
     .await
@@ -143,9 +149,10 @@ async fn without_the_operator_writes_close_first_and_reads_later() -> Result<()>
             "figure: with maxStaleness 4 s, writes closed {writes:?} and reads {reads:?} after the operator's end"
         );
         let seconds = |from, to| Duration::from_secs(from)..Duration::from_secs(to);
-        ensure!(seconds(1, 6).contains(&writes), "writes closed after {writes:?}");
+        // What it knew was up to a second old; calls of a busy machine take their time.
+        ensure!(seconds(0, 8).contains(&writes), "writes closed after {writes:?}");
         ensure!(
-            seconds(3, 7).contains(&reads.saturating_sub(writes)),
+            seconds(2, 9).contains(&reads.saturating_sub(writes)),
             "reads closed after {reads:?}, writes after {writes:?}"
         );
         ensure!(shop.sent(order)?.is_empty(), "a closed call reached the ERP");
@@ -181,7 +188,7 @@ async fn an_operator_at_rest_writes_nothing() -> Result<()> {
         // That nothing happens can only be seen by letting time pass; lists go on every second meanwhile.
         tokio::time::sleep(Duration::from_secs(20)).await;
         let more = writes(shop)?;
-        ensure!(more == seen, "written at rest: {:?}", &more[seen.len()..]);
+        ensure!(more == seen, "written at rest: {:?}", more.iter().skip(seen.len()).collect::<Vec<_>>());
         Ok(())
     })
     .await

@@ -142,22 +142,21 @@ impl Scene {
         let sidecar = self.sidecar(&operator, None).await?;
         let first = sidecar.call("POST", &confirm(order), None).await?;
         note(&first, &mut acknowledged);
-        if first.status.as_u16() == 428 {
+        let held = first.status.as_u16() == 428;
+        if held {
             self.approve(order).await?;
-            eventually("the operator to reach the point", WITHIN, async || {
-                if operator.process().exit_status()?.is_some() {
-                    return Ok(());
-                }
-                let answer = sidecar.call("POST", &confirm(order), None).await?;
-                if operator.process().exit_status()?.is_some() {
-                    return Ok(());
-                }
-                bail!("{} {}", answer.status, answer.body)
-            })
-            .await?;
-        } else {
-            operator.process().wait_exit(WITHIN).await.context("the point was never reached")?;
         }
+        eventually("the operator to reach the point", WITHIN, async || {
+            let dead = || operator.process().exit_status().map(|status| status.is_some());
+            if dead()? {
+                return Ok(());
+            }
+            ensure!(held, "it did not die, and the call was not held: {} {}", first.status, first.body);
+            let answer = sidecar.call("POST", &confirm(order), None).await?;
+            ensure!(dead()?, "{} {}", answer.status, answer.body);
+            Ok(())
+        })
+        .await?;
         drop(operator);
         let operator = self.operator(None).await?;
         sidecar.ready(WITHIN).await?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aegis_crds::api::approval::{ApprovalVerdict, Phase};
+use aegis_crds::api::approval::{ApprovalRequestStatus, ApprovalVerdict, Execution, Phase};
 use aegis_crds::api::{Agent, ApprovalRequest, Delegation};
 use aegis_tests::cluster::{Cluster, TestNamespace, eventually};
 use aegis_tests::erp::{AccessLine, Erp, OrderLine};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 /// Longer than anything here takes on a machine that compiles beside it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Decides held calls of tier `finance`.
 pub const APPROVER: &str = "ana";
 /// Suspends agents.
@@ -51,6 +51,8 @@ pub struct Plan {
     pub hold: &'static str,
     /// Time to decide a held call.
     pub decide_within: &'static str,
+    /// Time to use an approval.
+    pub release_ttl: &'static str,
     /// Age over which the sidecar's knowledge is stale.
     pub max_staleness: &'static str,
     /// Life of the agent's tokens.
@@ -61,7 +63,14 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { hold: "0s", decide_within: "2h", max_staleness: "60s", token_ttl: "5m", operator: &[] }
+        Self {
+            hold: "0s",
+            decide_within: "2h",
+            release_ttl: "15m",
+            max_staleness: "60s",
+            token_ttl: "5m",
+            operator: &[],
+        }
     }
 }
 
@@ -149,8 +158,9 @@ impl<'a> Shop<'a> {
         namespace.apply("admin", example("00-people.yaml")?.as_str(), "flows").await?;
         namespace.apply("admin", tool(erp)?.as_str(), "flows").await?;
         namespace.apply("admin", example("20-registry.yaml")?.as_str(), "flows").await?;
-        let tier =
-            example("30-tier.yaml")?.replace("decideWithin: 2h", &format!("decideWithin: {}", plan.decide_within));
+        let tier = example("30-tier.yaml")?
+            .replace("decideWithin: 2h", &format!("decideWithin: {}", plan.decide_within))
+            .replace("releaseTTL: 15m", &format!("releaseTTL: {}", plan.release_ttl));
         namespace.apply("admin", tier.as_str(), "flows").await?;
         namespace.apply("admin", policy(&plan)?.as_str(), "flows").await?;
         namespace.apply("admin", agent(BUYER, BUYER, &plan).as_str(), "flows").await?;
@@ -286,7 +296,17 @@ impl<'a> Shop<'a> {
         .await
     }
 
-    /// The agent repeats its call until it gets this answer.
+    /// Waits for the stored outcome of an approved call: the sidecar reports it after it has answered the agent.
+    pub async fn until_succeeded(&self, name: &str) -> Result<ApprovalRequestStatus> {
+        eventually("the outcome to be stored", PATIENCE, async || {
+            let status = self.request(name).await?.status.context("no status")?;
+            ensure!(status.execution == Some(Execution::Succeeded), "it is {:?}", status.execution);
+            Ok(status)
+        })
+        .await
+    }
+
+    /// The agent repeats its call until it goes through.
     pub async fn until_confirmed(&self, order: u64) -> Result<Answer> {
         eventually("the approved call to go through", PATIENCE, async || {
             let answer = self.confirm(order).await?;

@@ -1,1 +1,106 @@
-fn main() {}
+//! What one call costs, in instructions: parse, decide, the whole way in process, seal, sign, verify.
+//!
+//! Run by `make bench`, which needs valgrind. Instructions are counted by callgrind, so a busy machine does not change
+//! them. valgrind has no SHA-NI: what hashes is counted at its software cost. What a benchmark is given, and what it
+//! gives back, is made and dropped outside the count.
+
+// A workload that cannot be made must stop the run where it stands; gungraun's macros have no documentation.
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, clippy::needless_pass_by_value, clippy::pedantic)]
+
+mod workload;
+
+use std::hint::black_box;
+
+use aegis_decision::call::ToolCall;
+use aegis_decision::decide::{decide, refused_without_facts};
+use aegis_decision::decision::{Decision, Outcome};
+use aegis_decision::json::{self, Value};
+use aegis_decision::segment::Sealer;
+use aegis_decision::token::Attestation;
+use gungraun::{library_benchmark, library_benchmark_group, main};
+
+use workload::records::{Signing, batch_of_64, signing};
+use workload::{Desk, Request, payment, purchase_order};
+
+// One strict pass over the body: the tree that is judged, hashed and emitted.
+#[library_benchmark]
+#[bench::payment_500_bytes(payment())]
+#[bench::purchase_order_10_kb(purchase_order())]
+fn parse(body: Vec<u8>) -> (Value, Vec<u8>) {
+    (json::parse(black_box(&body)).expect("the workload is strict JSON"), body)
+}
+
+// The tree written again: what is sent.
+#[library_benchmark]
+#[bench::payment_500_bytes(json::parse(&payment()).unwrap())]
+#[bench::purchase_order_10_kb(json::parse(&purchase_order()).unwrap())]
+fn emit(tree: Value) -> (Vec<u8>, Value) {
+    (json::emit(black_box(&tree)), tree)
+}
+
+// The verdict on a named call, with its digests. One rule of all matches, in the middle; every rule is judged, since a
+// later one may deny.
+#[library_benchmark]
+#[bench::rules_10(Desk::named(10))]
+#[bench::rules_100(Desk::named(100))]
+#[bench::rules_1000(Desk::named(1000))]
+fn decide_payment(given: (Desk, ToolCall)) -> (Decision, Desk) {
+    let (desk, call) = given;
+    let decision = decide(black_box(&desk.bundle), call, &desk.evidence(), desk.now);
+    assert!(matches!(decision.outcome, Outcome::Allow(Some(_))), "{:?}", decision.output.detail);
+    (decision, desk)
+}
+
+// From the bytes of a request to the bytes that are sent: name, screen, decide with both digests, emit. What a sidecar
+// adds is I/O, facts and the record.
+#[library_benchmark]
+#[bench::payment_10_rules(Desk::payment(10))]
+#[bench::payment_1000_rules(Desk::payment(1000))]
+#[bench::purchase_order_10_rules(Desk::purchase_order(10))]
+fn whole_call(given: (Desk, Request)) -> (Vec<u8>, Desk, Request) {
+    let (desk, request) = given;
+    let call = desk.bundle.name_call("bank", black_box(&request.http())).expect("the workload is a call");
+    assert!(refused_without_facts(&desk.bundle, &call, &desk.standing, desk.now).is_none());
+    let decision = decide(&desk.bundle, call, &desk.evidence(), desk.now);
+    let Outcome::Allow(Some(permit)) = decision.outcome else { unreachable!("{:?}", decision.output.detail) };
+    (permit.into_emitted().body_bytes(), desk, request)
+}
+
+// 64 records become lines of the open batch, with their places; nothing is signed yet.
+#[library_benchmark]
+#[bench::records_64(batch_of_64())]
+fn push_records(given: (Sealer, Vec<aegis_decision::record::Record>)) -> Sealer {
+    let (mut sealer, records) = given;
+    for record in records {
+        sealer.push(record).expect("the batch has room");
+    }
+    sealer
+}
+
+// A batch of 64 records is hashed into the chain and signed: the bytes that must reach the disk.
+#[library_benchmark]
+#[bench::records_64(workload::records::pushed())]
+fn seal(sealer: Sealer) -> (Vec<u8>, Sealer) {
+    let mut sealer = sealer;
+    (sealer.seal(workload::at()).expect("the batch has a form"), sealer)
+}
+
+// An Ed25519 token of about 500 bytes is made.
+#[library_benchmark]
+#[bench::attestation(signing())]
+fn sign(signing: Signing) -> (String, Signing) {
+    (black_box(&signing.claims).issue(&signing.key).expect("the key is for attestations"), signing)
+}
+
+// The token is verified and read.
+#[library_benchmark]
+#[bench::attestation(signing())]
+fn verify(signing: Signing) -> (Attestation, Signing) {
+    (Attestation::verify(black_box(&signing.token), &signing.keys).expect("the token is genuine"), signing)
+}
+
+library_benchmark_group!(name = body, benchmarks = [parse, emit]);
+library_benchmark_group!(name = call, benchmarks = [decide_payment, whole_call]);
+library_benchmark_group!(name = evidence, benchmarks = [push_records, seal, sign, verify]);
+
+main!(library_benchmark_groups = body, call, evidence);

@@ -106,8 +106,6 @@ codes! {
     RecordNotWritable = "record_not_writable", 503, "Record not writable";
     /// The control service cannot be reached for an approval, so the call was not sent.
     ControlUnavailable = "control_unavailable", 503, "Control service unavailable";
-    /// The sidecar is shutting down.
-    Draining = "draining", 503, "Draining";
     /// The upstream could not be reached; nothing was sent.
     UpstreamUnreachable = "upstream_unreachable", 502, "Upstream unreachable";
     /// The upstream's answer is broken or too large; the call may have taken effect.

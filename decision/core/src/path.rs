@@ -45,7 +45,7 @@ pub const MAX_STEPS: usize = 16;
 pub const INPUTS: [&str; 4] = ["agent", "delegation", "call", "fact"];
 
 /// Why a text is no path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// Empty.
     #[error("is empty; write a field name such as `amount` or `lines[*].price`")]

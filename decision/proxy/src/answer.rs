@@ -168,7 +168,7 @@ fn problem_response(problem: &Problem) -> Response<Full<Bytes>> {
 /// Seconds after which the identical call may fare better. Exhaustive: a new code must say.
 fn retry_after(code: Code) -> Option<u32> {
     match code {
-        Code::TooManyCalls | Code::NotReady | Code::Draining => Some(1),
+        Code::TooManyCalls | Code::NotReady => Some(1),
         Code::Stale | Code::TokenNotFresh | Code::RecordNotWritable | Code::ControlUnavailable => Some(5),
         Code::ApprovalRequired => Some(15),
         Code::TooManyApprovals => Some(60),

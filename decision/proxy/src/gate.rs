@@ -122,6 +122,10 @@ impl Call {
             return Round::Answer(code.into());
         }
         let Some(slot) = worker.shared.slots.take(tool) else { return Round::Answer(Code::TooManyCalls.into()) };
+        let Some(operation) = tool.operation(&call.operation) else {
+            return Round::Answer(Code::UnknownOperation.into());
+        };
+        let turn = worker.shared.slots.turn(tool, operation).await;
 
         let (class, about) = (call.class, About::new(tool, &call));
         let traceparent = call.traceparent.clone();
@@ -162,7 +166,7 @@ impl Call {
             }
             Outcome::Hold => {
                 // A call that waits for a person keeps no other from the tool.
-                drop(slot);
+                drop((slot, turn));
                 let asking = Asking { http: arrived.input(), facts: &facts, at: now, traceparent, output: &output };
                 match hold.ask(&worker.shared, view, asking, &self.gone).await {
                     Held::Released => Round::Again,

@@ -111,8 +111,8 @@ fn classify_v6(address: Ipv6Addr) -> Class {
         [0, 0, 0, 0, 0, 0xffff | 0, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => classify_v4(embedded(high, low)),
-        // AWS, and Google's metadata service.
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Class::Metadata,
+        // All of AWS's local services (instance metadata, pod identity, DNS, time), and Google's metadata service.
+        [0xfd00, 0xec2, ..] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => Class::Metadata,
         [first, ..] if first & 0xfe00 == 0xfc00 => Class::Private,
         [first, ..] if first & 0xffc0 == 0xfe80 => Class::LinkLocal,
         // Site-local, deprecated by RFC 3879, still routed by some.
@@ -244,6 +244,7 @@ mod tests {
             ("::ffff:a9fe:a9fe", Class::Metadata),
             ("64:ff9b::a9fe:a9fe", Class::Metadata),
             ("fd00:ec2::254", Class::Metadata),
+            ("fd00:ec2::23", Class::Metadata),
             ("fd20:ce::254", Class::Metadata),
             ("0.0.0.0", Class::Unspecified),
             ("0.1.2.3", Class::Unspecified),

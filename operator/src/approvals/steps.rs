@@ -71,11 +71,11 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
         let status = request.status.as_ref();
         status.is_some_and(|status| status.phase == Some(Phase::Approved) && status.claim.is_none())
     };
-    if matches!(step, Step::SetApproved { .. }) || (usable(&request) && !control.released.contains(&uid)) {
-        if let Err(refusal) = guards_in_place(control).await {
-            say_held_back(&api, &request, &refusal, now).await?;
-            return Err(refusal);
-        }
+    let to_release =
+        matches!(step, Step::SetApproved { .. }) || (usable(&request) && !control.released.contains(&uid));
+    if to_release && let Err(refusal) = guards_in_place(control).await {
+        say_held_back(&api, &request, &refusal, now).await?;
+        return Err(refusal);
     }
     if matches!(step, Step::SetApproved { .. }) {
         crate::failpoint!("approve.before");

@@ -57,7 +57,10 @@ async fn intake(control: &Control, claims: &AgentClaims, submission: &Submission
     let emitted = call.request.as_ref().ok_or(Refusal::NotHeld("nothing to send"))?;
     let operation = published.bundle.tool(&call.tool).and_then(|tool| tool.operation(&call.operation));
     let sensitive = operation.map(|operation| operation.sensitive.as_slice()).unwrap_or_default();
+    // Declared facts only: what no rule saw is not shown to the approver as if it had been.
+    let declared = |name: &str| operation.is_some_and(|it| it.facts.iter().any(|fact| fact.name == name));
     let facts = submission.input.facts.iter().map(|(name, value)| (name.as_str(), value));
+    let facts = facts.filter(|(name, _)| declared(name));
     let held = Held {
         agent: &agent.agent,
         output: &decision.output,

@@ -7,6 +7,7 @@ use aegis_crds::api::approval::{ApprovalRequestStatus, Claim, Execution, Phase};
 use aegis_decision::approval::{ClaimReceipt, Step, advance};
 use aegis_decision::codes::Code;
 use aegis_decision::control::{ClaimAnswer, ClaimRequest};
+use aegis_decision::decision::ContextParts;
 use aegis_decision::token::AgentClaims;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -19,6 +20,7 @@ use super::requests;
 use super::{Control, Refusal};
 use crate::approvals::steps::guards_in_place;
 use crate::approvals::{view, write};
+use crate::hub::View;
 
 /// `POST /v1/approvals/{uid}/claim`.
 pub async fn claim(
@@ -111,7 +113,7 @@ async fn may_be_claimed(
     if wanted.context_parts.digest() != wanted.context_digest {
         return Err(Refusal::Malformed("contextDigest is not the digest of contextParts".to_owned()));
     }
-    view.current_context = Some(wanted.context_parts.clone());
+    view.current_context = Some(current_context(request, agent.as_ref(), &wanted.context_parts));
     match advance(&view, now) {
         Step::Nothing { .. } => Ok(()),
         step => {
@@ -127,6 +129,20 @@ async fn may_be_claimed(
             Err(Refusal::Code(Code::ApprovalRequired, text))
         }
     }
+}
+
+/// Rules, tool and delegation are compared as the control service knows them: a sidecar that lags, or lies, cannot claim
+/// by what is gone. Facts and registry reads depend on the call, which only the sidecar has.
+fn current_context(request: &ApprovalRequest, agent: Option<&View>, reported: &ContextParts) -> ContextParts {
+    let action = &request.spec.action;
+    let known = agent.and_then(|view| {
+        let delegations = &view.grants.delegations;
+        let delegation = delegations.iter().find(|delegation| delegation.uid == request.spec.delegation.uid)?;
+        let bundle = &view.bundle.as_ref()?.bundle;
+        Some(bundle.current_parts(&action.tool, &action.operation, delegation, reported))
+    });
+    // Without agent or delegation the request is void in any case.
+    known.unwrap_or_else(|| reported.clone())
 }
 
 /// Why a request cannot be claimed whatever the time.

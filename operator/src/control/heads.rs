@@ -18,6 +18,8 @@ use super::{Control, Refusal};
 
 /// Most heads that are kept; the oldest go first.
 const MAX_HEADS: usize = 10_000;
+/// Most heads of one agent: one sidecar cannot push out those of others by inventing epochs.
+const MAX_PER_AGENT: usize = 256;
 
 /// A head with who reported it, and when.
 #[derive(Debug, Clone, Serialize)]
@@ -48,8 +50,19 @@ impl Heads {
         if heads.get(&key).is_some_and(|before| before.head.sequence > head.sequence) {
             return Err(Refusal::Malformed("sequence goes back".to_owned()));
         }
-        if heads.len() >= MAX_HEADS && !heads.contains_key(&key) {
-            let oldest = heads.iter().min_by_key(|(_, reported)| reported.at).map(|(key, _)| key.clone());
+        if heads.get(&key).is_some_and(|before| before.pod != claims.pod.uid) {
+            return Err(Refusal::Malformed("epoch is another pod's".to_owned()));
+        }
+        if !heads.contains_key(&key) {
+            let own = heads.iter().filter(|((uid, _), _)| *uid == key.0);
+            let crowded = own.clone().count() >= MAX_PER_AGENT;
+            let oldest = if crowded {
+                own.min_by_key(|(_, reported)| reported.at).map(|(key, _)| key.clone())
+            } else if heads.len() >= MAX_HEADS {
+                heads.iter().min_by_key(|(_, reported)| reported.at).map(|(key, _)| key.clone())
+            } else {
+                None
+            };
             oldest.map(|key| heads.remove(&key));
         }
         let agent = format!("{}/{}", claims.agent.namespace, claims.agent.name);
@@ -76,4 +89,66 @@ pub async fn list(State(control): State<Arc<Control>>, Caller(claims): Caller) -
     let heads = control.heads.by_epoch.read().unwrap_or_else(PoisonError::into_inner);
     let own: BTreeSet<_> = heads.keys().filter(|(uid, _)| *uid == claims.agent.uid).collect();
     Json(own.into_iter().filter_map(|key| heads.get(key)).cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use aegis_decision::digest::Digest;
+    use aegis_decision::token::{AgentName, Confirmation, PodName};
+
+    use super::*;
+
+    fn claims(agent: &str, pod: &str) -> AgentClaims {
+        AgentClaims {
+            iss: String::new(),
+            sub: String::new(),
+            aud: String::new(),
+            exp: Timestamp::UNIX_EPOCH,
+            nbf: Timestamp::UNIX_EPOCH,
+            iat: Timestamp::UNIX_EPOCH,
+            jti: String::new(),
+            org: String::new(),
+            tenant: String::new(),
+            bu: String::new(),
+            agent: AgentName {
+                namespace: "shop".to_owned(),
+                name: agent.to_owned(),
+                uid: agent.to_owned(),
+                version: "1".to_owned(),
+            },
+            scope: String::new(),
+            amr: Vec::new(),
+            cnf: Confirmation { jkt: String::new() },
+            pod: PodName { name: pod.to_owned(), uid: pod.to_owned() },
+        }
+    }
+
+    fn head(epoch: &str, sequence: u64) -> Head {
+        Head { epoch: epoch.to_owned(), sequence, root: Digest::of_bytes(b"root") }
+    }
+
+    #[test]
+    fn one_agent_pushes_out_its_own_oldest_heads_only() {
+        let heads = Heads::default();
+        let at = |second: usize| Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
+        heads.put(&claims("honest", "a"), head("e", 7), at(0)).unwrap();
+        for number in 0..MAX_PER_AGENT + 10 {
+            heads.put(&claims("flood", "b"), head(&format!("e{number}"), 1), at(number + 1)).unwrap();
+        }
+        let kept = heads.by_epoch.read().unwrap();
+        assert_eq!(kept.len(), MAX_PER_AGENT + 1);
+        assert!(kept.contains_key(&("honest".to_owned(), "e".to_owned())));
+        assert!(!kept.contains_key(&("flood".to_owned(), "e9".to_owned())), "its oldest went first");
+        assert!(kept.contains_key(&("flood".to_owned(), "e10".to_owned())));
+    }
+
+    #[test]
+    fn a_head_neither_goes_back_nor_to_another_pod() {
+        let heads = Heads::default();
+        let now = Timestamp::UNIX_EPOCH;
+        heads.put(&claims("buyer", "a"), head("e", 7), now).unwrap();
+        assert!(heads.put(&claims("buyer", "a"), head("e", 6), now).is_err());
+        assert!(heads.put(&claims("buyer", "b"), head("e", 8), now).is_err());
+        heads.put(&claims("buyer", "a"), head("e", 8), now).unwrap();
+    }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use aegis_decision::jws::KeySet;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use kube::Client;
 
 use crate::approvals::Released;
@@ -35,6 +35,8 @@ pub use heads::Heads;
 
 /// Largest body of a request. A held call with its facts is the largest: the tool's own limit is lower.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+/// Largest form of a token exchange, which anyone may send: a service account token has some 2 KiB.
+const MAX_TOKEN_FORM: usize = 32 * 1024;
 
 /// What every handler needs.
 pub struct Control {
@@ -76,8 +78,11 @@ pub struct Control {
 
 /// The routes.
 pub fn router(control: Arc<Control>) -> Router {
+    let exchange = post(token::exchange)
+        .layer(DefaultBodyLimit::max(MAX_TOKEN_FORM))
+        .layer(Extension(token::Turnstile::default()));
     Router::new()
-        .route("/v1/token", post(token::exchange))
+        .route("/v1/token", exchange)
         .route("/v1/feed", get(feed::stream))
         .route("/v1/approvals", post(approvals::submit))
         .route("/v1/approvals/{uid}/claim", post(claim::claim))

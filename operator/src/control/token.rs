@@ -2,6 +2,7 @@
 //! its record key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aegis_decision::control::{GRANT_TYPE, ISSUED_TOKEN_TYPE, SUBJECT_TOKEN_TYPE, TokenAnswer, TokenForm};
 use aegis_decision::jws::{self, PublicKey, thumbprint};
@@ -15,6 +16,8 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::{AUDIENCE, Control, Refusal};
 use crate::hub::View;
@@ -27,14 +30,33 @@ const AGENT_LABEL: &str = "aegis.dev/agent";
 const PROOF: &str = "k8s-pod-token";
 /// An attestation outlives its token: batches sealed while renewals fail must still be covered.
 const ATTESTATION_GRACE: SignedDuration = SignedDuration::from_hours(6);
+/// Exchanges at once.
+const MAX_EXCHANGES: usize = 32;
+/// Time to wait for one's turn; a sidecar tries again.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Lets a few exchanges through at once: anyone who reaches the control service can ask for one, and each asks the API
+/// server twice.
+#[derive(Clone)]
+pub struct Turnstile(Arc<Semaphore>);
+
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_EXCHANGES)))
+    }
+}
 
 /// `POST /v1/token`.
 pub async fn exchange(
     State(control): State<Arc<Control>>,
     Extension(PeerKey(key)): Extension<PeerKey>,
+    Extension(turnstile): Extension<Turnstile>,
     Form(form): Form<TokenForm>,
 ) -> Result<Json<TokenAnswer>, Refusal> {
-    let result = issue(&control, &key, &form).await;
+    let result = match timeout(WAIT, turnstile.0.acquire()).await {
+        Ok(Ok(_turn)) => issue(&control, &key, &form).await,
+        Ok(Err(_)) | Err(_) => Err(Refusal::TooMany),
+    };
     let label = result.as_ref().map_or_else(Refusal::reason, |_| "issued");
     control.metrics.tokens(label);
     if let Err(refusal) = &result {
@@ -214,5 +236,5 @@ fn scope(view: &View) -> String {
 
 /// A claimed name for the log: bounded, printable.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic()).take(128).collect()
+    text.chars().filter(char::is_ascii_graphic).take(128).collect()
 }

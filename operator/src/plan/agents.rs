@@ -115,6 +115,12 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
             let version = recorded.as_ref().map_or(1, |recorded| {
                 if recorded.digest == digest { recorded.version } else { recorded.version.saturating_add(1) }
             });
+            // A status that was wiped or set back takes no version back: sidecars refuse to go back, and would keep
+            // judging by the bundle that they have.
+            let above =
+                last.as_ref().map_or(1, |last| i64::try_from(last.version).unwrap_or(i64::MAX).saturating_add(1));
+            let version = version.max(above);
+            let recorded = recorded.filter(|recorded| recorded.version == version);
             let unchanged = recorded.filter(|recorded| recorded.digest == digest);
             let status = unchanged.unwrap_or_else(|| BundleStatus {
                 digest,

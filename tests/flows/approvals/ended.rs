@@ -106,3 +106,16 @@ async fn a_denied_call_is_refused_as_often_as_it_is_repeated() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_that_is_not_used_in_time_expires() -> Result<()> {
+    let plan = Plan { release_ttl: "2s", ..Plan::default() };
+    in_shop("unused", plan, async |shop| {
+        let (order, name) = shop.approved().await?;
+        shop.until_phase(&name, Phase::Expired).await?;
+        ensure!(shop.held(order).await? != name, "an expired approval was joined");
+        ensure!(shop.sent(order)?.is_empty(), "the call reached the ERP");
+        Ok(())
+    })
+    .await
+}

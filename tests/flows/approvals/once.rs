@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use aegis_crds::api::approval::{ApprovalVerdict, Execution, Phase};
+use aegis_crds::api::approval::{ApprovalVerdict, Phase};
 use aegis_tests::cluster::eventually;
 use anyhow::{Context as _, Result, ensure};
 use futures::future::join_all;
@@ -30,15 +30,10 @@ async fn an_approved_call_is_sent_once_and_its_request_says_how() -> Result<()> 
         let sent = shop.sent(order)?;
         let keys: Vec<_> = sent.iter().map(|line| (line.idempotency_key.as_deref(), line.status)).collect();
         ensure!(keys == [(Some(uid.as_str()), 200)], "the ERP saw {keys:?}, the request is {uid}");
+        let ended = shop.until_succeeded(&name).await?;
         expect(&shop.confirm(order).await?, 409, Some("duplicate_effect"))?;
         ensure!(shop.sent(order)?.len() == 1, "the replay reached the ERP");
 
-        let ended = eventually("the outcome to be stored", PATIENCE, async || {
-            let status = shop.request(&name).await?.status.context("no status")?;
-            ensure!(status.execution == Some(Execution::Succeeded), "it is {:?}", status.execution);
-            Ok(status)
-        })
-        .await?;
         ensure!(ended.phase == Some(Phase::Approved) && ended.decided_at.is_some(), "{ended:?}");
         let claim = ended.claim.context("no claim")?;
         let pods: Api<Pod> = shop.namespace.api("admin").await?;
@@ -77,6 +72,26 @@ async fn of_sixteen_identical_approved_calls_one_is_sent() -> Result<()> {
             ensure!(confirmations == 1, "the ERP saw {confirmations} confirmations");
             Ok(())
         })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_outlives_the_operator_and_still_counts_once() -> Result<()> {
+    in_shop("restart", Plan::default(), async |shop| {
+        let (order, name) = shop.approved().await?;
+        shop.stop_operator();
+        // Nobody can be asked for the claim: the call is refused, and the approval is not used up by it.
+        let refused = shop.confirm(order).await?;
+        expect(&refused, 503, Some("control_unavailable"))?;
+        ensure!(shop.sent(order)?.is_empty(), "sent without a claim");
+        shop.start_operator().await?;
+        shop.until_confirmed(order).await?;
+        shop.until_succeeded(&name).await?;
+        expect(&shop.confirm(order).await?, 409, Some("duplicate_effect"))?;
+        ensure!(shop.requests().await?.len() == 1, "another request was opened than {name}");
+        ensure!(shop.sent(order)?.len() == 1, "sent more than once");
+        Ok(())
     })
     .await
 }

@@ -10,7 +10,7 @@ use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::wire::{Form, Wire};
 use crate::shop::{BUYER, PATIENCE, Plan, Shop, agent, in_shop, review};
@@ -154,12 +154,13 @@ async fn delete(namespace: &TestNamespace<'_>, name: &str) -> Result<()> {
 
 /// The token with other claims and the signature that it had.
 fn rewritten(token: &str, change: &Value) -> Result<String> {
-    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { anyhow::bail!("no JWS") };
-    let mut claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
+    let (header, rest) = token.split_once('.').context("no JWS")?;
+    let (claims, signature) = rest.split_once('.').context("no JWS")?;
+    let mut claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
     for (name, value) in change.as_object().context("no object")? {
-        claims[name] = value.clone();
+        claims.insert(name.clone(), value.clone());
     }
-    Ok(format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(claims.to_string())))
+    Ok(format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(Value::Object(claims).to_string())))
 }
 
 async fn refused(wire: &Wire, form: Form, why: &str) -> Result<()> {

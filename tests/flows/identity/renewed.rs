@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::shop::{PATIENCE, Plan, expect, in_shop};
 
 /// The shortest life that an Agent may ask for.
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sidecar_works_over_more_than_two_lives_of_its_token() -> Result<()> {

@@ -91,5 +91,5 @@ fn changed(token: &str) -> String {
     let at = token.find('.').map_or(0, |dot| dot + 1);
     let (before, after) = token.split_at(at);
     let letter = if after.starts_with('e') { 'f' } else { 'e' };
-    format!("{before}{letter}{}", &after[1..])
+    format!("{before}{letter}{}", after.get(1..).unwrap_or_default())
 }

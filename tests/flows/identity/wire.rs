@@ -107,7 +107,7 @@ impl Wire {
                 let frame = body.frame().await.context("the feed ended")??;
                 text.extend_from_slice(frame.data_ref().context("no data")?);
                 if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-                    return Ok(String::from_utf8_lossy(&text[..end]).into_owned());
+                    return Ok(String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned());
                 }
             }
         })

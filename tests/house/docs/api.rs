@@ -134,7 +134,7 @@ fn bounds(node: &Value) -> String {
             parts.push(format!("At most {most} {what}."));
         }
     }
-    parts.iter().map(|part| format!(" {part}")).collect()
+    parts.iter().flat_map(|part| [" ", part]).collect()
 }
 
 fn validations(node: &Value, path: &str, found: &mut Vec<(String, String)>) {

@@ -26,12 +26,12 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn fault(page: &Path, own: &str, target: &str, text: &str) -> Option<String> {
+fn fault(folder: &Path, own: &str, target: &str, text: &str) -> Option<String> {
     if target.starts_with("https://") || target.starts_with("http://") {
         return None;
     }
     let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
-    let file = page.parent().expect("a page has a folder").join(path);
+    let file = folder.join(path);
     let content = match path {
         "" => own.to_owned(),
         _ if file.is_dir() => String::new(),
@@ -47,7 +47,9 @@ fn fault(page: &Path, own: &str, target: &str, text: &str) -> Option<String> {
     }
     // A link from a test's name to a source file promises that the test is there.
     let name = text.trim_matches('`');
-    let is_test = text.starts_with('`') && path.ends_with(".rs") && !name.contains(['.', '/']);
+    let is_test = text.starts_with('`')
+        && file.extension().is_some_and(|extension| extension == "rs")
+        && !name.contains(['.', '/']);
     if is_test && !content.contains(&format!("fn {name}(")) {
         return Some(format!("{target} has no test {name}"));
     }
@@ -60,10 +62,11 @@ fn every_link_leads_somewhere() {
     let mut seen = 0;
     for page in super::pages() {
         let own = fs::read_to_string(&page).expect("the page is UTF-8");
+        let folder = page.parent().expect("a page has a folder");
         for (number, line) in super::prose(&own) {
             for (target, text) in links(line) {
                 seen += 1;
-                if let Some(fault) = fault(&page, &own, &target, &text) {
+                if let Some(fault) = fault(folder, &own, &target, &text) {
                     faults.push(format!("{}:{number}: {fault}", page.display()));
                 }
             }

@@ -9,6 +9,7 @@ use aegis_crds::load::Resources;
 use aegis_crds::lower;
 use aegis_decision::agent::{Lifecycle, Review, Standing};
 use aegis_decision::bundle::Bundle;
+use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::{DecisionOutput, Verdict};
 use aegis_decision::delegation::{Delegation, Grant};
@@ -109,7 +110,7 @@ fn run_tests(all: &Resources, policy: &ToolPolicy) -> usize {
             assert_eq!(output.rule.as_ref().map(|found| &found.rule), Some(rule), "{PAGE}: test {}", test.name);
         }
         if let Some(code) = &test.expect.code {
-            assert_eq!(output.code.map(|found| found.as_str()), Some(code.as_str()), "{PAGE}: test {}", test.name);
+            assert_eq!(output.code.map(Code::as_str), Some(code.as_str()), "{PAGE}: test {}", test.name);
         }
     }
     policy.spec.tests.len()
@@ -148,7 +149,7 @@ fn the_calls_of_the_tutorial_get_the_answers_that_it_shows() {
         let resource = all.agents.iter().find(|known| known.name_any() == agent).expect("found above");
         let (_, standing) = lower::agent(resource).expect("an agent");
         let output = bundle.judge_input(&input, &standing, &delegations);
-        let code = output.code.map(|code| code.as_str());
+        let code = output.code.map(Code::as_str);
         let answer = serde_json::json!([output.verdict, code, output.detail]);
         writeln!(shown, "{answer}").expect("a string can be written");
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use aegis_tests::cluster::testbed_binary;
+use aegis_tests::mesh::binary;
 use aegis_tests::story::{FINANCE, RESPONDER, Stage, Teller, tell};
 use anyhow::{Context as _, Result};
 
@@ -51,6 +52,8 @@ async fn play() -> Result<()> {
 /// What to try next.
 async fn invite(stage: &Stage) -> Result<()> {
     let kubectl = testbed_binary().await?.with_file_name("kubectl");
+    let aegis = binary("aegis")?;
+    let aegis = aegis.display();
     let config = |user: &str| stage.cluster.kubeconfig(user).display().to_string();
     println!("\n\x1b[1m== Everything stays up until Ctrl-C. Try, in another terminal:\x1b[0m\n");
     println!("   alias kubectl='{} -n shop'", kubectl.display());
@@ -66,10 +69,11 @@ async fn invite(stage: &Stage) -> Result<()> {
     println!("   # call as the agent:");
     println!("   curl -s '{}/erp/rest/model/party.party?f=name'", stage.buyer.base_url());
     println!("   # approve a held call, as {FINANCE}:");
-    println!("   KUBECONFIG={} aegis approvals list -n shop", config(FINANCE));
+    println!("   {aegis} approvals list -n shop --kubeconfig {}", config(FINANCE));
+    println!("   {aegis} approve NAME -n shop --kubeconfig {}", config(FINANCE));
     println!("   # evidence:");
     println!(
-        "   aegis verify {}/* --keys {}",
+        "   {aegis} verify {}/* --keys {}",
         stage.buyer.records().display(),
         stage.dir.join("buyer/trust/jwks.json").display()
     );

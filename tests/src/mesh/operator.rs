@@ -13,7 +13,7 @@ use crate::cluster::{
 };
 
 /// Time for the operator to listen.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// A running operator.
 pub struct Operator {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::PostParams;
@@ -20,7 +20,7 @@ use crate::erp::http_json;
 /// Life of a pod's token: the least that the API server gives.
 const POD_TOKEN_LIFE: Duration = Duration::from_mins(10);
 /// Time for a sidecar to listen.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// How a sidecar is started.
 #[derive(Debug, Clone)]
@@ -124,7 +124,8 @@ impl Sidecar {
                     bail!("it ended with status {status}:\n{}", process.logs()?);
                 }
                 let text = fs::read_to_string(path)?;
-                if text.trim().is_empty() { bail!("no address yet") } else { Ok(text.trim().to_owned()) }
+                ensure!(!text.trim().is_empty(), "no address yet");
+                Ok(text.trim().to_owned())
             })
             .await
         };

@@ -144,13 +144,38 @@ pub(super) fn parts(
         rules: fixed.rules,
         registries: Digest::of(&("aegis.dev/context-registries/v1", reads)),
         facts: Digest::of(&("aegis.dev/context-facts/v1", fact_digests(operation, inputs.facts))),
-        delegation: Digest::of(&DelegationView {
-            v: "aegis.dev/context-delegation/v1",
-            uid: &delegation.uid,
-            generation: delegation.generation,
-        }),
+        delegation: delegation_digest(delegation),
         tool: fixed.tool,
     })
+}
+
+fn delegation_digest(delegation: &Delegation) -> Digest {
+    Digest::of(&DelegationView {
+        v: "aegis.dev/context-delegation/v1",
+        uid: &delegation.uid,
+        generation: delegation.generation,
+    })
+}
+
+impl Bundle {
+    /// A reported context as far as it can be known without the call: rules, tool and delegation as they are here now,
+    /// registry reads and facts as reported. Compared at the claim, so that nobody can claim by rules that are gone.
+    pub fn current_parts(
+        &self,
+        tool: &str,
+        operation: &str,
+        delegation: &Delegation,
+        reported: &ContextParts,
+    ) -> ContextParts {
+        let absent = || Digest::of("aegis.dev/context-absent/v1");
+        let fixed = self.fixed_parts(tool, operation);
+        ContextParts {
+            rules: fixed.map_or_else(absent, |fixed| fixed.rules),
+            tool: fixed.map_or_else(absent, |fixed| fixed.tool),
+            delegation: delegation_digest(delegation),
+            ..reported.clone()
+        }
+    }
 }
 
 /// Only the facts that the operation declares: what is not declared is in no digest, so no rule may see it.

@@ -49,7 +49,7 @@ mod tests {
 
     #[test_case(Normalize::None, " aB ", " aB ")]
     #[test_case(Normalize::Trim, "\u{a0} a B\t\n", "a B")]
-    #[test_case(Normalize::Case, " ÄB Σ ", "äb σ")]
+    #[test_case(Normalize::Case, " ÄB Σ ", "äb σ"; "case beyond ascii")]
     #[test_case(Normalize::Case, "\u{212a}İ", "\u{212a}İ"; "kelvin sign and dotted capital i stay")]
     #[test_case(Normalize::Spaces, " de89 3704\u{2009}0044 ", "DE8937040044")]
     #[test_case(Normalize::Spaces, "ſıßäﬁ", "ſıßÄﬁ"; "letters that would become ascii stay")]

@@ -1,0 +1,193 @@
+//! The workload: a payment of 500 bytes and a purchase order of 10 KB, judged by N rules.
+//!
+//! Of the rules 70 % compare a key, 10 % look at a range, 10 % at a prefix, 10 % at a set. One matches, in the middle.
+
+pub mod records;
+
+use std::fmt::Write as _;
+
+use aegis_decision::agent::Standing;
+use aegis_decision::bundle::{Bundle, BundleSource};
+use aegis_decision::call::{HttpRequest, ToolCall};
+use aegis_decision::decide::Evidence;
+use aegis_decision::delegation::Delegation;
+use aegis_decision::facts::FactSet;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// The moment of every decision and signature.
+pub fn at() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().expect("a time")
+}
+
+/// A payment: exactly 500 bytes, with the fields that the rules look at.
+pub fn payment() -> Vec<u8> {
+    let start = r#"{"supplier":"supplier-match","reference":"INV-2026-000417","amount":"1249.50","currency":"EUR","iban":"DE89370400440532013000","bic":"COBADEFFXXX","dueDate":"2026-06-15","costCentre":"4711","urgent":false,"contact":{"name":"Accounts Payable","email":"ap@retail.example","phone":"+49 30 1234567"},"lines":[{"sku":"PAPER-A4","quantity":12,"price":"41.65"},{"sku":"TONER-BK","quantity":5,"price":"149.94"}],"note":""#;
+    padded(start, "\"}", 500)
+}
+
+/// A purchase order of 60 lines: exactly 10,240 bytes.
+pub fn purchase_order() -> Vec<u8> {
+    let mut text =
+        r#"{"supplier":"supplier-match","reference":"PO-2026-000417","amount":"4998.00","currency":"EUR","lines":["#
+            .to_owned();
+    for line in 0..60 {
+        let comma = if line == 0 { "" } else { "," };
+        write!(
+            text,
+            r#"{comma}{{"sku":"SKU-{line:05}","description":"office supplies, carton {line:02}","quantity":{quantity},"price":"{price}.95","taxRate":"0.19","costCentre":"4711","delivery":"2026-06-30"}}"#,
+            quantity = line + 1,
+            price = 10 + line,
+        )
+        .expect("a string takes everything");
+    }
+    text.push_str(r#"],"note":""#);
+    padded(&text, "\"}", 10_240)
+}
+
+fn padded(start: &str, end: &str, bytes: usize) -> Vec<u8> {
+    let room = bytes.checked_sub(start.len() + end.len()).expect("the text fits");
+    format!("{start}{}{end}", "x".repeat(room)).into_bytes()
+}
+
+/// A bundle of one tool with N rules, and the evidence for a call.
+pub struct Desk {
+    pub bundle: Bundle,
+    pub standing: Standing,
+    pub now: Timestamp,
+    delegations: Vec<Delegation>,
+    facts: FactSet,
+}
+
+impl Desk {
+    /// With a payment, named already.
+    pub fn named(rules: usize) -> (Self, ToolCall) {
+        let (desk, request) = Self::payment(rules);
+        let call = desk.bundle.name_call("bank", &request.http()).expect("the workload is a call");
+        (desk, call)
+    }
+
+    /// With a payment as it comes in.
+    pub fn payment(rules: usize) -> (Self, Request) {
+        (Self::new(rules), Request::new("/payments", payment()))
+    }
+
+    /// With a purchase order as it comes in.
+    pub fn purchase_order(rules: usize) -> (Self, Request) {
+        (Self::new(rules), Request::new("/orders", purchase_order()))
+    }
+
+    fn new(rules: usize) -> Self {
+        let bundle = Bundle::assemble(source(rules)).expect("the workload is a bundle");
+        let review = json!({"by": "rita", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
+        Self {
+            standing: read(json!({"lifecycle": "Active", "review": review})),
+            now: at(),
+            delegations: vec![read(json!({
+                "name": "spring", "uid": "delegation-1", "generation": 1, "agent": "payer", "requestedBy": "dora",
+                "delegator": "dora", "workflow": "payables", "purpose": "pay what is due",
+                "grants": [{"tool": "bank", "operations": ["*"]}],
+                "notBefore": "2026-01-01T00:00:00Z", "expiresAt": "2027-01-01T00:00:00Z",
+            }))],
+            facts: FactSet::default(),
+            bundle,
+        }
+    }
+
+    /// The evidence of every call.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence { standing: &self.standing, delegations: &self.delegations, facts: &self.facts, releases: &[] }
+    }
+}
+
+/// A request as it comes in.
+pub struct Request {
+    path: &'static str,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn new(path: &'static str, body: Vec<u8>) -> Self {
+        let headers = [
+            ("host", "127.0.0.1:15001"),
+            ("content-type", "application/json"),
+            ("accept", "application/json"),
+            ("user-agent", "agent/1.0"),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ];
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { path, headers, body }
+    }
+
+    pub fn http(&self) -> HttpRequest<'_> {
+        HttpRequest { method: "POST", path: self.path, query: None, headers: &self.headers, body: &self.body }
+    }
+}
+
+fn source(rules: usize) -> BundleSource {
+    let operation = |name: &str, path: &str| {
+        json!({"name": name, "class": "Commit", "timeoutSeconds": 10, "http": {"method": "POST", "path": path},
+               "recordClear": ["reference", "currency"], "sensitive": ["iban"], "arguments": schema()})
+    };
+    let rules: Vec<Value> = (0..rules).map(|index| rule(index, index == rules / 2)).collect();
+    read(json!({
+        "agent": {"namespace": "shop", "name": "payer", "uid": "agent-1", "tenant": "acme", "businessUnit": "retail",
+                  "owner": "o", "version": "1", "ceiling": "Commit", "serviceAccount": "payer",
+                  "maxStalenessSeconds": 60, "tokenTtlSeconds": 300},
+        "tools": [{"name": "bank", "uid": "tool-1", "allowPrivateAddresses": false,
+                   "endpoint": {"scheme": "https", "host": "bank.example", "port": 443, "basePath": "/api"},
+                   "headers": [{"name": "x-company", "value": "7"}],
+                   "limits": {"requestBytes": 65536, "responseBytes": 65536, "concurrency": 8},
+                   "operations": [operation("payments.create", "/payments"), operation("orders.create", "/orders")]}],
+        "policies": [{"name": "spend", "tools": ["bank"], "rules": rules}],
+        "registries": [],
+        "tiers": [],
+    }))
+}
+
+fn schema() -> Value {
+    let text = |most: u32| json!({"type": "string", "maxLength": most});
+    json!({
+        "type": "object",
+        "required": ["supplier", "reference", "amount", "currency", "lines"],
+        "additionalProperties": false,
+        "properties": {
+            "supplier": text(64), "reference": text(64), "amount": {"type": "string", "pattern": "^[0-9]+\\.[0-9]{2}$"},
+            "currency": {"type": "string", "minLength": 3, "maxLength": 3}, "iban": text(34), "bic": text(11),
+            "dueDate": text(10), "costCentre": text(16), "urgent": {"type": "boolean"}, "note": text(4000),
+            "contact": {"type": "object"},
+            "lines": {"type": "array", "maxItems": 100, "items": {"type": "object", "required": ["sku", "quantity"]}},
+        },
+    })
+}
+
+/// Rule number `index`: none is true of the workload but the one that `matches`.
+fn rule(index: usize, matches: bool) -> Value {
+    let check = |field: &str, predicate: Value| json!({"field": field, "predicate": predicate});
+    let amount = |value: usize| json!({"value": format!("{value}.00")});
+    let at_most = check("amount", json!({"atMost": amount(5000)}));
+    let text = |text: String| json!({"text": text});
+    let when = if matches {
+        vec![check("supplier", json!({"equals": text("supplier-match".to_owned())})), at_most]
+    } else {
+        match index % 10 {
+            0..=6 => vec![check("supplier", json!({"equals": text(format!("supplier-{index}"))})), at_most],
+            7 => vec![
+                check("amount", json!({"atLeast": amount(10_000 + index)})),
+                check("amount", json!({"lessThan": amount(10_001 + index)})),
+            ],
+            8 => vec![check("reference", json!({"prefix": format!("BATCH-{index}-")})), at_most],
+            _ => {
+                let others = ["USD", "GBP", "CHF"].map(|code| text(code.to_owned()));
+                vec![check("currency", json!({"in": others})), at_most]
+            }
+        }
+    };
+    json!({"name": format!("rule-{index}"), "operations": ["payments.create", "orders.create"], "effect": "Allow",
+           "when": when})
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("the workload has the core's form")
+}
