@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint
+.PHONY: help demo test tools testbed erp bless lint bench latency
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,3 +31,10 @@ erp: tools ## Prepare the ERP of tests and demo
 bless: ## Write generated files again: CRDs and golden outputs
 	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis
 	AEGIS_BLESS=1 $(CARGO) test --locked -p aegis-tests --test house docs::
+
+bench: ## Count the instructions of a decision and of its parts (needs valgrind)
+	@bench/instructions
+
+latency: tools testbed erp ## Measure what a sidecar adds to a call, and the memory that it takes (builds for release)
+	@scripts/step "building Aegis for release" $(CARGO) build --locked --release -p aegis-operator -p aegis-proxy -p aegis-tests
+	@exec target/release/latency

@@ -1,6 +1,6 @@
 //! What the sidecars of each agent should know now. The reconciler writes it, feed connections read it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aegis_decision::agent::{Agent, Lifecycle, Standing};
@@ -35,12 +35,13 @@ pub struct Published {
 #[derive(Debug)]
 pub struct Hub {
     agents: RwLock<HashMap<String, watch::Sender<View>>>,
+    planned: RwLock<BTreeSet<String>>,
     as_of: watch::Sender<Option<Timestamp>>,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { agents: RwLock::default(), as_of: watch::Sender::new(None) }
+        Self { agents: RwLock::default(), planned: RwLock::default(), as_of: watch::Sender::new(None) }
     }
 }
 
@@ -96,6 +97,16 @@ impl Hub {
                 && view.agent.name == name
                 && view.grants.standing.lifecycle != Lifecycle::Retired
         })
+    }
+
+    /// The views of a namespace are all here; says whether that is new.
+    pub fn set_planned(&self, namespace: &str) -> bool {
+        self.planned.write().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned())
+    }
+
+    /// Whether an agent of this namespace that has no view is gone. Before the first plan that cannot be told.
+    pub fn is_planned(&self, namespace: &str) -> bool {
+        self.planned.read().unwrap_or_else(PoisonError::into_inner).contains(namespace)
     }
 
     /// Uids of all agents of a namespace.

@@ -87,6 +87,9 @@ async fn reconcile(
     for view in &plan.views {
         control.hub.publish(view.clone());
     }
+    if control.hub.set_planned(namespace) {
+        look_at_requests(control, namespace);
+    }
     Ok(plan.check_again_at)
 }
 
@@ -125,9 +128,13 @@ fn publish_grants(control: &Control, namespace: &str, gathered: &Gathered, plan:
     }
     if changed {
         // Lifecycle or delegation may have ended: open requests of the namespace are looked at again.
-        for request in control.stores.requests.of(namespace) {
-            control.changes.requests.mark(&format!("{namespace}/{}", request.name_any()));
-        }
+        look_at_requests(control, namespace);
+    }
+}
+
+fn look_at_requests(control: &Control, namespace: &str) {
+    for request in control.stores.requests.of(namespace) {
+        control.changes.requests.mark(&format!("{namespace}/{}", request.name_any()));
     }
 }
 

@@ -59,6 +59,10 @@ async fn until(at: Option<Timestamp>) {
 /// Looks at one request; says when to look again.
 async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Option<Timestamp>, Refusal> {
     let Some((namespace, name)) = key.split_once('/') else { return Ok(None) };
+    // After a start, an agent without a view is not gone but not planned yet. The first plan brings all requests back here.
+    if !control.hub.is_planned(namespace) {
+        return Ok(None);
+    }
     let api: Api<ApprovalRequest> = Api::namespaced(control.client.clone(), namespace);
     let Some(request) = api.get_opt(name).await? else { return Ok(None) };
     let uid = request.uid().unwrap_or_default();
@@ -71,8 +75,7 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
         let status = request.status.as_ref();
         status.is_some_and(|status| status.phase == Some(Phase::Approved) && status.claim.is_none())
     };
-    let to_release =
-        matches!(step, Step::SetApproved { .. }) || (usable(&request) && !control.released.contains(&uid));
+    let to_release = matches!(step, Step::SetApproved { .. }) || (usable(&request) && !control.released.contains(&uid));
     if to_release && let Err(refusal) = guards_in_place(control).await {
         say_held_back(&api, &request, &refusal, now).await?;
         return Err(refusal);

@@ -79,7 +79,7 @@ pub struct Control {
 /// The routes.
 pub fn router(control: Arc<Control>) -> Router {
     let exchange = post(token::exchange)
-        .layer(DefaultBodyLimit::max(MAX_TOKEN_FORM))
+        .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(MAX_TOKEN_FORM))
         .layer(Extension(token::Turnstile::default()));
     Router::new()
         .route("/v1/token", exchange)

@@ -14,6 +14,7 @@ use super::scene::refused;
 const ASKER: &str = "spec.requestedBy must be the caller";
 const AUTHORITY: &str = "the caller needs the verb delegate-for on delegators/<spec.delegator>";
 const TASK: &str = "the caller needs the verb delegate-for on delegators/<spec.requester>";
+const PERSON: &str = "a person lends authority and has the task: no account whose name begins with system: does";
 const ENDING: &str =
     "a Delegation is ended by its delegator, its requester, or whoever has the verb revoke on delegations";
 
@@ -98,6 +99,8 @@ async fn who_asks_is_stamped_and_authority_is_lent_by_whom_it_belongs_to() -> Re
             ("a_task_is_put_on_another_with_the_verb", "erin", "erin", json!({"requester": "carol"}), None),
             ("a_task_is_not_put_on_another_with_the_verb_for_a_third", "erin", "carol", json!({"requester": "bob"}), Some(TASK)),
             ("the_asker_may_be_the_requester", "erin", "carol", json!({"requester": "erin"}), None),
+            ("a_workload_lends_no_authority", "admin", "system:serviceaccount:shop:robot", json!({}), Some(PERSON)),
+            ("a_workload_has_no_task", "admin", "admin", json!({"requester": "system:serviceaccount:shop:robot"}), Some(PERSON)),
             ("the_delegator_may_be_the_requester", "erin", "carol", json!({"requester": "carol"}), None),
         ];
         let mut faults = Vec::new();

@@ -84,7 +84,7 @@ fn mutate(kind: usize, honest: &[u8], other: &[u8], numbers: &mut Numbers) -> Ve
         // Put a line of another segment over one of these.
         5 => {
             let others = lines(other);
-            rows[row] = others[numbers.below(others.len())].clone();
+            rows[row].clone_from(&others[numbers.below(others.len())]);
         }
         // Put a run of another segment's lines in between.
         6 => {

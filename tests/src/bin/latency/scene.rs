@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aegis_tests::cluster::{apply_in, eventually};
-use aegis_tests::story::{DELEGATOR, NAMESPACE, Stage, wait_ready};
+use aegis_tests::story::{DELEGATOR, Stage, wait_ready};
 use anyhow::{Result, ensure};
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::{SignedDuration, Timestamp};
@@ -12,8 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::paired::Way;
 use crate::tool;
 
+/// The story's namespace.
+const NAMESPACE: &str = "shop";
 /// Time for the new tool to reach the sidecar.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 /// A draft of 500 bytes; the note fills it up.
 const DRAFT_BYTES: usize = 500;
 

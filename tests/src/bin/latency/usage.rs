@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-/// Length of the kernel's tick in `/proc`, which is the same on every Linux that Rust runs on (USER_HZ).
+/// Length of the kernel's tick in `/proc`, which is the same on every Linux that Rust runs on (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process at one moment.
