@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod report;
 pub mod stores;
 pub mod trust;
+pub mod wait;
 
 mod start;
 

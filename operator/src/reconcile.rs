@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::plan::{Gathered, Plan, plan};
 use crate::report::{self, EventKind};
 use crate::trust;
+use crate::wait;
 
 /// Everything is planned again this often, whatever the watches say.
 const RESYNC: Duration = Duration::from_mins(5);
@@ -34,7 +35,7 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
                 trusted.clear();
                 control.stores.namespaces()
             }
-            () = until(next) => {
+            () = wait::until(next) => {
                 let now = Timestamp::now();
                 due.iter().filter(|(_, at)| **at <= now).map(|(namespace, _)| namespace.clone()).collect()
             }
@@ -58,16 +59,6 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
                 }
             }
         }
-    }
-}
-
-async fn until(at: Option<Timestamp>) {
-    match at {
-        Some(at) => {
-            let wait = at.duration_since(Timestamp::now());
-            tokio::time::sleep(if wait.is_negative() { Duration::ZERO } else { wait.unsigned_abs() }).await;
-        }
-        None => std::future::pending().await,
     }
 }
 

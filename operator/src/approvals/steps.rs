@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aegis_crds::api::ApprovalRequest;
 use aegis_crds::api::approval::{Execution, Phase};
@@ -15,6 +14,7 @@ use kube::{Api, ResourceExt as _};
 use super::{view, write};
 use crate::control::{Control, Refusal};
 use crate::report::EventKind;
+use crate::wait;
 
 /// Time after which a failed step is tried again.
 const RETRY: SignedDuration = SignedDuration::from_secs(2);
@@ -27,7 +27,7 @@ pub async fn run(control: Arc<Control>, retain: SignedDuration) -> TaskResult {
         let keys = tokio::select! {
             () = control.drain.begun() => return Ok(()),
             keys = control.changes.requests.take() => keys,
-            () = until(next) => {
+            () = wait::until(next) => {
                 let now = Timestamp::now();
                 due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect()
             }
@@ -42,17 +42,6 @@ pub async fn run(control: Arc<Control>, retain: SignedDuration) -> TaskResult {
                 }
             };
         }
-    }
-}
-
-async fn until(at: Option<Timestamp>) {
-    match at {
-        Some(at) => {
-            let wait = at.duration_since(Timestamp::now());
-            let wait = if wait.is_negative() { Duration::ZERO } else { wait.unsigned_abs() };
-            tokio::time::sleep(wait).await;
-        }
-        None => std::future::pending().await,
     }
 }
 

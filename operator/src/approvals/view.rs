@@ -1,7 +1,7 @@
 //! An `ApprovalRequest` as the state machine sees it.
 
 use aegis_crds::api::approval::{ApprovalVerdict, Execution, Phase};
-use aegis_crds::api::{ApprovalRequest, approval};
+use aegis_crds::api::{ApprovalRequest, Duty, approval};
 use aegis_crds::lower::{self, Invalid};
 use aegis_decision::approval::{self as core, ClaimView, DecisionView, RequestView, StoredVerdict};
 use aegis_decision::digest::{Digest, DigestError};
@@ -34,7 +34,7 @@ pub fn view(request: &ApprovalRequest, agent: Option<&View>, now: Timestamp) -> 
     Ok(RequestView {
         phase: phase_of(phase),
         execution: execution_of(execution),
-        decision: spec.decision.as_ref().map(decision).transpose()?,
+        decision: spec.decision.as_ref().map(|decision| self::decision(decision, spec)).transpose()?,
         effect_digest: spec.action.effect_digest.parse()?,
         context: lower::context_parts(request)?,
         expires_at: spec.expires_at.0,
@@ -63,14 +63,26 @@ fn timeout(request: &ApprovalRequest, agent: Option<&View>) -> u32 {
         .map_or(UNKNOWN_TIMEOUT, |operation| operation.timeout_seconds)
 }
 
-fn decision(decision: &approval::ApprovalDecision) -> Result<DecisionView, DigestError> {
+fn decision(
+    decision: &approval::ApprovalDecision,
+    spec: &approval::ApprovalRequestSpec,
+) -> Result<DecisionView, DigestError> {
     Ok(DecisionView {
         verdict: match decision.verdict {
             ApprovalVerdict::Approved => StoredVerdict::Approved,
             ApprovalVerdict::Denied => StoredVerdict::Denied,
         },
         effect_digest: decision.effect_digest.parse()?,
+        decider_allowed: decision.by.as_ref().is_some_and(|by| allowed(&by.username, spec)),
     })
+}
+
+/// The duties, once more, on the stored object: never a machine, and nobody whom a requirement leaves out.
+fn allowed(username: &str, spec: &approval::ApprovalRequestSpec) -> bool {
+    let duty = |duty| spec.requirements.iter().any(|requirement| requirement.separation_of_duties.contains(&duty));
+    !username.starts_with("system:")
+        && !(duty(Duty::Requester) && username == spec.requester)
+        && !(duty(Duty::Delegator) && username == spec.delegation.delegator)
 }
 
 /// `spec.releaseTTL` in seconds.

@@ -128,8 +128,12 @@ impl Story<'_> {
         self.teller.say(&format!("from the patch to the sent call: {} ms", decided.elapsed().as_millis()));
         self.bought.push(id);
         self.teller.say("a replay of the same call is refused: an approval is good for one effect, once");
-        let replay = self.confirm(id).await?;
-        expect(&replay, 409, Some("duplicate_effect"))
+        // The sidecar reports an outcome after it has answered; until then a replay is refused as still in flight.
+        eventually("the outcome to be stored", WITHIN, async || {
+            expect(&self.stage.buyer.call("POST", &confirm_path(id), None).await?, 409, Some("duplicate_effect"))
+        })
+        .await?;
+        expect(&self.confirm(id).await?, 409, Some("duplicate_effect"))
     }
 
     async fn decide(&self, name: &str, verdict: &str) -> Result<()> {

@@ -87,6 +87,9 @@ pub struct DecisionView {
     pub verdict: StoredVerdict,
     /// The effect that they said it about.
     pub effect_digest: Digest,
+    /// Whether the stored decider is one that the request's duties allow. The API server judged it when it was written;
+    /// this counts a verdict out that was written while the guards were missing.
+    pub decider_allowed: bool,
 }
 
 /// The claim as it is stored (`status.claim`).
@@ -152,6 +155,8 @@ pub enum VoidReason {
     DelegationEnded,
     /// The stored verdict is about another effect. The API server does not let this happen.
     VerdictForOtherEffect,
+    /// The stored verdict names nobody, or somebody who may not decide. The API server does not let this happen.
+    DeciderNotAllowed,
 }
 
 impl VoidReason {
@@ -161,6 +166,7 @@ impl VoidReason {
             Self::AgentNotActive => "AgentNotActive",
             Self::DelegationEnded => "DelegationEnded",
             Self::VerdictForOtherEffect => "VerdictForOtherEffect",
+            Self::DeciderNotAllowed => "DeciderNotAllowed",
         }
     }
 }
@@ -252,6 +258,9 @@ fn released(view: &RequestView, now: Timestamp) -> Step {
 
 /// What ends an open or unclaimed request before its time.
 fn ended(view: &RequestView) -> Option<Step> {
+    if view.decision.is_some_and(|decision| !decision.decider_allowed) {
+        return Some(Step::SetVoid { reason: VoidReason::DeciderNotAllowed });
+    }
     if !view.agent_active {
         return Some(Step::SetVoid { reason: VoidReason::AgentNotActive });
     }

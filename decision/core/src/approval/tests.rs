@@ -37,7 +37,7 @@ fn pending() -> RequestView {
 }
 
 fn decided(verdict: StoredVerdict) -> RequestView {
-    let decision = Some(DecisionView { verdict, effect_digest: Digest::of_bytes(b"effect") });
+    let decision = Some(DecisionView { verdict, effect_digest: Digest::of_bytes(b"effect"), decider_allowed: true });
     RequestView { decision, ..pending() }
 }
 
@@ -75,6 +75,18 @@ fn a_verdict_about_another_effect_counts_for_nothing() {
     let mut view = decided(StoredVerdict::Approved);
     view.effect_digest = Digest::of_bytes(b"other");
     assert_eq!(advance(&view, at(50)), Step::SetVoid { reason: VoidReason::VerdictForOtherEffect });
+}
+
+#[test]
+fn an_approval_by_somebody_who_may_not_decide_counts_for_nothing() {
+    for mut view in [decided(StoredVerdict::Approved), approved()] {
+        view.decision = Some(DecisionView {
+            verdict: StoredVerdict::Approved,
+            effect_digest: Digest::of_bytes(b"effect"),
+            decider_allowed: false,
+        });
+        assert_eq!(advance(&view, at(50)), Step::SetVoid { reason: VoidReason::DeciderNotAllowed });
+    }
 }
 
 #[test]
@@ -200,6 +212,7 @@ fn views() -> impl Strategy<Value = RequestView> {
             decision: decision.map(|(yes, same)| DecisionView {
                 verdict: if yes { StoredVerdict::Approved } else { StoredVerdict::Denied },
                 effect_digest: Digest::of_bytes(if same { b"effect" } else { b"other!" }),
+                decider_allowed: true,
             }),
             decided_at: decided.map(at),
             claim: claim.filter(|_| started).map(|seconds| ClaimView { at: at(seconds) }),

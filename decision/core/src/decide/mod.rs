@@ -97,6 +97,10 @@ pub fn refused_without_facts(
 /// The output for a request that could not be named.
 pub fn malformed(bundle: &Bundle, tool: &str, malformed: Malformed) -> DecisionOutput {
     let Malformed { code, detail, operation, class } = malformed;
+    // The agent's own text, where it names no tool: what could not be a name is not kept, so nothing long or secret gets
+    // into a record that way.
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let tool = if tool.len() <= 63 && tool.bytes().all(named) { tool } else { "" };
     let mut output = explain::blank(bundle, tool);
     output.code = Some(code);
     output.detail = Some(detail);

@@ -235,3 +235,27 @@ fn a_suspended_agent_is_refused_before_facts_are_read() {
     let evidence = Evidence { standing: &standing, delegations: &[], facts: &facts, releases: &[] };
     assert_eq!(early.output, decide(&bundle, call(), &evidence, now()).output, "the same answer either way");
 }
+
+#[test]
+fn a_text_that_can_be_no_tools_name_is_not_kept() {
+    let judge = bundle(&json!([]));
+    let unknown =
+        || Malformed { code: Code::UnknownTool, detail: "no such tool".to_owned(), operation: None, class: None };
+    assert_eq!(malformed(&judge, "bank", unknown()).tool, "bank");
+    for text in ["a secret".to_owned(), "x".repeat(64), "%73ecret".to_owned()] {
+        assert_eq!(malformed(&judge, &text, unknown()).tool, "", "{text}");
+    }
+}
+
+#[test]
+fn a_reported_context_counts_only_where_nothing_better_is_known() {
+    let before = bundle(&json!([]));
+    let parts = judged(&before, call(), &[]).output.context_parts.unwrap();
+    let changed = |now: &Bundle, operation: &str, delegation: &Delegation| {
+        now.current_parts("post", operation, delegation, &parts).changed(&parts)
+    };
+    assert!(changed(&before, "send", &delegation()).is_empty());
+    assert_eq!(changed(&bundle(&ask()), "send", &delegation()), ["rules"]);
+    assert_eq!(changed(&before, "gone", &delegation()), ["rules", "tool"]);
+    assert_eq!(changed(&before, "send", &Delegation { generation: 2, ..delegation() }), ["delegation"]);
+}
