@@ -14,7 +14,7 @@ demo: tools testbed erp ## Watch an agent buy, be refused, be held and be releas
 
 test: tools testbed erp ## Run every test: unit, property and flows on a real API server and a real ERP
 	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
-	@$(CARGO) test --locked --workspace --features $(FAILPOINTS)
+	@$(CARGO) test --locked --workspace --no-fail-fast --features $(FAILPOINTS)
 
 # Named points at which a test kills operator or sidecar. Never part of a release build.
 FAILPOINTS := aegis-operator/failpoints,aegis-proxy/failpoints

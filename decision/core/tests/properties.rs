@@ -322,6 +322,10 @@ impl Sent {
         let modes: Vec<_> = self.modes.iter().map(|mode| format!("mode={}", escape(mode))).collect();
         let (content, body, meaning) = match (&self.body, self.form) {
             (None, _) => (None, String::new(), "nothing".to_owned()),
+            // A form without fields is an empty body, whatever the header says: nothing is sent.
+            (Some(Value::Object(members)), true) if members.is_empty() => {
+                (Some("application/x-www-form-urlencoded"), String::new(), "nothing".to_owned())
+            }
             (Some(Value::Object(members)), true) => {
                 let strings: BTreeMap<_, _> =
                     members.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();

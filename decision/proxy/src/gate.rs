@@ -118,16 +118,18 @@ impl Call {
             }
         };
         let Some(tool) = bundle.tool(&call.tool) else { return Round::Answer(Code::UnknownTool.into()) };
-        if let Err(code) = view.is_open_for(call.class, Timestamp::now()) {
-            return Round::Answer(code.into());
+        let (class, about) = (call.class, About::new(tool, &call));
+        if let Err(code) = view.is_open_for(class, Timestamp::now()) {
+            return Round::Answer(self.turn_away(view, about, &call, code).await);
         }
-        let Some(slot) = worker.shared.slots.take(tool) else { return Round::Answer(Code::TooManyCalls.into()) };
+        let Some(slot) = worker.shared.slots.take(tool) else {
+            return Round::Answer(self.turn_away(view, about, &call, Code::TooManyCalls).await);
+        };
         let Some(operation) = tool.operation(&call.operation) else {
             return Round::Answer(Code::UnknownOperation.into());
         };
         let turn = worker.shared.slots.turn(tool, operation).await;
 
-        let (class, about) = (call.class, About::new(tool, &call));
         let traceparent = call.traceparent.clone();
         let releases = hold.usable(&view.grants.releases);
         let (facts, decision, now) = self.judge(view, tool, call, &releases).await;
@@ -210,6 +212,14 @@ impl Call {
         let decision = decide::decide(bundle, call, &evidence, now);
         self.worker.shared.metrics.decided(self.arrived.elapsed());
         (facts, decision, now)
+    }
+
+    /// Records and answers a call that was named but cannot be judged now.
+    async fn turn_away(&mut self, view: &View, about: About, call: &ToolCall, code: Code) -> Answer {
+        let detail = code.cause().to_owned();
+        let malformed = Malformed { code, detail, operation: Some(call.operation.clone()), class: Some(call.class) };
+        let decision = decide::refused(&view.policy.bundle, &call.tool, malformed);
+        self.refuse(view, about, decision).await
     }
 
     /// Records a denial and answers it.

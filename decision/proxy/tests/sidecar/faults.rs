@@ -1,5 +1,6 @@
 //! Upstreams that misbehave, and agents that go away.
 
+use aegis_decision::codes::Code;
 use aegis_decision::record::{ErrorClass, RecordedExecution};
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
@@ -85,6 +86,14 @@ async fn calls_over_the_tools_concurrency_are_refused() {
     assert_eq!(refused.len(), 8);
     assert!(refused.iter().all(|answer| answer.code() == "too_many_calls" && answer.headers["retry-after"] == "1"));
     assert_eq!(sidecar.get("/ledger/notes/1").await.status, StatusCode::OK, "slots are given back");
+    let records = sidecar.stop().await;
+    for answer in refused {
+        assert_eq!(
+            records.of(answer).0.decision.code,
+            Some(Code::TooManyCalls),
+            "what is turned away is recorded, too"
+        );
+    }
 }
 
 #[tokio::test]
