@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::approvals::{Released, steps};
 use crate::args::Args;
-use crate::control::{self, Control, Heads};
+use crate::control::{self, Control, Heads, Opening};
 use crate::guards::{Guards, ShippedError};
 use crate::hub::Hub;
 use crate::keys::{Keys, KeysError};
@@ -106,7 +106,7 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
         org: args.org.clone(),
         issuer: format!("https://aegis-operator.{}.svc", args.system_namespace),
         max_open_approvals: usize::from(args.max_open_approvals),
-        opening: tokio::sync::Mutex::default(),
+        opening: Opening::default(),
         drain: drain.clone(),
     });
     let listener = listen(args.control_listen).await?;

@@ -184,8 +184,10 @@ async fn open(
     number: u32,
     now: Timestamp,
 ) -> Result<Option<ApprovalRequest>, Refusal> {
-    // Counted and opened by one at a time, and counted as stored now: calls that come at once do not pass the bound.
-    let _opening = control.opening.lock().await;
+    // Counted and opened by one call of the agent at a time, and counted as stored now: calls that come at once do not
+    // pass the bound, and an agent's flood delays no other agent.
+    let opening = control.opening.of(&agent.agent.uid);
+    let _opening = opening.lock().await;
     let of_agent = ListParams::default().labels(&format!("{}={}", build::AGENT_LABEL, agent.agent.name));
     let open = api.list(&of_agent).await?.items;
     let open = open

@@ -39,6 +39,9 @@ pub enum Refusal {
     /// Too many requests at once.
     #[error("too many requests; wait and try again")]
     TooMany,
+    /// The request did not arrive, or could not be answered, in time.
+    #[error("the request took too long; try again")]
+    TooSlow,
     /// The API server cannot be reached, or its answer is not known.
     #[error("the cluster's API server did not answer; try again")]
     Upstream(#[source] kube::Error),
@@ -61,6 +64,7 @@ impl Refusal {
             Self::Code(code, _) => code.as_str(),
             Self::GuardsMissing(_) => "guards_missing",
             Self::TooMany => "slow_down",
+            Self::TooSlow => "too_slow",
             Self::Upstream(_) => "temporarily_unavailable",
             Self::Signing(_) => "server_error",
         }
@@ -75,7 +79,8 @@ impl Refusal {
             Self::BundleChanged | Self::NotHeld(_) => StatusCode::CONFLICT,
             Self::Code(code, _) => StatusCode::from_u16(code.status()).unwrap_or(StatusCode::CONFLICT),
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Self::GuardsMissing(_) | Self::Upstream(_) => StatusCode::SERVICE_UNAVAILABLE,
+            // Not 408: what was asked may have been done, and the sidecar must treat it so.
+            Self::TooSlow | Self::GuardsMissing(_) | Self::Upstream(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Signing(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -9,14 +9,18 @@ mod claim;
 mod error;
 mod feed;
 mod heads;
+mod opening;
 mod outcome;
 mod requests;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aegis_decision::jws::KeySet;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use kube::Client;
@@ -32,7 +36,10 @@ use crate::stores::{Changes, Stores};
 pub use auth::AUDIENCE;
 pub use error::Refusal;
 pub use heads::Heads;
+pub use opening::Opening;
 
+/// Time for one request.
+const HANDLING: Duration = Duration::from_secs(30);
 /// Largest body of a request. A held call with its facts is the largest: the tool's own limit is lower.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 /// Largest form of a token exchange, which anyone may send: a service account token has some 2 KiB.
@@ -70,8 +77,8 @@ pub struct Control {
     pub issuer: String,
     /// Open requests that one agent may have.
     pub max_open_approvals: usize,
-    /// Held while requests are counted and one is opened.
-    pub opening: tokio::sync::Mutex<()>,
+    /// Held while an agent's requests are counted and one is opened.
+    pub opening: Opening,
     /// The drain of the process: long streams end with it.
     pub drain: aegis_runtime::shutdown::Drain,
 }
@@ -90,7 +97,14 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/heads", post(heads::put).get(heads::list))
         .route("/jwks.json", get(jwks))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(in_time))
         .with_state(control)
+}
+
+/// Bounds the time from a request's headers to the head of its answer, its body's arrival included: a slow sender must
+/// not hold a connection that a sidecar needs. The feed's stream begins at once and is not cut by this.
+async fn in_time(request: Request, next: Next) -> Result<Response, Refusal> {
+    tokio::time::timeout(HANDLING, next.run(request)).await.map_err(|_| Refusal::TooSlow)
 }
 
 async fn jwks(axum::extract::State(control): axum::extract::State<Arc<Control>>) -> Json<KeySet> {

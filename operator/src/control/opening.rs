@@ -1,0 +1,36 @@
+//! One lock per agent, held while its open requests are counted and one is opened.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex as Map, PoisonError};
+
+use tokio::sync::Mutex;
+
+/// The locks, by agent uid. Those that nobody holds are dropped when another is asked for.
+#[derive(Debug, Default)]
+pub struct Opening(Map<HashMap<String, Arc<Mutex<()>>>>);
+
+impl Opening {
+    /// The agent's lock.
+    pub fn of(&self, agent_uid: &str) -> Arc<Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.retain(|uid, lock| uid == agent_uid || Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(agent_uid.to_owned()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_has_one_lock_while_it_is_held_and_delays_no_other() {
+        let opening = Opening::default();
+        let first = opening.of("a");
+        let held = first.try_lock().unwrap();
+        assert!(opening.of("a").try_lock().is_err(), "the same agent waits");
+        assert!(opening.of("b").try_lock().is_ok(), "another does not");
+        assert!(opening.of("a").try_lock().is_err(), "and still waits after others came and went");
+        drop(held);
+        assert!(opening.of("a").try_lock().is_ok());
+    }
+}
