@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aegis_crds::api::ApprovalRequest;
+use aegis_crds::api::approval::Execution;
 use aegis_decision::jws::KeySet;
 use aegis_decision::record::Record;
 use aegis_decision::segment::{self, Entry};
@@ -56,10 +57,14 @@ async fn a_sidecar_killed_at_any_point_never_sends_twice() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let scene = Scene::set("kill-sidecar", folder.path()).await?;
     let operator = scene.operator(None).await?;
+    let mut burnt = None;
     for point in SIDECAR {
-        scene.sidecar_dies(&operator, point).await.with_context(|| format!("killed at {point}"))?;
+        let order = scene.sidecar_dies(&operator, point).await.with_context(|| format!("killed at {point}"))?;
+        if point == "claim.after" {
+            burnt = Some(order);
+        }
     }
-    Ok(())
+    scene.outcome_is_unknown(&operator, burnt.context("no claim was burnt")?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,7 +121,8 @@ impl Scene {
         Sidecar::start(self.cluster, operator, &spec).await
     }
 
-    async fn sidecar_dies(&self, operator: &Operator, point: &str) -> Result<()> {
+    /// Gives the order that the killed sidecar was about to confirm.
+    async fn sidecar_dies(&self, operator: &Operator, point: &str) -> Result<u64> {
         let order = self.order().await?;
         let mut acknowledged = BTreeSet::new();
         let sidecar = self.sidecar(operator, Some(point)).await?;
@@ -132,7 +138,24 @@ impl Scene {
         let again = self.sidecar(operator, None).await?;
         self.finish(&again, order, &mut acknowledged).await?;
         drop(again);
-        self.check(order, &acknowledged)
+        self.check(order, &acknowledged)?;
+        Ok(order)
+    }
+
+    /// A claim whose sidecar died before it sent: the operator calls its outcome unknown, a minute after the claim (the
+    /// operation's timeout and 30 s), and the call is refused for that reason from then on.
+    async fn outcome_is_unknown(&self, operator: &Operator, order: u64) -> Result<()> {
+        eventually("the burnt claim to become Indeterminate", Duration::from_secs(90), async || {
+            let requests = self.requests(order).await?;
+            let last = requests.iter().filter_map(|request| request.status.as_ref()?.execution).next_back();
+            ensure!(last == Some(Execution::Indeterminate), "{last:?}");
+            Ok(())
+        })
+        .await?;
+        let sidecar = self.sidecar(operator, None).await?;
+        let answer = sidecar.call("POST", &confirm(order), None).await?;
+        ensure!(answer.body.get("code") == Some(&json!("outcome_unknown")), "{} {}", answer.status, answer.body);
+        Ok(())
     }
 
     async fn operator_dies(&self, point: &str) -> Result<()> {
