@@ -141,7 +141,8 @@ fn current_context(request: &ApprovalRequest, agent: Option<&View>, reported: &C
         let bundle = &view.bundle.as_ref()?.bundle;
         Some(bundle.current_parts(&action.tool, &action.operation, delegation, reported))
     });
-    // Without agent or delegation the request is void in any case.
+    // Without agent or delegation the request is void in any case. An agent that has no bundle yet (its policy was never
+    // valid since this operator started) is judged by what the sidecar reports: a gap, see docs/security.md.
     known.unwrap_or_else(|| reported.clone())
 }
 
