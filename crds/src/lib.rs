@@ -11,4 +11,5 @@ pub mod definitions;
 pub mod gather;
 pub mod load;
 pub mod lower;
+pub mod mesh;
 mod schema;

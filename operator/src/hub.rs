@@ -70,6 +70,7 @@ impl Hub {
                     standing: Standing { lifecycle: Lifecycle::Retired, review: None },
                     delegations: Vec::new(),
                     releases: Vec::new(),
+                    probe_requested: None,
                 };
                 let changed = *view.grants != retired || view.workload_bound;
                 view.grants = Arc::new(retired);

@@ -25,6 +25,7 @@ use crate::schema::{self, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER};
     printcolumn(name = "TENANT", type_ = "string", json_path = ".spec.tenant"),
     printcolumn(name = "LIFECYCLE", type_ = "string", json_path = ".spec.lifecycle"),
     printcolumn(name = "CEILING", type_ = "string", json_path = ".spec.ceiling"),
+    printcolumn(name = "ENFORCEMENT", type_ = "string", json_path = ".spec.enforcement.level"),
     printcolumn(
         name = "READY",
         type_ = "string",
@@ -35,6 +36,13 @@ use crate::schema::{self, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER};
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
     ),
+    printcolumn(
+        name = "PROVEN",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"EnforcementVerified\")].status"
+    ),
+    printcolumn(name = "PODS", type_ = "integer", json_path = ".status.pods.matched", priority = 1),
+    printcolumn(name = "VERIFIED", type_ = "integer", json_path = ".status.pods.verified", priority = 1),
     printcolumn(name = "BUNDLE", type_ = "string", json_path = ".status.bundle.digest", priority = 1),
     printcolumn(name = "RULES", type_ = "integer", json_path = ".status.bundle.rules", priority = 1),
     printcolumn(name = "OWNER", type_ = "string", json_path = ".spec.owner.name", priority = 1),
@@ -82,7 +90,7 @@ pub struct AgentSpec {
     /// Highest class of operation that the agent may use: Read (no side effect), Draft (can be undone) or Commit.
     #[serde(default)]
     pub ceiling: Class,
-    /// Who looked at the agent as it is configured. A change of ceiling, version, workload, enforcement or tokens makes it void.
+    /// Who looked at the agent as it is configured. A change of ceiling, version, workload, enforcement, egress or tokens makes it void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
     /// Pods that are this agent.
@@ -93,6 +101,48 @@ pub struct AgentSpec {
     /// The tokens that its sidecars get.
     #[serde(default)]
     pub tokens: Tokens,
+    /// Hosts beside tools that the agent may reach, such as a model's API. Such connections are let through by name and
+    /// recorded, but what goes over them is not judged. Everything else is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["host".to_owned()]))]
+    pub egress: Vec<Egress>,
+}
+
+/// A host beside tools that an agent may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Egress {
+    /// Exact name in lower case, or one leading `*.` and a name: every name below it, not itself. No address.
+    #[schemars(
+        length(min = 3, max = 253),
+        regex(pattern = r"^([*][.])?([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?[.])+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
+    )]
+    pub host: String,
+    /// Ports that may be reached there.
+    #[serde(default = "default_ports")]
+    #[schemars(length(min = 1, max = 8), inner(range(min = 1, max = 65_535)))]
+    pub ports: Vec<u16>,
+    /// Why the agent needs it. Stands in every record of such a connection.
+    #[schemars(length(min = 1, max = 256))]
+    pub reason: String,
+}
+
+fn default_ports() -> Vec<u16> {
+    vec![443]
+}
+
+/// How much an agent's pods are bound to their sidecars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Level {
+    /// The agent is told to use the sidecar, which alone has the tools' credentials. A process that dials elsewhere is
+    /// not stopped.
+    #[default]
+    Mediated,
+    /// Packet rules let nothing leave the pod but through the sidecar. A probe proves it.
+    Captured,
+    /// Captured, and the pod reaches only the agent's gateway, which alone has the credentials and decides.
+    Sealed,
 }
 
 /// Accountable person or team.
@@ -156,6 +206,10 @@ pub struct Workload {
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Enforcement {
+    /// How much the agent's pods are bound to their sidecars: Mediated, Captured or Sealed. Pods that run already are
+    /// not changed: start them anew.
+    #[serde(default)]
+    pub level: Level,
     /// Age of what a sidecar knows over which it refuses Draft and Commit, and at twice this age Read too.
     #[serde(default = "default_max_staleness")]
     #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
@@ -167,7 +221,7 @@ pub struct Enforcement {
 
 impl Default for Enforcement {
     fn default() -> Self {
-        Self { max_staleness: default_max_staleness() }
+        Self { level: Level::Mediated, max_staleness: default_max_staleness() }
     }
 }
 
@@ -206,7 +260,7 @@ pub struct AgentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = MAX_INTEGER))]
     pub observed_generation: Option<i64>,
-    /// Conditions: Ready, Reconciling, Stalled, Reviewed, WorkloadBound, PolicyAccepted.
+    /// Conditions: Ready, Reconciling, Stalled, Reviewed, WorkloadBound, PolicyAccepted, EnforcementVerified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -217,6 +271,54 @@ pub struct AgentStatus {
     /// The policy bundle that the agent's sidecars are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BundleStatus>,
+    /// What the agent's pods must look like. The pod guard compares with it, so it holds while nothing of Aegis runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<MeshStatus>,
+    /// The agent's pods, counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodCounts>,
+}
+
+/// What the agent's pods must look like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeshStatus {
+    /// Level that new pods must have.
+    pub level: Level,
+    /// URL of the control service.
+    #[schemars(length(min = 1, max = 256))]
+    pub control: String,
+    /// Images that a sidecar or gateway may have: the current one first, then those of a version that is being replaced.
+    #[schemars(length(min = 1, max = 4), inner(length(min = 1, max = 512)))]
+    pub proxy_images: Vec<String>,
+    /// Images that the init container that captures may have.
+    #[schemars(length(min = 1, max = 4), inner(length(min = 1, max = 512)))]
+    pub capture_images: Vec<String>,
+    /// Images that the probe may have.
+    #[schemars(length(min = 1, max = 4), inner(length(min = 1, max = 512)))]
+    pub probe_images: Vec<String>,
+}
+
+/// The agent's pods, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodCounts {
+    /// Pods that run under the agent's service account and have not ended.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub matched: u32,
+    /// Of these, pods with the sidecar in its exact form, at the agent's level.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub injected: u32,
+    /// Of these, pods with the current version of the sidecar.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub current: u32,
+    /// Of these, pods whose newest probe let nothing out. Pods at level Mediated have no probe.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub verified: u32,
+    /// Names of pods under the agent's service account that are not governed, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 253)))]
+    pub ungoverned: Vec<String>,
 }
 
 /// The policy bundle of an agent.

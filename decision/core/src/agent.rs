@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codes::Code;
 use crate::digest::Digest;
+use crate::egress::{Egress, Level};
 use crate::tool::Class;
 
 /// Identity and limits of one agent. Part of a bundle; does not change when the agent is suspended.
@@ -34,10 +35,17 @@ pub struct Agent {
     pub max_staleness_seconds: u32,
     /// Life of its tokens in seconds, 60 to 900.
     pub token_ttl_seconds: u32,
+    /// How much its pods are bound to their sidecars.
+    #[serde(default, skip_serializing_if = "Level::is_mediated")]
+    pub level: Level,
+    /// Hosts beside tools that it may reach.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress: Vec<Egress>,
 }
 
 impl Agent {
-    /// What a review attests: ceiling, version and workload. A change of one of them makes the review void.
+    /// What a review attests: ceiling, version, workload, level and egress. A change of one of them makes the review
+    /// void.
     pub fn review_digest(&self) -> Digest {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -49,6 +57,10 @@ impl Agent {
             service_account: &'a str,
             max_staleness_seconds: u32,
             token_ttl_seconds: u32,
+            #[serde(skip_serializing_if = "Level::is_mediated")]
+            level: Level,
+            #[serde(skip_serializing_if = "<[Egress]>::is_empty")]
+            egress: &'a [Egress],
         }
         Digest::of(&Reviewed {
             v: "aegis.dev/review/v1",
@@ -58,6 +70,8 @@ impl Agent {
             service_account: &self.service_account,
             max_staleness_seconds: self.max_staleness_seconds,
             token_ttl_seconds: self.token_ttl_seconds,
+            level: self.level,
+            egress: &self.egress,
         })
     }
 }

@@ -8,6 +8,7 @@
 //! | `POST /v1/approvals/{uid}/claim` | [`ClaimRequest`] | [`ClaimAnswer`] |
 //! | `POST /v1/approvals/{uid}/outcome` | [`OutcomeReport`] | 204 |
 //! | `POST /v1/heads` | [`Head`] | 204 |
+//! | `POST /v1/probe` | [`ProbeSubmission`] | 204 |
 //! | `GET /jwks.json` | - | [`crate::jws::KeySet`] as JWKS |
 //!
 //! All but the token and the key set need `Authorization: Bearer <agent token>` over the TLS connection whose client
@@ -43,6 +44,10 @@ pub struct TokenForm {
     pub record_key: String,
     /// Signature by the record key over `aegis.dev/record-key-possession/v1` and the TLS client key's thumbprint.
     pub record_key_proof: String,
+    /// What the pod's probe found: a [`crate::probe::ProbeStatement`] signed by the record key. A captured pod gets no
+    /// token without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
 }
 
 /// Answer of `POST /v1/token` (RFC 8693, section 2.2.1).
@@ -165,6 +170,16 @@ pub struct Head {
     pub sequence: u64,
     /// Root of the last batch.
     pub root: Digest,
+}
+
+/// What the pod's probe found since the last exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProbeSubmission {
+    /// A [`crate::probe::ProbeStatement`], signed by the record key.
+    pub statement: String,
+    /// The attestation of that key.
+    pub attestation: String,
 }
 
 /// Body of an error answer: members as RFC 6749, section 5.2, names them.

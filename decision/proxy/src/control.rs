@@ -111,6 +111,7 @@ impl Control {
         subject_token: String,
         record_key: String,
         record_key_proof: String,
+        probe: Option<String>,
     ) -> Result<(TokenAnswer, Arc<KeySet>), ControlFault> {
         let form = TokenForm {
             grant_type: GRANT_TYPE.to_owned(),
@@ -119,6 +120,7 @@ impl Control {
             agent: self.settings.agent.clone(),
             record_key,
             record_key_proof,
+            probe,
         };
         let request = self.request(Method::POST, "/v1/token", None)?;
         self.ask(request, "application/x-www-form-urlencoded", form_encoded(&form).into()).await
@@ -256,7 +258,7 @@ async fn refused(response: http::Response<Incoming>) -> ControlFault {
 
 /// `application/x-www-form-urlencoded` of a form.
 fn form_encoded(form: &TokenForm) -> String {
-    let TokenForm { grant_type, subject_token, subject_token_type, agent, record_key, record_key_proof } = form;
+    let TokenForm { grant_type, subject_token, subject_token_type, agent, record_key, record_key_proof, probe } = form;
     let fields = [
         ("grant_type", grant_type),
         ("subject_token", subject_token),
@@ -265,7 +267,9 @@ fn form_encoded(form: &TokenForm) -> String {
         ("record_key", record_key),
         ("record_key_proof", record_key_proof),
     ];
-    let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
+    let probe = probe.iter().map(|value| ("probe", value));
+    let pairs: Vec<_> =
+        fields.into_iter().chain(probe).map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
     pairs.join("&")
 }
 
@@ -295,6 +299,7 @@ mod tests {
             agent: "shop/buyer&x=y +%\u{fc}".to_owned(),
             record_key: String::new(),
             record_key_proof: "~".to_owned(),
+            probe: None,
         };
         let text = form_encoded(&form);
         assert!(text.contains("agent=shop%2Fbuyer%26x%3Dy%20%2B%25%C3%BC&"), "{text}");

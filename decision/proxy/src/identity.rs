@@ -105,7 +105,7 @@ impl Identity {
         let proof = prove_record_key(&self.record_key, &thumbprint(self.control.client_key()));
         let record_key = base64url(self.record_key.public().as_bytes());
         let since = Instant::now();
-        let (answer, keys) = self.control.token(pod_token.trim().to_owned(), record_key, proof).await?;
+        let (answer, keys) = self.control.token(pod_token.trim().to_owned(), record_key, proof, None).await?;
         let TokenAnswer { access_token, expires_in, attestation: jws, .. } = answer;
         let attestation = Attestation::verify(&jws, &keys)?;
         if attestation.key != self.record_key.public() {

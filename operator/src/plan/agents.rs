@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aegis_crds::api::agent::BundleStatus;
 use aegis_crds::api::{Agent, AgentStatus};
-use aegis_crds::{gather, lower};
+use aegis_crds::{gather, lower, mesh};
 use aegis_decision::agent::{Lifecycle, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
@@ -35,6 +35,7 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
                         standing,
                         delegations: delegations(gathered, &core.name, now),
                         releases: gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
+                        probe_requested: probe_requested(agent),
                     }),
                     workload_bound: bound,
                     bundle: bundle.published,
@@ -47,13 +48,18 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
                 if let Some(before) = before {
                     let mut view = before.clone();
                     let standing = Standing { lifecycle: Lifecycle::Suspended, review: None };
-                    view.grants = Arc::new(Grants { standing, delegations: Vec::new(), releases: Vec::new() });
+                    view.grants = Arc::new(Grants { standing, delegations: Vec::new(), releases: Vec::new(), probe_requested: None });
                     plan.views.push(view);
                 }
                 plan.agents.push((agent.clone(), invalid_status(agent, &invalid.to_string(), now)));
             }
         }
     }
+}
+
+/// When a person last asked for a probe; a text that is no time asks for nothing.
+fn probe_requested(agent: &Agent) -> Option<Timestamp> {
+    agent.annotations().get(mesh::PROBE_REQUESTED)?.parse().ok()
 }
 
 /// When time alone changes something: the next begin or end of a review or delegation.

@@ -95,5 +95,7 @@ fn nobody() -> Agent {
         service_account: String::new(),
         max_staleness_seconds: 1,
         token_ttl_seconds: 60,
+        level: aegis_decision::egress::Level::Mediated,
+        egress: Vec::new(),
     }
 }

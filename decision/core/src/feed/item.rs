@@ -57,6 +57,9 @@ pub struct Grants {
     /// Releases that can be claimed, each a compact JWS ([`crate::approval::Release`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releases: Vec<String>,
+    /// When a person last asked for a probe of the agent's pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_requested: Option<Timestamp>,
 }
 
 impl Envelope {

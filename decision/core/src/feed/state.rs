@@ -47,6 +47,8 @@ pub struct VerifiedGrants {
     pub delegations: Vec<Delegation>,
     /// Releases.
     pub releases: Vec<Release>,
+    /// When a person last asked for a probe.
+    pub probe_requested: Option<Timestamp>,
 }
 
 /// Why an item is refused. Nothing of it counts, and the state is as it was.
@@ -160,7 +162,7 @@ impl FeedState {
     }
 
     fn verified(&self, grants: Grants, keys: &KeySet) -> Result<VerifiedGrants, FeedError> {
-        let Grants { standing, delegations, releases } = grants;
+        let Grants { standing, delegations, releases, probe_requested } = grants;
         let releases = releases
             .iter()
             .map(|token| {
@@ -168,7 +170,7 @@ impl FeedState {
                 if release.agent_uid == self.agent_uid { Ok(release) } else { Err(FeedError::ReleaseForOther) }
             })
             .collect::<Result<_, _>>()?;
-        Ok(VerifiedGrants { standing, delegations, releases })
+        Ok(VerifiedGrants { standing, delegations, releases, probe_requested })
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Typ {
     Release,
     /// [`crate::approval::ClaimReceipt`].
     ClaimReceipt,
+    /// [`crate::probe::ProbeStatement`].
+    ProbeStatement,
 }
 
 impl Typ {
@@ -38,6 +40,7 @@ impl Typ {
             Self::FeedItem => "aegis-feed+jws",
             Self::Release => "aegis-release+jws",
             Self::ClaimReceipt => "aegis-claim+jws",
+            Self::ProbeStatement => "aegis-probe+jwt",
         }
     }
 
@@ -48,6 +51,7 @@ impl Typ {
             Self::KeyAttestation => Purpose::Attestations,
             Self::FeedItem => Purpose::Feed,
             Self::Release | Self::ClaimReceipt => Purpose::Releases,
+            Self::ProbeStatement => Purpose::Records,
         }
     }
 }

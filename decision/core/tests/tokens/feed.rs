@@ -46,6 +46,8 @@ fn source(version: &str) -> BundleSource {
             service_account: "buyer".to_owned(),
             max_staleness_seconds: 60,
             token_ttl_seconds: 600,
+            level: aegis_decision::egress::Level::Mediated,
+            egress: Vec::new(),
         },
         tools: Vec::new(),
         policies: Vec::new(),
@@ -65,7 +67,7 @@ fn policy(version: u64, content: &str) -> FeedItem {
 
 fn grants(releases: Vec<String>) -> FeedItem {
     let standing = Standing { lifecycle: Lifecycle::Active, review: None };
-    FeedItem::Grants(Grants { standing, delegations: Vec::new(), releases })
+    FeedItem::Grants(Grants { standing, delegations: Vec::new(), releases, probe_requested: None })
 }
 
 fn release(agent: &str) -> Release {

@@ -398,6 +398,7 @@ impl Trial {
             standing: Standing { lifecycle: Lifecycle::Active, review: Some(review) },
             delegations: vec![serde_json::from_value(delegation).unwrap()],
             releases: Vec::new(),
+            probe_requested: None,
         };
         Self { source, grants }
     }
