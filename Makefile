@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint bench latency
+.PHONY: help demo test tools testbed erp bless lint bench latency images test-images
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,3 +38,12 @@ bench: ## Count the instructions of a decision and of its parts (needs valgrind)
 latency: tools testbed erp ## Measure what a sidecar adds to a call, and the memory that it takes (builds for release)
 	@scripts/step "building Aegis for release" $(CARGO) build --locked --release -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/release/latency
+
+IMAGES ?= aegis-proxy aegis-operator aegis-webhook aegis-capture aegis-probe aegis
+TEST_IMAGES ?= aegis-testkit pause
+
+images: tools ## Build the container images into target/images, without a container engine (about 10 minutes the first time)
+	@images/make $(IMAGES)
+
+test-images: tools ## Build the images that tests use beside those of Aegis
+	@images/make $(TEST_IMAGES)

@@ -21,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Judge calls, test policies, decide approvals and prove records of Aegis, the policy mesh for AI agents.
 ///
-/// The commands approvals, approve and deny act on a cluster with the rights of the current kubeconfig. All others read
+/// The commands check, approvals, approve and deny act on a cluster with the rights of the current kubeconfig. All others read
 /// files only.
 #[derive(Debug, Parser)]
 #[command(name = "aegis", after_long_help = EXIT_CODES, max_term_width = HELP_WIDTH, disable_help_subcommand = true)]
@@ -55,6 +55,8 @@ pub enum Command {
     Approve(DecideArgs),
     /// Deny one held call, after showing what it would do.
     Deny(DecideArgs),
+    /// Check the installation, and what level of enforcement really holds for every pod.
+    Check(CheckArgs),
     /// Explain one decision from the records of a sidecar.
     Why(WhyArgs),
     /// Verify record files offline.
@@ -190,6 +192,35 @@ pub struct DecideArgs {
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
     /// Where it is.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Arguments of `aegis check`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Each check has an id; docs/operate.md has a paragraph of that name. The exit code is 1 when a check failed.
+
+For every pod: the level that its agent asks for, the level that a probe in that pod proved, the version of \
+its sidecar, and, where the caller may get pods/proxy, the age of its token and the bundle that it judges with."
+)]
+pub struct CheckArgs {
+    /// Check the installation only, not the pods of agents.
+    #[arg(long)]
+    pub pre: bool,
+    /// Ask for a new probe of the pods first. Needs the right to patch agents.
+    #[arg(long, conflicts_with = "pre")]
+    pub probe: bool,
+    /// Look at the agents of all namespaces.
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// The namespace that Aegis is installed in.
+    #[arg(long, value_name = "NAMESPACE", default_value = "aegis-system")]
+    pub system_namespace: String,
+    /// How to print the results.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+    /// Where to look.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }

@@ -2,13 +2,14 @@
 //!
 //! One file per command. A command takes its arguments and an [`Io`], answers an [`Answer`] and leaves the rest to
 //! [`run`]: only here an answer or an error becomes an exit code. No command needs rights in the cluster beyond those of
-//! the caller, and all but the approvals work without a cluster.
+//! the caller, and all but the check and the approvals work without a cluster.
 //!
 //! Deliberately absent: deciding, explaining and verifying. That is the core's, so the command line cannot differ from
 //! operator and sidecar.
 
 pub mod approvals;
 pub mod args;
+mod check;
 mod cluster;
 mod completion;
 mod eval;
@@ -50,6 +51,7 @@ fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
         Command::Approvals { cluster, command } => cluster::block_on(approvals::run(&cluster, command, io)),
         Command::Approve(args) => cluster::block_on(approvals::decide::approve(&args, io)),
         Command::Deny(args) => cluster::block_on(approvals::decide::deny(&args, io)),
+        Command::Check(args) => cluster::block_on(check::run(&args, io)),
         Command::Why(args) => why::run(&args, io),
         Command::Verify(args) => verify::run(&args, io),
         Command::Completion { shell } => completion::run(shell, io),

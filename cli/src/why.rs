@@ -1,10 +1,13 @@
-//! `aegis why`: one decision in plain words, looked up in the records of a sidecar.
+//! `aegis why`: one decision, about a call or a connection, in plain words, looked up in the records of a sidecar.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use aegis_decision::record::{DecisionRecord, MAX_RECORD_BYTES, OutcomeRecord, Record, explain};
+use aegis_decision::record::{
+    ConnectionEndRecord, ConnectionRecord, DecisionRecord, MAX_RECORD_BYTES, OutcomeRecord, Record, explain,
+    explain_connection,
+};
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
@@ -12,8 +15,9 @@ use crate::args::WhyArgs;
 use crate::io::Io;
 use crate::output::{self, Answer, Format, printable};
 
-/// What is known of one call.
+/// What is known of one call or connection.
 #[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Found {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
@@ -21,6 +25,24 @@ struct Found {
     decision: Option<Box<DecisionRecord>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Box<OutcomeRecord>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<Box<ConnectionRecord>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_end: Option<Box<ConnectionEndRecord>>,
+}
+
+impl Found {
+    fn is_whole(&self) -> bool {
+        self.decision.is_some() && self.outcome.is_some() || self.connection.is_some() && self.connection_end.is_some()
+    }
+
+    fn explained(&self) -> Option<String> {
+        match (&self.decision, &self.connection) {
+            (Some(decision), _) => Some(explain(decision, self.outcome.as_deref())),
+            (None, Some(connection)) => Some(explain_connection(connection, self.connection_end.as_deref())),
+            (None, None) => None,
+        }
+    }
 }
 
 /// Explains the decision, or says where it was looked for.
@@ -29,11 +51,11 @@ pub(crate) fn run(args: &WhyArgs, io: &mut Io<'_>) -> Result<Answer> {
     let mut found = Found::default();
     for file in &files {
         search(file, &args.decision, &mut found).with_context(|| format!("cannot read {}", file.display()))?;
-        if found.decision.is_some() && found.outcome.is_some() {
+        if found.is_whole() {
             break;
         }
     }
-    let Some(decision) = &found.decision else {
+    let Some(explained) = found.explained() else {
         writeln!(io.err, "No decision {} in:", printable(&args.decision))?;
         for file in &files {
             writeln!(io.err, "  {}", file.display())?;
@@ -42,7 +64,7 @@ pub(crate) fn run(args: &WhyArgs, io: &mut Io<'_>) -> Result<Answer> {
         return Ok(Answer::No);
     };
     if args.output == Format::Table {
-        write!(io.out, "{}", explain(decision, found.outcome.as_deref()))?;
+        write!(io.out, "{explained}")?;
         io.out.flush()?;
         let file = found.file.as_deref().unwrap_or(&args.records).display();
         writeln!(io.err, "\nFrom {file}, as it stands there; aegis verify proves that it was not changed.")?;
@@ -94,6 +116,13 @@ fn search(file: &Path, id: &str, found: &mut Found) -> std::io::Result<()> {
             }
             Ok(Record::Outcome(record)) if record.decision == id && found.outcome.is_none() => {
                 found.outcome = Some(record);
+            }
+            Ok(Record::Connection(record)) if record.id == id && found.connection.is_none() => {
+                found.file = Some(file.to_owned());
+                found.connection = Some(record);
+            }
+            Ok(Record::ConnectionEnd(record)) if record.connection == id && found.connection_end.is_none() => {
+                found.connection_end = Some(record);
             }
             // Another record, or another kind of line.
             Ok(_) | Err(_) => {}

@@ -57,6 +57,51 @@ pub fn selects(policy: &ToolPolicy, agent: &str) -> bool {
     policy.spec.agents.as_ref().is_none_or(|names| names.iter().any(|name| name == agent))
 }
 
+/// The tools that an agent has: those of its namespace that the policies which select it name, ordered by name. Unlike
+/// [`bundle_source`], what is missing or invalid takes nothing away from the rest.
+pub fn tools_of<'a, 'b>(
+    agent: &Agent,
+    policies: impl IntoIterator<Item = &'a ToolPolicy>,
+    tools: impl IntoIterator<Item = &'b Tool>,
+) -> Vec<&'b Tool> {
+    let home = home(agent);
+    let selecting = local(&home, policies).into_iter().filter(|policy| selects(policy, &agent.name_any()));
+    let named: BTreeSet<&String> = selecting.flat_map(|policy| &policy.spec.tools).collect();
+    local(&home, tools).into_iter().filter(|tool| named.contains(&tool.name_any())).collect()
+}
+
+/// What a policy names and what does not exist among the resources of its namespace, in the order of its fields.
+pub fn missing<'a>(
+    policy: &Policy,
+    tools: impl IntoIterator<Item = &'a Tool>,
+    registries: impl IntoIterator<Item = &'a Registry>,
+    tiers: impl IntoIterator<Item = &'a ApprovalTier>,
+) -> Vec<Problem> {
+    let (tools, registries, tiers) = (names(tools), names(registries), names(tiers));
+    let mut missing = Vec::new();
+    let mut check = |known: &BTreeSet<String>, field: String, kind, name: &String| {
+        if !known.contains(name) {
+            missing.push(Problem::ReferenceNotFound { field, kind, name: name.clone() });
+        }
+    };
+    for (at, name) in policy.tools.iter().enumerate() {
+        check(&tools, format!("spec.tools[{at}]"), "Tool", name);
+    }
+    for (at, name) in policy.registries.iter().enumerate() {
+        check(&registries, format!("spec.registries[{at}]"), "Registry", name);
+    }
+    for (at, rule) in policy.rules.iter().enumerate() {
+        if let Effect::RequireApproval { tier, .. } = &rule.effect {
+            check(&tiers, format!("spec.rules[{at}].approval.tier"), "ApprovalTier", tier);
+        }
+    }
+    missing
+}
+
+fn names<'a, K: Resource + 'a>(objects: impl IntoIterator<Item = &'a K>) -> BTreeSet<String> {
+    objects.into_iter().map(|object| object.name_any()).collect()
+}
+
 /// Gathers what judges the calls of one agent: the policies of its namespace that select it, and the tools, registries
 /// and tiers that these name. Resources of other namespaces are not looked at (an object without a namespace counts as
 /// in `default`). The parts are ordered by name.
@@ -105,32 +150,18 @@ impl Named {
         registries: &[&Registry],
         tiers: &[&ApprovalTier],
     ) -> Result<(), Ungathered> {
-        let missing = |field: String, kind: &'static str, name: &str| Ungathered {
-            kind: "ToolPolicy",
-            name: policy.name.clone(),
-            problem: Problem::ReferenceNotFound { field, kind, name: name.to_owned() },
-        };
-        for (at, name) in policy.tools.iter().enumerate() {
-            exists(tools, name).ok_or_else(|| missing(format!("spec.tools[{at}]"), "Tool", name))?;
-            self.tools.insert(name.clone());
+        let all = missing(policy, tools.iter().copied(), registries.iter().copied(), tiers.iter().copied());
+        if let Some(problem) = all.into_iter().next() {
+            return Err(Ungathered { kind: "ToolPolicy", name: policy.name.clone(), problem });
         }
-        for (at, name) in policy.registries.iter().enumerate() {
-            exists(registries, name).ok_or_else(|| missing(format!("spec.registries[{at}]"), "Registry", name))?;
-            self.registries.insert(name.clone());
-        }
-        for (at, rule) in policy.rules.iter().enumerate() {
-            if let Effect::RequireApproval { tier, .. } = &rule.effect {
-                let field = || format!("spec.rules[{at}].approval.tier");
-                exists(tiers, tier).ok_or_else(|| missing(field(), "ApprovalTier", tier))?;
-                self.tiers.insert(tier.clone());
-            }
-        }
+        self.tools.extend(policy.tools.iter().cloned());
+        self.registries.extend(policy.registries.iter().cloned());
+        self.tiers.extend(policy.rules.iter().filter_map(|rule| match &rule.effect {
+            Effect::RequireApproval { tier, .. } => Some(tier.clone()),
+            Effect::Allow | Effect::Deny => None,
+        }));
         Ok(())
     }
-}
-
-fn exists<K: Resource>(objects: &[&K], name: &str) -> Option<()> {
-    objects.iter().any(|object| object.meta().name.as_deref() == Some(name)).then_some(())
 }
 
 fn lowered_named<K: Resource, V>(

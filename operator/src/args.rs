@@ -1,7 +1,9 @@
 //! The operator's configuration, read once.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use aegis_crds::mesh::{Settings, SettingsError};
 use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs};
 use clap::Parser;
 
@@ -15,6 +17,9 @@ pub struct Args {
     /// The operator's own namespace, where its keys are kept
     #[arg(long, env = "AEGIS_SYSTEM_NAMESPACE", default_value = "aegis-system")]
     pub system_namespace: String,
+    /// File with the settings of the mesh, which the webhook reads too: images, control service, where records lie
+    #[arg(long, env = "AEGIS_MESH_SETTINGS")]
+    pub mesh_settings: PathBuf,
     /// Address of the control service; port 0 takes a free one and logs it
     #[arg(long, env = "AEGIS_CONTROL_LISTEN", default_value = "0.0.0.0:8443")]
     pub control_listen: SocketAddr,
@@ -46,6 +51,12 @@ pub struct Args {
     #[cfg(feature = "failpoints")]
     #[arg(long, env = "AEGIS_KILL_AT")]
     pub kill_at: Option<String>,
+    /// Run for a Lease, so that of several replicas one writes; without it this replica writes always
+    #[arg(long, env = "AEGIS_LEADER_ELECT")]
+    pub leader_elect: bool,
+    /// Name of this replica in the Lease, such as its pod's; by default one that is drawn
+    #[arg(long, env = "AEGIS_IDENTITY")]
+    pub identity: Option<String>,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
@@ -55,4 +66,24 @@ pub struct Args {
     /// Drain.
     #[command(flatten)]
     pub drain: DrainArgs,
+}
+
+/// Why the settings of the mesh are of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum MeshSettingsError {
+    /// The file cannot be read.
+    #[error("cannot read --mesh-settings {}", .0.display())]
+    Read(PathBuf, #[source] std::io::Error),
+    /// What it says cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+impl Args {
+    /// The settings of the mesh, from their file. Without them no pod could be told from a foreign one.
+    pub fn mesh(&self) -> Result<Settings, MeshSettingsError> {
+        let file = &self.mesh_settings;
+        let text = std::fs::read_to_string(file).map_err(|error| MeshSettingsError::Read(file.clone(), error))?;
+        Ok(Settings::from_yaml(&text)?)
+    }
 }

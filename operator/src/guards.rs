@@ -9,10 +9,11 @@ use kube::{Api, Client};
 use serde_json::{Map, Value};
 
 /// The shipped manifests, whose spec is compared.
-const MANIFESTS: [&str; 3] = [
+const MANIFESTS: [&str; 4] = [
     include_str!("../../guards/approvals.yaml"),
     include_str!("../../guards/delegations.yaml"),
     include_str!("../../guards/agents.yaml"),
+    include_str!("../../guards/pods.yaml"),
 ];
 
 /// CRDs whose schema holds rules that approvals rest on.
@@ -150,8 +151,8 @@ mod tests {
     fn every_shipped_guard_is_watched() {
         let kinds: Vec<_> =
             Guards::shipped().unwrap().wanted.iter().map(|wanted| wanted.resource.kind.clone()).collect();
-        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicy").count(), 3);
-        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicyBinding").count(), 3);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicy").count(), 5);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicyBinding").count(), 5);
         assert_eq!(kinds.iter().filter(|kind| *kind == "MutatingAdmissionPolicy").count(), 2);
         assert_eq!(kinds.iter().filter(|kind| *kind == "CustomResourceDefinition").count(), 2);
     }

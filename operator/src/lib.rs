@@ -16,8 +16,11 @@ pub mod failpoint;
 pub mod guards;
 pub mod hub;
 pub mod keys;
+pub mod leader;
 pub mod metrics;
+pub mod owned;
 pub mod plan;
+pub mod pods;
 pub mod reconcile;
 pub mod report;
 pub mod stores;
@@ -41,13 +44,17 @@ pub fn run(args: args::Args) -> ExitCode {
         if let Err(error) = aegis_runtime::telemetry::init(&args.log) {
             return exit::bad_configuration(&error);
         }
+        let mesh = match args.mesh() {
+            Ok(mesh) => mesh,
+            Err(error) => return exit::bad_configuration(&error),
+        };
         let signals = match shutdown::signals() {
             Ok(signals) => signals,
             Err(error) => return exit::failed(&error),
         };
         let drain = Drain::new();
         let bound = args.drain.drain;
-        match shutdown::run(start::serve(args, drain.clone()), &drain, bound, signals).await {
+        match shutdown::run(start::serve(args, mesh, drain.clone()), &drain, bound, signals).await {
             Ended::Finished(Ok(())) => ExitCode::SUCCESS,
             Ended::Finished(Err(error)) => exit::failed(&error),
             Ended::Aborted | Ended::TimedOut => ExitCode::from(exit::ABORTED),

@@ -32,6 +32,7 @@ pub struct Metrics {
     decided: Family<Verdict, Histogram>,
     guards: Gauge,
     plans: Family<Result_, Counter>,
+    probes: Family<Result_, Counter>,
 }
 
 impl Metrics {
@@ -45,6 +46,7 @@ impl Metrics {
             decided: Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 2.0, 16))),
             guards: Gauge::default(),
             plans: Family::default(),
+            probes: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("aegis_operator");
         registry.register("tokens", "Token exchanges by result", metrics.tokens.clone());
@@ -63,6 +65,7 @@ impl Metrics {
             metrics.guards.clone(),
         );
         registry.register("plans", "Plans of a namespace, by result", metrics.plans.clone());
+        registry.register("probes", "Statements about probes of pods, by what they say", metrics.probes.clone());
         metrics
     }
 
@@ -94,6 +97,11 @@ impl Metrics {
     /// So many guards are missing or altered.
     pub fn guards(&self, faults: usize) {
         self.guards.set(i64::try_from(faults).unwrap_or(i64::MAX));
+    }
+
+    /// A sidecar said what its pod's probe found.
+    pub fn probed(&self, result: &'static str) {
+        self.probes.get_or_create(&Result_ { result }).inc();
     }
 
     /// A namespace was planned.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use aegis_runtime::tasks::TaskResult;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
 use crate::control::Control;
+use crate::hub::View;
 use crate::plan::{Gathered, Plan, plan};
 use crate::report::{self, EventKind};
 use crate::trust;
@@ -26,6 +28,7 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
     let mut resync = tokio::time::interval(RESYNC);
     let mut due: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut trusted: BTreeSet<String> = BTreeSet::new();
+    let mut leadership = control.leadership.clone();
     loop {
         let next = due.values().min().copied();
         let namespaces = tokio::select! {
@@ -34,6 +37,13 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
             _ = resync.tick() => {
                 trusted.clear();
                 control.stores.namespaces()
+            }
+            // What the replica that led has not written is written now.
+            () = leadership.changed() => {
+                trusted.clear();
+                let namespaces = control.stores.namespaces();
+                namespaces.iter().for_each(|namespace| look_at_requests(&control, namespace));
+                namespaces
             }
             () = wait::until(next) => {
                 let now = Timestamp::now();
@@ -68,20 +78,40 @@ async fn reconcile(
     trusted: &mut BTreeSet<String>,
 ) -> Result<Option<Timestamp>, kube::Error> {
     let gathered = gather(control, namespace);
-    let plan = plan(&gathered, Timestamp::now());
+    let plan = plan(&gathered, &control.mesh, Timestamp::now());
     publish_grants(control, namespace, &gathered, &plan);
-    if !gathered.agents.is_empty() && !trusted.contains(namespace) {
+    let leads = control.leadership.leads();
+    if leads && !gathered.agents.is_empty() && !trusted.contains(namespace) {
         trust::apply(&control.client, namespace, &control.keys, &control.public).await?;
         trusted.insert(namespace.to_owned());
     }
-    report(control, &plan).await?;
+    let recorded = if leads { report(control, &plan).await? } else { BTreeSet::new() };
     for view in &plan.views {
-        control.hub.publish(view.clone());
+        // A bundle under a version that another replica may have given to another one would be refused by sidecars.
+        if recorded.contains(&view.agent.uid) || is_recorded(&gathered, view) {
+            control.hub.publish(view.clone());
+        }
+    }
+    if leads {
+        control.changes.planned.mark(namespace);
     }
     if control.hub.set_planned(namespace) {
         look_at_requests(control, namespace);
     }
     Ok(plan.check_again_at)
+}
+
+/// Whether the bundle of this view is the one that the agent's status names.
+fn is_recorded(gathered: &Gathered, view: &View) -> bool {
+    let agent = gathered.agents.iter().find(|agent| agent.uid().as_deref() == Some(view.agent.uid.as_str()));
+    let recorded = agent.and_then(|agent| agent.status.as_ref()?.bundle.as_ref());
+    match (&view.bundle, recorded) {
+        (Some(published), Some(recorded)) => {
+            recorded.digest == published.bundle.digest().to_string()
+                && u64::try_from(recorded.version) == Ok(published.version)
+        }
+        (bundle, _) => bundle.is_none(),
+    }
 }
 
 fn gather(control: &Control, namespace: &str) -> Gathered {
@@ -94,6 +124,8 @@ fn gather(control: &Control, namespace: &str) -> Gathered {
         registries: stores.registries.of(namespace),
         delegations: stores.delegations.of(namespace),
         tiers: stores.tiers.of(namespace),
+        pods: stores.pods.of(namespace),
+        fences: uids.iter().filter_map(|uid| Some((uid.clone(), control.fences.of(uid)?))).collect(),
         releases: uids.iter().map(|uid| (uid.clone(), control.released.of(uid))).collect(),
         published: uids.iter().filter_map(|uid| Some((uid.clone(), control.hub.view(uid)?))).collect(),
         agents,
@@ -129,10 +161,27 @@ fn look_at_requests(control: &Control, namespace: &str) {
     }
 }
 
-/// Writes every status that differs. One failure does not stop the others; the first is returned.
-async fn report(control: &Control, plan: &Plan) -> Result<(), kube::Error> {
+/// Writes every status that differs. One failure does not stop the others; the first is returned. Answers the agents
+/// whose status is now as planned.
+async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube::Error> {
     let client = &control.client;
     let mut first = Ok(());
+    let mut recorded = BTreeSet::new();
+    // By compare-and-set: of two replicas that think that they lead, one gives a bundle its version.
+    for (agent, wanted) in &plan.agents {
+        match report::status_of_version(client, agent.as_ref(), agent.status.as_ref(), wanted).await {
+            Ok(written) => {
+                recorded.extend(agent.uid());
+                if written {
+                    let before = agent.status.as_ref().map(|status| &status.conditions[..]);
+                    announce(control, agent.as_ref(), before, &wanted.conditions).await;
+                }
+            }
+            // Deleted or changed meanwhile: the watch brings what it is now, and the plan begins anew.
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
     macro_rules! each {
         ($list:ident) => {
             for (object, wanted) in &plan.$list {
@@ -154,30 +203,37 @@ async fn report(control: &Control, plan: &Plan) -> Result<(), kube::Error> {
             }
         };
     }
-    each!(agents);
     each!(tools);
     each!(policies);
     each!(registries);
     each!(delegations);
     each!(tiers);
-    first
+    first.map(|()| recorded)
 }
 
-/// An Event when Ready changed.
+/// Conditions whose change is worth an Event.
+const ANNOUNCED: [&str; 2] = ["Ready", "EnforcementVerified"];
+
+/// An Event for every condition that changed and that somebody waits for.
 async fn announce<K: crate::stores::Watched>(
     control: &Control,
     object: &K,
-    before: Option<&[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]>,
-    after: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
+    before: Option<&[Condition]>,
+    after: &[Condition],
 ) {
-    let ready = |conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]| {
-        conditions.iter().find(|condition| condition.type_ == "Ready").cloned()
-    };
-    let (was, is) = (before.and_then(ready), ready(after));
-    let Some(is) = is else { return };
-    if was.is_some_and(|was| (&was.status, &was.reason) == (&is.status, &is.reason)) {
-        return;
+    for kind in ANNOUNCED {
+        let of = |conditions: &[Condition]| conditions.iter().find(|condition| condition.type_ == kind).cloned();
+        let (was, is) = (before.and_then(of), of(after));
+        let Some(is) = is else { continue };
+        let first = was.is_none() && is.status == "Unknown";
+        let same = was.is_some_and(|was| (&was.status, &was.reason) == (&is.status, &is.reason));
+        // That nothing is known of a new agent's pods is no news.
+        if same || (first && kind != "Ready") {
+            continue;
+        }
+        // Mediated was asked for.
+        let event =
+            if is.status == "False" && is.reason != "Mediated" { EventKind::Warning } else { EventKind::Normal };
+        control.events.publish(&object.object_ref(&()), event, &is.reason, &is.message).await;
     }
-    let kind = if is.status == "False" { EventKind::Warning } else { EventKind::Normal };
-    control.events.publish(&object.object_ref(&()), kind, &is.reason, &is.message).await;
 }

@@ -69,17 +69,48 @@ where
     K: Watched + Resource<DynamicType = ()>,
     S: Serialize + PartialEq,
 {
+    write(client, object, current, wanted, None).await
+}
+
+/// As [`status`], refused with 409 when the object is not in the version that was planned for.
+pub async fn status_of_version<K, S>(
+    client: &Client,
+    object: &K,
+    current: Option<&S>,
+    wanted: &S,
+) -> Result<bool, kube::Error>
+where
+    K: Watched + Resource<DynamicType = ()>,
+    S: Serialize + PartialEq,
+{
+    write(client, object, current, wanted, object.resource_version()).await
+}
+
+async fn write<K, S>(
+    client: &Client,
+    object: &K,
+    current: Option<&S>,
+    wanted: &S,
+    version: Option<String>,
+) -> Result<bool, kube::Error>
+where
+    K: Watched + Resource<DynamicType = ()>,
+    S: Serialize + PartialEq,
+{
     if current == Some(wanted) {
         return Ok(false);
     }
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    let patch = json!({
+    let mut patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
         "metadata": {"name": object.name_any(), "uid": object.uid()},
         "status": wanted,
     });
+    if let (Some(version), Some(metadata)) = (version, patch.get_mut("metadata").and_then(|it| it.as_object_mut())) {
+        metadata.insert("resourceVersion".to_owned(), version.into());
+    }
     api.patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await?;
     Ok(true)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_crds::mesh::Settings;
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tasks::{TaskError, Tasks};
 use aegis_runtime::{admin, ready, serve, tls};
@@ -16,7 +17,9 @@ use crate::control::{self, Control, Heads, Opening};
 use crate::guards::{Guards, ShippedError};
 use crate::hub::Hub;
 use crate::keys::{Keys, KeysError};
+use crate::leader::{self, Leadership};
 use crate::metrics::Metrics;
+use crate::owned::{self, Fences};
 use crate::reconcile;
 use crate::report::Events;
 use crate::stores::{self, Changes};
@@ -58,7 +61,7 @@ pub enum StartError {
 }
 
 /// Serves until the drain begins.
-pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
+pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), StartError> {
     #[cfg(feature = "failpoints")]
     crate::failpoint::arm(args.kill_at.clone()).map_err(StartError::KillAt)?;
     let guards = Guards::shipped()?;
@@ -90,6 +93,15 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
         &mut tasks,
         &drain,
     );
+    let leadership = if args.leader_elect {
+        let me = args.identity.clone().unwrap_or_else(|| format!("aegis-operator-{:08x}", rand::random::<u32>()));
+        let (leads, leadership) = Leadership::elected();
+        let running = leader::run(client.clone(), args.system_namespace.clone(), me, leads, drain.clone());
+        tasks.spawn("leader", running);
+        leadership
+    } else {
+        Leadership::always()
+    };
     let control = Arc::new(Control {
         client: client.clone(),
         keys,
@@ -100,6 +112,9 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
         guards,
         released: Arc::new(Released::default()),
         heads: Heads::default(),
+        leadership,
+        fences: Fences::default(),
+        mesh: Arc::new(mesh),
         events: Events::new(client),
         metrics,
         trust_domain: args.trust_domain.clone(),
@@ -133,7 +148,8 @@ pub async fn serve(args: Args, drain: Drain) -> Result<(), StartError> {
             waiting.changes.namespaces.mark(&namespace);
         }
         let run = async {
-            tokio::try_join!(reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain), async {
+            let (plans, requests) = (reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain));
+            tokio::try_join!(plans, requests, owned::run(Arc::clone(&waiting)), async {
                 serve::https(listener, tls, service, serve::Limits::default(), serve_drain).await;
                 Ok(())
             })

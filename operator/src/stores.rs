@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aegis_crds::api::{Agent, ApprovalRequest, ApprovalTier, Delegation, Registry, Tool, ToolPolicy};
+use aegis_crds::mesh::AGENT_LABEL;
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tasks::{TaskResult, Tasks};
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -22,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use crate::hub::Hub;
+use crate::pods;
 
 /// Time that a store has to catch up with a list.
 const CATCH_UP: Duration = Duration::from_secs(5);
@@ -43,6 +46,9 @@ pub struct Stores {
     pub tiers: Kind<ApprovalTier>,
     /// Approval requests.
     pub requests: Kind<ApprovalRequest>,
+    /// Pods, slim ([`crate::pods::slim`]). What sidecars are told does not rest on them, so no confirmation waits for
+    /// them: they are for the status.
+    pub pods: Kind<Pod>,
 }
 
 /// The stores of one kind, one per watched namespace (or one for all).
@@ -124,6 +130,8 @@ pub struct Changes {
     pub namespaces: Dirty,
     /// Requests (`namespace/name`) to look at again.
     pub requests: Dirty,
+    /// Namespaces that were planned: what their agents own is carried out.
+    pub planned: Dirty,
 }
 
 struct Starter<'a> {
@@ -155,7 +163,10 @@ pub fn start(
         delegations: starter.kind("watch delegations"),
         tiers: starter.kind("watch tiers"),
         requests: starter.kind("watch requests"),
+        pods: Kind { stores: Vec::new() },
     };
+    let pods = starter.pods(&stores.agents);
+    let stores = Stores { pods, ..stores };
     let confirmations = std::mem::take(&mut starter.confirmations);
     starter.tasks.spawn("confirm", confirm_all(confirmations, Arc::clone(hub), drain.clone()));
     stores
@@ -176,7 +187,8 @@ impl Stores {
         all(&self.registries).await?;
         all(&self.delegations).await?;
         all(&self.tiers).await?;
-        all(&self.requests).await
+        all(&self.requests).await?;
+        all(&self.pods).await
     }
 
     /// Every namespace that holds an object of ours.
@@ -195,39 +207,54 @@ impl Stores {
 }
 
 impl Starter<'_> {
-    fn kind<K: Watched>(&mut self, name: &'static str) -> Kind<K> {
-        let apis: Vec<Api<K>> = if self.namespaces.is_empty() {
+    fn apis<K: Watched>(&self) -> Vec<Api<K>> {
+        if self.namespaces.is_empty() {
             vec![Api::all(self.client.clone())]
         } else {
             self.namespaces.iter().map(|namespace| Api::namespaced(self.client.clone(), namespace)).collect()
-        };
-        let stores = apis.into_iter().map(|api| self.watch(name, api)).collect();
+        }
+    }
+
+    /// Watches a kind, and confirms what the watch saw.
+    fn kind<K: Watched>(&mut self, name: &'static str) -> Kind<K> {
+        let stores = self.apis().into_iter().map(|api| self.confirmed(name, api)).collect();
         Kind { stores }
     }
 
-    fn watch<K: Watched>(&mut self, name: &'static str, api: Api<K>) -> Store<K> {
-        let (store, writer) = reflector::store();
-        let changes = Arc::clone(self.changes);
-        let drain = self.drain.clone();
-        let stream = watcher(api.clone(), watcher::Config::default())
-            .default_backoff()
-            .modify(|object| {
-                object.meta_mut().managed_fields = None;
-            })
-            .reflect(writer);
-        self.tasks.spawn(name, async move {
-            let mut stream = std::pin::pin!(stream);
-            loop {
-                tokio::select! {
-                    () = drain.begun() => return Ok(()),
-                    event = stream.next() => match event {
-                        Some(Ok(event)) => note(&changes, &event),
-                        Some(Err(error)) => tracing::warn!(name, %error, "watch failed, trying again"),
-                        None => return Ok(()),
+    /// Watches pods. Only those of an agent, by label or service account, are worth a new plan.
+    fn pods(&mut self, agents: &Kind<Agent>) -> Kind<Pod> {
+        let apis: Vec<Api<Pod>> = self.apis();
+        let watch = |api| {
+            let (changes, agents) = (Arc::clone(self.changes), agents.clone());
+            self.watch("watch pods", api, pods::slim, move |event| {
+                if let Some(pod) = object(&event) {
+                    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
+                    let namespace = pod.metadata.namespace.as_deref();
+                    let of = |agent: &Agent| {
+                        agent.metadata.namespace.as_deref() == namespace
+                            && Some(agent.spec.workload.service_account_name.as_str()) == account
+                    };
+                    if pods::label(pod, AGENT_LABEL).is_some() || agents.find(of).is_some() {
+                        note(&changes, pod);
                     }
                 }
-            }
-        });
+            })
+        };
+        Kind { stores: apis.into_iter().map(watch).collect() }
+    }
+
+    fn confirmed<K: Watched>(&mut self, name: &'static str, api: Api<K>) -> Store<K> {
+        let changes = Arc::clone(self.changes);
+        let store = self.watch(
+            name,
+            api.clone(),
+            |object| object.meta_mut().managed_fields = None,
+            move |event| {
+                if let Some(object) = object(&event) {
+                    note(&changes, object);
+                }
+            },
+        );
         let confirmation = Arc::new(Mutex::new(None));
         self.confirmations.push(Arc::clone(&confirmation));
         let list =
@@ -235,13 +262,45 @@ impl Starter<'_> {
         self.tasks.spawn("relist", list);
         store
     }
+
+    /// Watches, keeps what `slim` leaves, and hands every event to `note`.
+    fn watch<K: Watched>(
+        &mut self,
+        name: &'static str,
+        api: Api<K>,
+        slim: impl FnMut(&mut K) + Send + 'static,
+        note: impl Fn(watcher::Event<K>) + Send + 'static,
+    ) -> Store<K> {
+        let (store, writer) = reflector::store();
+        let drain = self.drain.clone();
+        let stream = watcher(api, watcher::Config::default()).default_backoff().modify(slim).reflect(writer);
+        self.tasks.spawn(name, async move {
+            let mut stream = std::pin::pin!(stream);
+            loop {
+                tokio::select! {
+                    () = drain.begun() => return Ok(()),
+                    event = stream.next() => match event {
+                        Some(Ok(event)) => note(event),
+                        Some(Err(error)) => tracing::warn!(name, %error, "watch failed, trying again"),
+                        None => return Ok(()),
+                    }
+                }
+            }
+        });
+        store
+    }
 }
 
-fn note<K: Watched>(changes: &Changes, event: &watcher::Event<K>) {
-    let object = match event {
-        watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object) => object,
-        watcher::Event::Init | watcher::Event::InitDone => return,
-    };
+fn object<K>(event: &watcher::Event<K>) -> Option<&K> {
+    match event {
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) | watcher::Event::Delete(object) => {
+            Some(object)
+        }
+        watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
+
+fn note<K: Watched>(changes: &Changes, object: &K) {
     if let Some(namespace) = object.namespace() {
         changes.namespaces.mark(&namespace);
         if K::kind(&()) == "ApprovalRequest" {

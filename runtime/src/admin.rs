@@ -1,14 +1,15 @@
-//! The admin port: `/live`, `/ready`, `/metrics`. It changes nothing, so it needs no authentication (THR-7).
+//! The admin port: `/live`, `/ready`, `/metrics`, and what a program adds: `/startup`, `/status`. It changes nothing, so it needs no authentication (THR-7).
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::ready::{Readiness, State};
@@ -22,6 +23,24 @@ pub fn router(readiness: Readiness, registry: Arc<Registry>) -> Router {
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready).with_state(readiness))
         .route("/metrics", get(metrics).with_state(registry))
+}
+
+/// Adds `/startup`: 200 once nothing is pending, else 503 and what is.
+pub fn with_startup(router: Router, pending: impl Fn() -> Vec<&'static str> + Clone + Send + Sync + 'static) -> Router {
+    let answer = move || async move {
+        let names = pending();
+        if names.is_empty() {
+            (StatusCode::OK, "started\n".to_owned())
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("pending: {}\n", names.join(", ")))
+        }
+    };
+    router.route("/startup", get(answer))
+}
+
+/// Adds `/status`: a JSON document, made anew for every request.
+pub fn with_status<T: Serialize>(router: Router, status: impl Fn() -> T + Clone + Send + Sync + 'static) -> Router {
+    router.route("/status", get(move || async move { Json(status()) }))
 }
 
 /// Serves the admin routes for ever: also while draining, so that the drain can be seen.
@@ -81,6 +100,20 @@ mod tests {
         drain.begin();
         assert_eq!(get(&router, "/ready").await, (unavailable, "draining\n".to_owned()));
         assert_eq!(get(&router, "/live").await.0, StatusCode::OK, "a draining process is alive");
+    }
+
+    #[tokio::test]
+    async fn startup_and_status_are_what_the_program_says() {
+        let drain = Drain::new();
+        let base = router(Readiness::new(drain.clone()), Arc::new(Registry::default()));
+        let told = drain.clone();
+        let router = with_startup(base, move || if told.has_begun() { Vec::new() } else { vec!["control", "token"] });
+        let router = with_status(router, || std::collections::BTreeMap::from([("level", "Captured")]));
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(get(&router, "/startup").await, (unavailable, "pending: control, token\n".to_owned()));
+        drain.begin();
+        assert_eq!(get(&router, "/startup").await, (StatusCode::OK, "started\n".to_owned()));
+        assert_eq!(get(&router, "/status").await, (StatusCode::OK, r#"{"level":"Captured"}"#.to_owned()));
     }
 
     #[tokio::test]

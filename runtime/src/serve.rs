@@ -19,7 +19,8 @@ use tower::Service;
 use crate::shutdown::Drain;
 use crate::tls::peer_key;
 
-/// The raw Ed25519 key of the client at the other end: an extension of every request. TLS 1.3 proved its possession.
+/// The raw Ed25519 key of the client at the other end: an extension of every request, where the server requires one. TLS
+/// 1.3 proved its possession.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerKey(pub [u8; 32]);
 
@@ -119,12 +120,16 @@ impl Connection {
             Err(_) => return tracing::debug!("handshake timed out"),
         };
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let Some(key) = certificates.first().and_then(peer_key) else {
+        // Where a key is required, the handshake has failed without one: see `tls::Clients`.
+        let key = certificates.first().map(|certificate| peer_key(certificate).map(PeerKey));
+        if key == Some(None) {
             return;
-        };
+        }
         let router = self.router;
         let service = service_fn(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(PeerKey(key));
+            if let Some(key) = key.flatten() {
+                request.extensions_mut().insert(key);
+            }
             let mut router = router.clone();
             async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
         });

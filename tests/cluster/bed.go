@@ -3,22 +3,28 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
-// bed is a running level 1: its folder, who may log in, and its components in the order in which they were started.
+// bed is a running Kubernetes: its folder, who may log in, and its components in the order in which they were started.
 type bed struct {
 	files      layout
 	users      []user
 	extraFlags map[string][]string
 	// end is called with the reason as soon as something makes it senseless to go on; only the first reason counts.
-	end      context.CancelCauseFunc
-	children []*child
+	end        context.CancelCauseFunc
+	components []*component
+	// faults is set once a component was stopped or killed on purpose; restarts are those that ended by themselves since.
+	faults   atomic.Bool
+	restarts chan *component
 	ports    []reservation
-	server   string
+	// server is the API server's address for programs outside of the bed.
+	server string
+	// node is what level 2 has beside all that; nil at level 1.
+	node *node
 }
 
 // ready is the one line that `up` prints: all that a program needs to use the bed.
@@ -31,69 +37,84 @@ type ready struct {
 	Logs        string         `json:"logs"`
 	Users       []user         `json:"users"`
 	Pids        map[string]int `json:"pids"`
+	Node        *readyNode     `json:"node,omitempty"`
+	Ext         *readyExt      `json:"ext,omitempty"`
 }
 
 // start brings the components up one after the other and returns when the bed can be used. ctx ends when a component does.
 func (b *bed) start(ctx context.Context) error {
-	etcdPort, err := b.port()
+	if b.node != nil {
+		return b.startNode(ctx)
+	}
+	where, err := b.loopbackPlan()
 	if err != nil {
 		return err
 	}
-	peerPort, err := b.port()
+	b.server = fmt.Sprintf("https://127.0.0.1:%d", where.server)
+	client, err := b.startControlPlane(ctx, where)
 	if err != nil {
 		return err
 	}
-	serverPort, err := b.port()
-	if err != nil {
-		return err
-	}
-	managerPort, err := b.port()
-	if err != nil {
-		return err
-	}
-	b.server = fmt.Sprintf("https://127.0.0.1:%d", serverPort)
+	return client.awaitAccounts(ctx)
+}
+
+// startControlPlane starts etcd, the API server and the controller manager, and answers a client of the server, which is ready then.
+func (b *bed) startControlPlane(ctx context.Context, where plan) (*probe, error) {
 	if err := b.writeInputs(); err != nil {
-		return err
+		return nil, err
 	}
-	if err := b.run("etcd", etcdFlags(b.files, etcdPort, peerPort)); err != nil {
-		return err
+	etcdListens := func(ctx context.Context) error { return b.dial(ctx, fmt.Sprintf("127.0.0.1:%d", where.etcd)) }
+	if err := b.run(component{name: "etcd", flags: etcdFlags(b.files, where), ready: etcdListens}); err != nil {
+		return nil, err
 	}
 	// A server that finds no etcd waits a whole second before it looks again.
-	if err := poll(ctx, "etcd to listen", func() error { return dial(ctx, etcdPort) }); err != nil {
-		return err
+	if err := poll(ctx, "etcd to listen", func() error { return etcdListens(ctx) }); err != nil {
+		return nil, err
 	}
-	if err := b.run("kube-apiserver", apiserverFlags(b.files, etcdPort, serverPort)); err != nil {
-		return err
+	var client *probe
+	serverReady := func(ctx context.Context) error { return client.found(ctx, "/readyz")() }
+	if err := b.run(component{name: "kube-apiserver", flags: apiserverFlags(b.files, where), ready: serverReady}); err != nil {
+		return nil, err
 	}
 	if err := poll(ctx, "kube-apiserver to make its certificate", b.writeKubeconfigs); err != nil {
-		return err
+		return nil, err
 	}
 	client, err := newProbe(b.server, b.files.ca(), b.admin().token)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := poll(ctx, "kube-apiserver to be ready", client.found(ctx, "/readyz")); err != nil {
-		return err
+	if err := poll(ctx, "kube-apiserver to be ready", func() error { return serverReady(ctx) }); err != nil {
+		return nil, err
 	}
 	// Not earlier: the controller manager gives up when its server is not there within ten seconds, which a busy machine can need.
-	manager := b.files.kubeconfig(b.users[1])
-	if err := b.run("kube-controller-manager", controllerManagerFlags(b.files, manager, managerPort)); err != nil {
-		return err
+	manager := component{name: "kube-controller-manager", flags: controllerManagerFlags(b.files, b.kubeconfigInside(b.users[1]), where)}
+	return client, b.run(manager)
+}
+
+// kubeconfigInside answers the file with which a component reaches the server.
+func (b *bed) kubeconfigInside(who user) string {
+	if b.node != nil {
+		return b.files.nodeKubeconfig(who)
 	}
+	return b.files.kubeconfig(who)
+}
+
+// awaitAccounts waits for what a Pod needs to be made.
+func (p *probe) awaitAccounts(ctx context.Context) error {
 	// Without this account every Pod is refused; without the other, no Pod could trust the server.
-	if err := poll(ctx, "the default service account", client.found(ctx, "/api/v1/namespaces/default/serviceaccounts/default")); err != nil {
+	if err := poll(ctx, "the default service account", p.found(ctx, "/api/v1/namespaces/default/serviceaccounts/default")); err != nil {
 		return err
 	}
-	return poll(ctx, "the root certificate's ConfigMap", client.found(ctx, "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"))
+	return poll(ctx, "the root certificate's ConfigMap", p.found(ctx, "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"))
 }
 
 // report answers what to print once the bed is ready.
-func (b *bed) report() ready {
-	pids := make(map[string]int, len(b.children))
-	for _, one := range b.children {
+func (b *bed) report(ctx context.Context) (ready, error) {
+	pids := make(map[string]int, len(b.components))
+	for _, one := range b.components {
 		pids[one.name] = one.command.Process.Pid
 	}
-	return ready{
+	line := ready{
 		Server:      b.server,
 		CAFile:      b.files.ca(),
 		Dir:         b.files.dir,
@@ -103,11 +124,20 @@ func (b *bed) report() ready {
 		Users:       b.users,
 		Pids:        pids,
 	}
+	if b.node == nil {
+		return line, nil
+	}
+	dns, err := b.dnsPid(ctx)
+	if err != nil {
+		return ready{}, err
+	}
+	b.node.report(&line, b.files, dns)
+	return line, nil
 }
 
 // kill ends all components, the last started first, so that none complains about one that has gone before it.
 func (b *bed) kill() {
-	for _, one := range slices.Backward(b.children) {
+	for _, one := range slices.Backward(b.components) {
 		one.kill()
 	}
 }
@@ -120,14 +150,6 @@ func (b *bed) port() (int, error) {
 		b.ports = append(b.ports, reserved)
 	}
 	return reserved.port, err
-}
-
-func (b *bed) run(name string, flags []string) error {
-	started, err := startChild(name, b.files.dir, b.files.log(name), append(flags, b.extraFlags[name]...), b.end)
-	if err == nil {
-		b.children = append(b.children, started)
-	}
-	return err
 }
 
 func (b *bed) writeInputs() error {
@@ -154,6 +176,9 @@ func (b *bed) writeKubeconfigs() error {
 			return err
 		}
 	}
+	if b.node != nil {
+		return b.node.writeKubeconfigs(b.files, ca, b.users)
+	}
 	return nil
 }
 
@@ -178,12 +203,4 @@ func poll(ctx context.Context, awaited string, try func() error) error {
 		case <-ticks.C:
 		}
 	}
-}
-
-func dial(ctx context.Context, port int) error {
-	connection, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err == nil {
-		connection.Close()
-	}
-	return err
 }

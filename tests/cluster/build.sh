@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the test bed's binary once for each state of its sources and prints its path as the last line of standard output. Progress goes to standard error.
+# Builds the test bed's binary, and beside it what a node runs, once for each state of its sources and prints its path as the last line of standard output.
+# Progress goes to standard error.
 #
 # The binary lies in a cache outside the work tree, so that it outlives a fresh clone and `cargo clean`. Wiping the cache is always safe.
 set -euo pipefail
@@ -45,10 +46,12 @@ clean_up() {
 }
 trap clean_up EXIT
 
+# Runs a build in the background so that an interrupted one can be ended, and says now and then that it is still at work.
 compile() {
-  local output=$1 version=$2 began=$SECONDS status=0
-  echo "aegis test bed: building Kubernetes $version from its Go modules (about 5 minutes the first time on 2 cores) ..." >&2
-  GOWORK=off CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(link_flags "$version")" -o "$output" . >&2 &
+  local what=$1 began=$SECONDS status=0
+  shift
+  echo "aegis test bed: building $what ..." >&2
+  GOWORK=off CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath -buildvcs=false" go build "$@" >&2 &
   compiler=$!
   (
     # The pause is a child, so that ending the ticker ends it too: it would hold the caller's pipes open.
@@ -68,9 +71,21 @@ compile() {
   echo "aegis test bed: built in $((SECONDS - began)) s" >&2
 }
 
+# Kubernetes, cluster DNS (a module of its own: it wants another version of Kubernetes' client), and the images that a node cannot do without.
+build_all() {
+  local folder=$1 version
+  version=$(go list -m -f '{{.Version}}' "$kubernetes")
+  compile "Kubernetes $version from its Go modules (about 5 minutes the first time on 2 cores)" -ldflags "$(link_flags "$version")" -o "$folder/aegis-testbed" .
+  compile "cluster DNS (a minute and a half the first time)" -C dns -ldflags "-s -w" -o "$folder/coredns" .
+  compile "the pause image" -ldflags "-s -w" -o "$folder/pause" ./pause
+  ln -s aegis-testbed "$folder/kubectl"
+  "$folder/aegis-testbed" pack aegis.test/coredns:1 "$folder/coredns.tar" "$folder/coredns"
+  "$folder/aegis-testbed" pack aegis.test/pause:1 "$folder/pause.tar" "$folder/pause"
+}
+
 go_version=$(check_tools)
 cache=${AEGIS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aegis}/testbed
-state=$({ echo "$go_version"; sha256sum build.sh go.mod go.sum ./*.go; } | sha256sum | cut -c 1-16)
+state=$({ echo "$go_version"; sha256sum build.sh go.mod go.sum ./*.go ./*.yaml pause/*.go dns/go.mod dns/go.sum dns/*.go; } | sha256sum | cut -c 1-16)
 folder=$cache/$state
 binary=$folder/aegis-testbed
 
@@ -81,15 +96,14 @@ if [[ ! -x $binary ]]; then
   flock --nonblock 9 || { echo "aegis test bed: waiting for another build of it ..." >&2; flock 9; }
   if [[ ! -x $binary ]]; then
     temporary=$(mktemp -d "$cache/.building-XXXXXX")
-    compile "$temporary/aegis-testbed" "$(go list -m -f '{{.Version}}' "$kubernetes")" 9>&-
-    ln -s aegis-testbed "$temporary/kubectl"
+    build_all "$temporary" 9>&-
     chmod 755 "$temporary"
     # Moved whole, so that a folder of this name always holds a finished build.
     rm -rf "$folder"
     mv -T "$temporary" "$folder"
   fi
 fi
-# What no checkout has used for a month goes; each is 144 MB.
+# What no checkout has used for a month goes; each is 250 MB.
 touch "$folder"
 find "$cache" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
 echo "$binary"

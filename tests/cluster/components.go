@@ -20,7 +20,7 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"
 )
 
-// components are the parts of Kubernetes in this binary by the name each is known under. Each reads os.Args and answers the exit status.
+// components are the parts of Kubernetes in this binary by the name each is known under, and the bed's own enforcer of network policies. Each reads os.Args and answers the exit status.
 var components = map[string]func() int{
 	"etcd": func() int {
 		etcdmain.Main(os.Args)
@@ -33,6 +33,7 @@ var components = map[string]func() int{
 	// The kubelet installs the signal handler itself: server.SetupSignalContext() here would make it close a closed channel.
 	"kubelet": command(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kubectl": command(kubectl.NewDefaultKubectlCommand),
+	"netpol":  netpol,
 }
 
 // command makes the runner of a cobra command. The command is built only when it is run: building one sets global flags and feature gates, and two in one

@@ -4,9 +4,37 @@ import "fmt"
 
 // Level 1 of the bed: etcd, kube-apiserver and kube-controller-manager on loopback, without root and without nodes. These are the flags of its components.
 
-func etcdFlags(files layout, clientPort, peerPort int) []string {
-	client := fmt.Sprintf("http://127.0.0.1:%d", clientPort)
-	peer := fmt.Sprintf("http://127.0.0.1:%d", peerPort)
+// plan says where the control plane listens and what differs between the levels.
+type plan struct {
+	// Ports of the components; all but the server's are on loopback.
+	etcd, peer, server, manager int
+	// bind is the address that the server listens on, advertise the one that the Service kubernetes leads to.
+	bind, advertise string
+	// services is the range of the Services' addresses.
+	services                  string
+	serverFlags, managerFlags []string
+}
+
+// loopbackPlan puts everything on free ports of 127.0.0.1.
+func (b *bed) loopbackPlan() (plan, error) {
+	made := plan{
+		bind: "127.0.0.1",
+		// A loopback address is refused here. This one is reserved for documentation (RFC 5737): no interface has it.
+		advertise: "198.51.100.1",
+		services:  servicesV4,
+	}
+	for _, port := range []*int{&made.etcd, &made.peer, &made.server, &made.manager} {
+		var err error
+		if *port, err = b.port(); err != nil {
+			return plan{}, err
+		}
+	}
+	return made, nil
+}
+
+func etcdFlags(files layout, where plan) []string {
+	client := fmt.Sprintf("http://127.0.0.1:%d", where.etcd)
+	peer := fmt.Sprintf("http://127.0.0.1:%d", where.peer)
 	return []string{
 		"--data-dir=" + files.path("etcd"),
 		"--listen-client-urls=" + client,
@@ -20,13 +48,12 @@ func etcdFlags(files layout, clientPort, peerPort int) []string {
 	}
 }
 
-func apiserverFlags(files layout, etcdPort, port int) []string {
-	return []string{
-		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", etcdPort),
-		"--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", port),
-		// A loopback address is refused here. This one is reserved for documentation (RFC 5737): no interface has it.
-		"--advertise-address=198.51.100.1",
+func apiserverFlags(files layout, where plan) []string {
+	return append([]string{
+		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", where.etcd),
+		"--bind-address=" + where.bind,
+		fmt.Sprintf("--secure-port=%d", where.server),
+		"--advertise-address=" + where.advertise,
 		"--cert-dir=" + files.path("pki"),
 		"--token-auth-file=" + files.tokens(),
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
@@ -34,20 +61,20 @@ func apiserverFlags(files layout, etcdPort, port int) []string {
 		"--service-account-signing-key-file=" + files.serviceAccountKey(),
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
-		"--service-cluster-ip-range=10.96.0.0/16",
+		"--service-cluster-ip-range=" + where.services,
 		"--allow-privileged=true",
 		"--audit-policy-file=" + files.auditPolicy(),
 		"--audit-log-path=" + files.auditLog(),
-	}
+	}, where.serverFlags...)
 }
 
-func controllerManagerFlags(files layout, kubeconfig string, port int) []string {
-	return []string{
+func controllerManagerFlags(files layout, kubeconfig string, where plan) []string {
+	return append([]string{
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
 		"--authorization-kubeconfig=" + kubeconfig,
 		"--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", port),
+		fmt.Sprintf("--secure-port=%d", where.manager),
 		"--cert-dir=" + files.path("pki", "kcm"),
 		"--service-account-private-key-file=" + files.serviceAccountKey(),
 		"--root-ca-file=" + files.ca(),
@@ -58,5 +85,5 @@ func controllerManagerFlags(files layout, kubeconfig string, port int) []string 
 		// With the default of 20 requests a second the first service account comes four seconds later.
 		"--kube-api-qps=500",
 		"--kube-api-burst=1000",
-	}
+	}, where.managerFlags...)
 }

@@ -1,7 +1,8 @@
 // Command aegis-testbed is the whole of a small Kubernetes in one binary, and the bed that starts it for tests.
 //
 // The first argument, or the name the binary is called by, chooses what it is: a component of Kubernetes under its own name and with its own flags
-// (components.go), or one of the bed's own commands: up (up.go) starts a server, supervise (supervise.go) ties a process to the life of its parent.
+// (components.go), or one of the bed's own commands: up (up.go) starts a server, supervise (supervise.go) ties a process to the life of its parent, exec does
+// that inside of a node, load (load.go) gives a node images. README.md describes them.
 package main
 
 import (
@@ -19,6 +20,19 @@ const (
 	exitFailed = 1
 )
 
+// commands are the bed's own; the last four are its internal affair.
+var commands = map[string]func(arguments []string) int{
+	"up":            up,
+	"supervise":     supervise,
+	"exec":          execInside,
+	"load":          load,
+	"pack":          pack,
+	tieCommand:      tie,
+	nodeInitCommand: nodeInit,
+	extInitCommand:  extInit,
+	watchdogCommand: runWatchdog,
+}
+
 func main() {
 	if run, known := components[filepath.Base(os.Args[0])]; known {
 		os.Exit(run())
@@ -27,11 +41,8 @@ func main() {
 		os.Exit(usage())
 	}
 	name, arguments := os.Args[1], os.Args[2:]
-	switch name {
-	case "up":
-		os.Exit(up(arguments))
-	case "supervise":
-		os.Exit(supervise(arguments))
+	if run, known := commands[name]; known {
+		os.Exit(run(arguments))
 	}
 	run, known := components[name]
 	if !known {
@@ -45,7 +56,7 @@ func main() {
 // usage names every command and answers the status of a wrong call.
 func usage() int {
 	names := slices.Sorted(maps.Keys(components))
-	fmt.Fprintf(os.Stderr, "usage: aegis-testbed up|supervise|%s [flags]\n", strings.Join(names, "|"))
+	fmt.Fprintf(os.Stderr, "usage: aegis-testbed up|supervise|exec|load|pack|%s [flags]\n", strings.Join(names, "|"))
 	return exitUsage
 }
 

@@ -39,6 +39,11 @@ var signals = map[string]syscall.Signal{
 func supervise(arguments []string) int {
 	flags := flag.NewFlagSet("supervise", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprint(flags.Output(), superviseUsage); flags.PrintDefaults() }
+	return superviseWith(flags, arguments, func(program string, arguments []string) (*exec.Cmd, error) { return bound(program, arguments...), nil })
+}
+
+// superviseWith does so with a command that is made on the thread that starts it, once the flags are read.
+func superviseWith(flags *flag.FlagSet, arguments []string, makeCommand func(program string, arguments []string) (*exec.Cmd, error)) int {
 	logPath := flags.String("log", "", "append the output of COMMAND to this `file` and print {\"pid\":N} on standard output; without it, COMMAND shares the standard output and error")
 	if err := flags.Parse(arguments); err != nil {
 		return exitUsage
@@ -52,16 +57,20 @@ func supervise(arguments []string) int {
 	signal.Notify(received, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	// See bound: the thread that starts the command must not end before the command does.
 	runtime.LockOSThread()
-	command := bound(flags.Arg(0), flags.Args()[1:]...)
-	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	output := []*os.File{os.Stdout, os.Stderr}
 	if *logPath != "" {
 		log, err := os.OpenFile(*logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			return complain(err)
 		}
 		defer log.Close()
-		command.Stdout, command.Stderr = log, log
+		output = []*os.File{log, log}
 	}
+	command, err := makeCommand(flags.Arg(0), flags.Args()[1:])
+	if err != nil {
+		return complain(err)
+	}
+	command.Stdout, command.Stderr = output[0], output[1]
 	if err := command.Start(); err != nil {
 		return complain(err)
 	}

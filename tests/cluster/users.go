@@ -20,10 +20,13 @@ type user struct {
 	token  string
 }
 
-// The two that every bed has.
+// The two that every bed has, and those of a node.
 const (
 	adminName             = "admin"
 	controllerManagerName = "system:kube-controller-manager"
+	schedulerName         = "system:kube-scheduler"
+	proxyName             = "system:kube-proxy"
+	kubeletName           = "system:node:" + nodeName
 )
 
 func newUser(name string, groups ...string) user {

@@ -1,8 +1,9 @@
-"""Runs the ERP on a loopback port for as long as its standard input stays open.
+"""Runs the ERP on a port for as long as its standard input stays open.
 
-Called as `serve.py FOLDER [--port PORT]` with the Python of the prepared environment; FOLDER holds `erp.sqlite` and
+Called as `serve.py FOLDER [--host ADDRESS] [--port PORT] [--supervised]` with the Python of the prepared environment; FOLDER holds `erp.sqlite` and
 `keys/`. The kernel picks the port unless one is given, and the first line of stdout says which: `{"port": 40123}`. It
-is printed when the ERP has loaded its modules and listens, so a call made after it is answered.
+is printed when the ERP has loaded its modules and listens, so a call made after it is answered. The address is
+loopback unless one is given. With --supervised a supervisor ends this process, and its standard input says nothing.
 
 Lifetime: when the parent ends, however it ends, the kernel closes the pipe and this process sees the end of its input.
 (The kernel's parent-death signal would not do: it fires when the *thread* that started the child ends.)
@@ -93,7 +94,9 @@ def load(folder):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--host", default="127.0.0.1")
     arguments.add_argument("--port", type=int, default=0)
+    arguments.add_argument("--supervised", action="store_true")
     arguments = arguments.parse_args()
     folder = arguments.folder.resolve()
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -102,7 +105,8 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Watched before the modules load: a parent that dies during the start leaves nothing behind either.
     server_ready = []
-    threading.Thread(target=end_with_input, args=(server_ready,), daemon=True).start()
+    if not arguments.supervised:
+        threading.Thread(target=end_with_input, args=(server_ready,), daemon=True).start()
 
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -111,7 +115,7 @@ def main():
             pass
 
     app = AccessLog(load(folder), folder)
-    server = make_server("127.0.0.1", arguments.port, app, threaded=True, request_handler=QuietHandler)
+    server = make_server(arguments.host, arguments.port, app, threaded=True, request_handler=QuietHandler)
     server_ready.append((server, app))
     print(json.dumps({"port": server.server_port}), flush=True)
     server.serve_forever()

@@ -1,6 +1,8 @@
 //! Who a sidecar is: its token is renewed in time, and nobody else gets one or can use it.
 
+mod claims;
 mod forged;
+mod proven;
 mod renewed;
 mod stolen;
 mod wire;

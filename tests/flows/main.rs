@@ -10,6 +10,7 @@
 
 mod approvals;
 mod bed;
+mod chart;
 mod cli;
 mod crds;
 mod erp;
@@ -18,5 +19,9 @@ mod feed;
 mod guards;
 mod identity;
 mod kill;
+mod network;
+mod node;
+mod pods;
 mod shop;
 mod story;
+mod webhook;

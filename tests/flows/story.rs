@@ -10,8 +10,9 @@ async fn the_story_of_the_demo_holds() -> Result<()> {
     let stage = Stage::set(folder.path(), &teller).await?;
     let told = tell(&stage, &teller).await;
     if told.is_err() {
-        let logs = [stage.operator.process().log(), stage.buyer.process().log(), stage.stock_keeper.process().log()];
-        println!("{}", stage.cluster.dump("shop", &logs.map(std::path::Path::to_path_buf)));
+        let processes = [stage.operator().map(|it| it.process()), stage.buyer.process(), stage.stock_keeper.process()];
+        let logs: Vec<_> = processes.into_iter().flatten().map(|process| process.log().to_owned()).collect();
+        println!("{}", stage.cluster().dump("shop", &logs));
     }
     told
 }

@@ -16,18 +16,18 @@ use std::fs;
 use std::path::PathBuf;
 
 /// A file of the repository, by its path from the root.
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     let file = super::workspace().join(path);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// Whether generated parts are to be written rather than compared.
-fn blessing() -> bool {
+pub fn blessing() -> bool {
     std::env::var_os("AEGIS_BLESS").is_some()
 }
 
 /// Compares a page with what it should be, or writes it.
-fn compare(path: &str, wanted: &str) {
+pub fn compare(path: &str, wanted: &str) {
     if blessing() {
         fs::write(super::workspace().join(path), wanted).expect("the page can be written");
     }

@@ -28,7 +28,10 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ("aegis-runtime", &[], &["kube", "k8s-openapi"]),
     ("aegis-proxy", &["aegis-decision", "aegis-runtime"], &["kube", "k8s-openapi", "schemars"]),
     ("aegis-operator", &["aegis-decision", "aegis-crds", "aegis-runtime"], &[]),
+    ("aegis-webhook", &["aegis-decision", "aegis-crds", "aegis-runtime"], &["ed25519-dalek"]),
+    ("aegis-capture", &["aegis-decision"], &["tokio", "kube", "k8s-openapi", "hyper", "rustls"]),
     ("aegis", &["aegis-decision", "aegis-crds"], &["axum"]),
+    ("aegis-testkit", &[], &["kube", "k8s-openapi"]),
 ];
 
 /// Member, name of each dependency with its enabled features.

@@ -8,7 +8,9 @@
     reason = "a test may panic"
 )]
 
+mod chart;
 mod docs;
+mod gitops;
 mod layers;
 mod tidy;
 

@@ -25,7 +25,8 @@ pub const OPERATOR_USERNAME: &str = "system:serviceaccount:aegis-system:aegis-op
 
 /// How long a guard may take until it acts. Under a second on an idle machine.
 const IN_FORCE_WITHIN: Duration = Duration::from_mins(1);
-const MANAGER: &str = "aegis-install";
+/// Field manager of what is installed.
+pub const MANAGER: &str = "aegis-install";
 /// A well-formed digest of nothing in particular.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 

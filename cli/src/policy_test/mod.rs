@@ -1,6 +1,5 @@
 //! `aegis policy test`: the tests that policies carry, and the rules that none of them reaches.
 
-mod case;
 mod report;
 
 use anyhow::{Result, ensure};

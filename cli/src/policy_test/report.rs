@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use aegis_crds::api::ToolPolicy;
-use aegis_crds::api::policy::{Expectation, ExpectedVerdict, PolicyTest};
+use aegis_crds::api::policy::{Expectation, PolicyTest};
 use aegis_crds::load::Resources;
-use aegis_decision::codes::Code;
-use aegis_decision::decision::{DecisionOutput, RuleRef, Truth, Verdict};
+use aegis_crds::policy_test::{Found, Judged, Suite, expected_words};
+use aegis_decision::decision::{DecisionOutput, RuleRef, Truth};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use super::case::{self, Judged};
 use crate::output::{printable, row, table};
 use crate::resources::home;
 
@@ -43,19 +42,6 @@ struct TestResult {
     decision: DecisionOutput,
 }
 
-/// What a test found, in the terms of its expectation.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Found {
-    verdict: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-}
-
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RuleName {
@@ -69,9 +55,11 @@ impl Report {
     pub(super) fn of(resources: &Resources, at: Timestamp) -> Result<Self> {
         let mut tests = Vec::new();
         let mut hit = BTreeSet::new();
+        let mut suite = Suite::new(resources);
         for policy in &resources.policies {
             for test in &policy.spec.tests {
-                let judged = case::judge(policy, test, resources, at)
+                let judged = suite
+                    .judge(policy, test, at)
                     .with_context(|| format!("ToolPolicy {}, test {}", policy.name_any(), test.name))?;
                 hit.extend(hits(&home(policy), &judged.output));
                 tests.push(TestResult::of(policy, test, judged));
@@ -99,7 +87,7 @@ impl Report {
                     [
                         test.policy.clone(),
                         test.test.clone(),
-                        expected(&test.expected),
+                        expected_words(&test.expected),
                         test.found.words(),
                         result.into(),
                     ]
@@ -142,15 +130,14 @@ fn name(policy: &ToolPolicy, rule: &str) -> RuleName {
 
 impl TestResult {
     fn of(policy: &ToolPolicy, test: &PolicyTest, judged: Judged) -> Self {
-        let found = Found::of(&judged.output);
         Self {
             namespace: home(policy),
             policy: policy.name_any(),
             test: test.name.clone(),
             agent: judged.agent,
-            passed: found.is(&test.expect, &policy.name_any()),
+            passed: judged.passed,
             expected: test.expect.clone(),
-            found,
+            found: judged.found,
             decision: judged.output,
         }
     }
@@ -159,7 +146,7 @@ impl TestResult {
     fn explanation(&self) -> String {
         let mut text = format!("{}\n", printable(&format!("{}/{}:", self.policy, self.test)));
         row(&mut text, "agent", &self.agent);
-        row(&mut text, "expected", &expected(&self.expected));
+        row(&mut text, "expected", &expected_words(&self.expected));
         row(&mut text, "found", &self.found.words());
         if let Some(detail) = &self.decision.detail {
             row(&mut text, "because", detail);
@@ -174,53 +161,6 @@ impl TestResult {
             row(&mut text, "nearest rules", &nearest.join(", "));
         }
         text
-    }
-}
-
-impl Found {
-    fn of(output: &DecisionOutput) -> Self {
-        Self {
-            verdict: match output.verdict {
-                Verdict::Allow => "Allow",
-                Verdict::AllowOnce => "AllowOnce",
-                Verdict::Hold => "Hold",
-                Verdict::Deny => "Deny",
-            },
-            policy: output.rule.as_ref().map(|rule| rule.policy.clone()),
-            rule: output.rule.as_ref().map(|rule| rule.rule.clone()),
-            code: output.code.map(Code::as_str),
-        }
-    }
-
-    /// Whether it is what the test of `policy` expects. A rule that is expected is one of that policy.
-    fn is(&self, expected: &Expectation, policy: &str) -> bool {
-        let Expectation { verdict, rule, code } = expected;
-        self.verdict == verdict_name(*verdict)
-            && rule
-                .as_ref()
-                .is_none_or(|rule| self.rule.as_ref() == Some(rule) && self.policy.as_deref() == Some(policy))
-            && code.as_ref().is_none_or(|code| self.code == Some(code))
-    }
-
-    fn words(&self) -> String {
-        let rule = self.policy.iter().zip(&self.rule).map(|(policy, rule)| format!("by {policy}/{rule}"));
-        let code = self.code.iter().map(|code| format!("({code})"));
-        std::iter::once(self.verdict.to_owned()).chain(rule).chain(code).collect::<Vec<_>>().join(" ")
-    }
-}
-
-fn expected(expected: &Expectation) -> String {
-    let Expectation { verdict, rule, code } = expected;
-    let rule = rule.iter().map(|rule| format!("by {rule}"));
-    let code = code.iter().map(|code| format!("({code})"));
-    std::iter::once(verdict_name(*verdict).to_owned()).chain(rule).chain(code).collect::<Vec<_>>().join(" ")
-}
-
-fn verdict_name(verdict: ExpectedVerdict) -> &'static str {
-    match verdict {
-        ExpectedVerdict::Allow => "Allow",
-        ExpectedVerdict::Hold => "Hold",
-        ExpectedVerdict::Deny => "Deny",
     }
 }
 

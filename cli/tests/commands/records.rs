@@ -10,8 +10,9 @@ use aegis_decision::decision::{DecisionOutput, DelegationRef, FailedCheck, RuleR
 use aegis_decision::digest::Digest;
 use aegis_decision::jws::{KeySet, Purpose, SigningKey};
 use aegis_decision::record::{
-    AgentRef, DECISION_RECORD_V1, DecisionRecord, DecisionTag, Mode, OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag,
-    PodRef, Record, RecordedExecution,
+    AgentRef, CONNECTION_END_RECORD_V1, CONNECTION_RECORD_V1, ConnectionEndRecord, ConnectionEndTag, ConnectionRecord,
+    ConnectionTag, ConnectionVerdict, DECISION_RECORD_V1, DecisionRecord, DecisionTag, Ended, Mode, OUTCOME_RECORD_V1,
+    OutcomeRecord, OutcomeTag, PodRef, Record, RecordedExecution, Way,
 };
 use aegis_decision::segment::Sealer;
 use aegis_decision::token::{AgentName, Attestation, PodName};
@@ -136,6 +137,69 @@ fn outcome(of: &str) -> OutcomeRecord {
         idempotency_key: None,
         latency_micros: 900,
     }
+}
+
+/// A folder with the records of one opened and one refused connection, in a file that was not signed.
+pub fn connections() -> TempDir {
+    let opened = ConnectionRecord {
+        kind: ConnectionTag::Connection,
+        v: CONNECTION_RECORD_V1.to_owned(),
+        id: "c-1".to_owned(),
+        sequence: 1,
+        epoch: "e".to_owned(),
+        time: at(1),
+        monotonic_micros: 1_000,
+        agent: decision("d", Verdict::Deny).agent,
+        pod: PodRef { name: "buyer-0".to_owned(), uid: "pod-1".to_owned() },
+        way: Way::Connect,
+        host: Some("api.example".to_owned()),
+        port: 443,
+        verdict: ConnectionVerdict::Allow,
+        code: None,
+        detail: None,
+        reason: Some("models".to_owned()),
+        bundle: Digest::of_bytes(b"bundle"),
+        bundle_version: 3,
+        count: 1,
+    };
+    let refused = ConnectionRecord {
+        id: "c-2".to_owned(),
+        sequence: 2,
+        way: Way::Captured,
+        host: None,
+        port: 5432,
+        verdict: ConnectionVerdict::Deny,
+        code: Some(Code::UnnamedConnection),
+        detail: None,
+        reason: None,
+        count: 12,
+        ..opened.clone()
+    };
+    let end = ConnectionEndRecord {
+        kind: ConnectionEndTag::ConnectionEnd,
+        v: CONNECTION_END_RECORD_V1.to_owned(),
+        id: "e-1".to_owned(),
+        sequence: 3,
+        epoch: "e".to_owned(),
+        time: at(2),
+        monotonic_micros: 2_000,
+        connection: "c-1".to_owned(),
+        ended: Ended::Policy,
+        code: Some(Code::AgentNotActive),
+        error: None,
+        sent_bytes: 7,
+        received_bytes: 11,
+        duration_micros: 1_000,
+    };
+    let records = [
+        Record::Connection(Box::new(opened)),
+        Record::Connection(Box::new(refused)),
+        Record::ConnectionEnd(Box::new(end)),
+    ];
+    let lines: Vec<_> = records.iter().map(|record| String::from_utf8(record.to_bytes().unwrap()).unwrap()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("e.jsonl"), lines.join("\n") + "\n").unwrap();
+    folder
 }
 
 /// Writes two batches, three records, and the keys.

@@ -5,7 +5,7 @@ use std::fs;
 use aegis_cli::Exit;
 
 use crate::aegis;
-use crate::records::kept;
+use crate::records::{connections, kept};
 
 #[test]
 fn a_refusal_is_explained_and_nothing_in_it_moves_the_terminal() {
@@ -22,6 +22,23 @@ fn an_allowed_call_is_explained_with_its_outcome() {
     let kept = kept();
     let ran = aegis(&["why", "d-2", "--records", kept.file.to_str().unwrap()], "");
     insta::assert_snapshot!("allowed", kept.without_folder(&ran.whole()));
+}
+
+#[test]
+fn a_connection_is_explained_with_its_end() {
+    let kept = connections();
+    for (id, name) in [("c-1", "connection"), ("c-2", "connection_refused")] {
+        let ran = aegis(&["why", id, "--records", kept.path().to_str().unwrap()], "");
+        assert_eq!(ran.exit, Exit::Done);
+        let folder = format!("{}/", kept.path().display());
+        insta::assert_snapshot!(name, ran.whole().replace(&folder, ""));
+    }
+    let ran = aegis(&["why", "c-1", "--records", kept.path().to_str().unwrap(), "-o", "json"], "");
+    let found: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&found["connection"]["host"], &found["connectionEnd"]["sentBytes"]),
+        (&"api.example".into(), &7.into())
+    );
 }
 
 #[test]

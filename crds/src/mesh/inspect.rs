@@ -1,22 +1,25 @@
 //! Whether a pod is governed: it carries exactly what injection adds, and nothing that undoes it.
 
 use aegis_decision::egress::Level;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
 use serde_json::Value;
 
+use super::foreign::Foreign;
 use super::gateway;
 use super::names::{
     AGENT_LABEL, CAPTURE_CONTAINER, COMPONENT_LABEL, GATEWAY, GATEWAY_CONTAINER, PROBE_CONTAINER, SIDECAR_CONTAINER,
-    SIDECAR_UIDS,
+    SIDECAR_UIDS, TOKEN_AUDIENCE,
 };
 use super::parts::{Brokered, Placement, parts};
-use super::settings::{Images, Settings};
+use super::settings::{Images, Medium, Records, Settings};
 
-/// Capabilities with which a process can send packets past the rules, or become the sidecar.
-const DANGEROUS: [&str; 9] =
-    ["ALL", "NET_ADMIN", "NET_RAW", "SETUID", "SETGID", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "BPF"];
+/// What names of our containers and volumes begin with.
+pub(super) const OURS: &str = "aegis-";
 /// Where the API server's own token is mounted: its admission adds that mount to every container.
-const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// Fields of our containers that are not compared: the API server's own admission may set them (`LimitRanger`,
+/// `AlwaysPullImages`), a new version may have others, and none of them opens a way out.
+const UNCOMPARED: [&str; 2] = ["imagePullPolicy", "resources"];
 
 /// A governed pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,12 @@ pub enum Fault {
     /// A volume of Aegis is not as injected, or missing.
     #[error("volume {0} is not as injected")]
     Volume(String),
+    /// A container of the agent has a name of ours.
+    #[error("container {0}: names that begin with aegis- are for what is injected")]
+    Reserved(String),
+    /// A volume of the agent holds the token that proves the sidecar.
+    #[error("volume {0}: a token for audience aegis is for the sidecar alone")]
+    Token(String),
     /// A container of the agent mounts a volume of Aegis.
     #[error("container {0} mounts a volume of Aegis")]
     ForeignMount(String),
@@ -84,8 +93,11 @@ pub fn inspect(
     let found = if gateway { spec.containers.first() } else { sidecar(spec) };
     let image = found.and_then(|container| container.image.as_deref()).unwrap_or_default();
     let current = settings.images.proxy == image;
-    let settings = as_of_image(settings, image, spec);
+    let settings = as_injected(settings, image, spec);
     if gateway {
+        if level != Level::Sealed {
+            faults.push(Fault::Pod("a gateway is for agents of level Sealed"));
+        }
         inspect_gateway(spec, namespace, agent, &settings, &mut faults);
     } else {
         inspect_agent(spec, namespace, agent, level, &settings, &mut faults);
@@ -97,8 +109,9 @@ fn sidecar(spec: &PodSpec) -> Option<&Container> {
     spec.init_containers.iter().flatten().find(|container| container.name == SIDECAR_CONTAINER)
 }
 
-/// The settings of the version that this pod was injected by: its images, where they are accepted ones.
-fn as_of_image(settings: &Settings, image: &str, spec: &PodSpec) -> Settings {
+/// The settings that this pod was injected by: its images, where they are accepted ones, and what may have been set
+/// otherwise since.
+fn as_injected(settings: &Settings, image: &str, spec: &PodSpec) -> Settings {
     let of = |name: &str, accepted: Vec<String>, current: &str| {
         let found = spec.init_containers.iter().flatten().find(|container| container.name == name);
         let found = found.and_then(|container| container.image.clone());
@@ -111,12 +124,36 @@ fn as_of_image(settings: &Settings, image: &str, spec: &PodSpec) -> Settings {
     };
     let capture = of(CAPTURE_CONTAINER, settings.capture_images(), &settings.images.capture);
     let probe = of(PROBE_CONTAINER, settings.probe_images(), &settings.images.probe);
-    Settings { images: Images { proxy, capture, probe, previous: Vec::new() }, ..settings.clone() }
+    Settings {
+        images: Images { proxy, capture, probe, previous: Vec::new() },
+        records: records(spec).unwrap_or_else(|| settings.records.clone()),
+        probe_minutes: probe_minutes(spec).unwrap_or(settings.probe_minutes),
+        ..settings.clone()
+    }
+}
+
+fn records(spec: &PodSpec) -> Option<Records> {
+    let volume = spec.volumes.iter().flatten().find(|volume| volume.name == "aegis-records")?;
+    let source = volume.empty_dir.as_ref()?;
+    let medium = match source.medium.as_deref() {
+        None | Some("") => Medium::Disk,
+        Some("Memory") => Medium::Memory,
+        Some(_) => return None,
+    };
+    Some(Records { medium, size_limit: source.size_limit.as_ref()?.0.clone() })
+}
+
+fn probe_minutes(spec: &PodSpec) -> Option<u16> {
+    let mut env = sidecar(spec)?.env.iter().flatten();
+    let text = env.find(|variable| variable.name == "AEGIS_PROBE_MINUTES")?.value.as_deref()?;
+    let minutes: u16 = text.parse().ok()?;
+    // Written in one way only, as injection writes it.
+    ((1..=60).contains(&minutes) && text == minutes.to_string()).then_some(minutes)
 }
 
 fn inspect_gateway(spec: &PodSpec, namespace: &str, agent: &str, settings: &Settings, faults: &mut Vec<Fault>) {
     let brokered = brokered(spec);
-    pod_wide(spec, faults);
+    pod_wide(spec, Level::Sealed, faults);
     match spec.containers.as_slice() {
         [only] if only.name == GATEWAY_CONTAINER => {
             compare(&gateway::gateway(settings, namespace, agent, &brokered), only, faults);
@@ -164,75 +201,50 @@ fn inspect_agent(
         }
     }
     compare_volumes(&wanted.volumes, spec, faults);
-    let others = first.iter().skip(wanted.containers.len()).chain(&spec.containers);
-    for container in others {
-        let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-        foreign(spec, &container.name, container.security_context.as_ref(), mounts, level, faults);
+    let others = first.iter().skip(wanted.containers.len()).chain(&spec.containers).map(Foreign::from);
+    for container in others.chain(spec.ephemeral_containers.iter().flatten().map(Foreign::from)) {
+        container.inspect(spec, level, faults);
     }
-    for container in spec.ephemeral_containers.iter().flatten() {
-        let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-        foreign(spec, &container.name, container.security_context.as_ref(), mounts, level, faults);
-    }
-    if level.is_captured() {
-        pod_wide(spec, faults);
-    }
+    pod_wide(spec, level, faults);
 }
 
 /// Settings of the pod that would let a process out, or into the sidecar.
-fn pod_wide(spec: &PodSpec, faults: &mut Vec<Fault>) {
-    for (on, problem) in [
-        (spec.host_network, "hostNetwork is not allowed"),
-        (spec.host_pid, "hostPID is not allowed"),
-        (spec.host_ipc, "hostIPC is not allowed"),
-        (spec.share_process_namespace, "shareProcessNamespace is not allowed"),
-    ] {
-        if on.unwrap_or(false) {
-            faults.push(Fault::Pod(problem));
+fn pod_wide(spec: &PodSpec, level: Level, faults: &mut Vec<Fault>) {
+    if spec.host_network.unwrap_or(false) {
+        // Also where nothing is captured: any process of the node could use the sidecar.
+        faults.push(Fault::Pod("hostNetwork is not allowed"));
+    }
+    for volume in spec.volumes.iter().flatten().filter(|volume| volume.name != "aegis-token") {
+        let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+        let mut tokens = sources.filter_map(|source| source.service_account_token.as_ref());
+        if tokens.any(|token| token.audience.as_deref() == Some(TOKEN_AUDIENCE)) {
+            faults.push(Fault::Token(volume.name.clone()));
         }
-    }
-}
-
-/// A container that is not ours.
-fn foreign(
-    spec: &PodSpec,
-    name: &str,
-    context: Option<&SecurityContext>,
-    mounts: &[VolumeMount],
-    level: Level,
-    faults: &mut Vec<Fault>,
-) {
-    if mounts.iter().any(|mount| mount.name.starts_with("aegis-")) {
-        faults.push(Fault::ForeignMount(name.to_owned()));
-    }
-    let mut wrong = |problem| faults.push(Fault::Container { container: name.to_owned(), problem });
-    let pod = spec.security_context.as_ref();
-    let uid = context.and_then(|context| context.run_as_user).or_else(|| pod?.run_as_user);
-    if uid.is_some_and(|uid| SIDECAR_UIDS.contains(&uid)) {
-        wrong("runAsUser is one of the sidecars' (30000 to 59999)");
     }
     if !level.is_captured() {
         return;
     }
-    let context = context.cloned().unwrap_or_default();
-    let non_root = context.run_as_non_root.or_else(|| pod?.run_as_non_root).unwrap_or(false);
-    if uid.is_none_or(|uid| uid == 0) || !non_root {
-        wrong("needs runAsNonRoot: true and an explicit runAsUser other than 0");
-    }
-    if context.privileged.unwrap_or(false) {
-        wrong("privileged is not allowed");
-    }
-    if context.allow_privilege_escalation != Some(false) {
-        wrong("needs allowPrivilegeEscalation: false");
-    }
-    let capabilities = context.capabilities.unwrap_or_default();
-    if !capabilities.drop.iter().flatten().any(|name| name == "ALL") {
-        wrong("needs capabilities.drop: [ALL]");
-    }
-    if capabilities.add.iter().flatten().any(|name| DANGEROUS.contains(&name.trim_start_matches("CAP_"))) {
-        wrong("adds a capability that leads past the capture");
-    }
-    if context.proc_mount.is_some_and(|mount| mount != "Default") {
-        wrong("procMount other than Default is not allowed");
+    let dns = spec.dns_config.as_ref();
+    let windows = spec.os.as_ref().is_some_and(|os| os.name == "windows")
+        || spec.security_context.as_ref().is_some_and(|context| context.windows_options.is_some());
+    for (found, problem) in [
+        (spec.host_pid.unwrap_or(false), "hostPID is not allowed"),
+        (spec.host_ipc.unwrap_or(false), "hostIPC is not allowed"),
+        (spec.share_process_namespace.unwrap_or(false), "shareProcessNamespace is not allowed"),
+        // The sidecar resolves for the agent: whoever answers it chooses where an allowed name leads.
+        (spec.host_aliases.iter().flatten().next().is_some(), "hostAliases are not allowed"),
+        (spec.dns_policy.as_deref() == Some("None"), "dnsPolicy None is not allowed"),
+        (
+            dns.is_some_and(|dns| dns.nameservers.iter().flatten().next().is_some()),
+            "dnsConfig.nameservers are not allowed",
+        ),
+        (dns.is_some_and(|dns| dns.searches.iter().flatten().next().is_some()), "dnsConfig.searches are not allowed"),
+        (spec.volumes.iter().flatten().any(|volume| volume.host_path.is_some()), "hostPath volumes are not allowed"),
+        (windows, "Windows is not allowed"),
+    ] {
+        if found {
+            faults.push(Fault::Pod(problem));
+        }
     }
 }
 
@@ -285,7 +297,7 @@ fn compare(wanted: &Container, found: &Container, faults: &mut Vec<Fault>) {
         return;
     };
     let fields: std::collections::BTreeSet<_> = wanted.keys().chain(found_json.keys()).collect();
-    for field in fields {
+    for field in fields.into_iter().filter(|field| !UNCOMPARED.contains(&field.as_str())) {
         if wanted.get(field) != found_json.get(field) {
             faults.push(Fault::Altered { container: found.name.clone(), field: field.clone() });
         }
@@ -294,7 +306,7 @@ fn compare(wanted: &Container, found: &Container, faults: &mut Vec<Fault>) {
 
 /// Every volume of ours is there as built, and there is no other of our names.
 fn compare_volumes(wanted: &[Volume], spec: &PodSpec, faults: &mut Vec<Fault>) {
-    let ours: Vec<&Volume> = spec.volumes.iter().flatten().filter(|volume| volume.name.starts_with("aegis-")).collect();
+    let ours: Vec<&Volume> = spec.volumes.iter().flatten().filter(|volume| volume.name.starts_with(OURS)).collect();
     for volume in wanted {
         if !ours.contains(&volume) {
             faults.push(Fault::Volume(volume.name.clone()));
@@ -304,5 +316,109 @@ fn compare_volumes(wanted: &[Volume], spec: &PodSpec, faults: &mut Vec<Fault>) {
         if !wanted.iter().any(|known| known.name == volume.name) {
             faults.push(Fault::Volume(volume.name.clone()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::names::POD_VERIFIED;
+    use serde_json::json;
+
+    fn settings() -> Settings {
+        Settings::from_yaml(
+            "{images: {proxy: 'r/aegis-proxy:1', capture: 'r/aegis-capture:1', probe: 'r/aegis-probe:1'},
+              control: 'https://control', systemNamespace: aegis-system}",
+        )
+        .unwrap()
+    }
+
+    /// A captured pod, injected by other settings than those of today where that makes no difference.
+    fn captured() -> Pod {
+        let mut then = settings();
+        then.probe_minutes = 7;
+        then.pull_policy = "Always".to_owned();
+        then.records = Records { medium: Medium::Memory, size_limit: "1Gi".to_owned() };
+        then.resources.memory_limit = "1Gi".to_owned();
+        let wanted = parts(
+            &then,
+            &Placement {
+                namespace: "shop",
+                agent: "buyer",
+                level: Level::Captured,
+                sidecar_uid: 31_337,
+                agent_uid: 1000,
+                inbound: &[],
+                brokered: &[],
+            },
+        );
+        let hardened = json!({"runAsUser": 1000, "runAsNonRoot": true, "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}});
+        let pod = json!({
+            "metadata": {"labels": {AGENT_LABEL: "buyer"}},
+            "spec": {"containers": [{"name": "worker", "image": "worker", "securityContext": hardened}],
+                "initContainers": wanted.containers, "volumes": wanted.volumes},
+            "status": {"conditions": [{"type": POD_VERIFIED, "status": "False"}]},
+        });
+        serde_json::from_value(pod).unwrap()
+    }
+
+    fn faults(change: impl FnOnce(&mut PodSpec)) -> Vec<Fault> {
+        let mut pod = captured();
+        change(pod.spec.as_mut().unwrap());
+        inspect(&pod, "shop", "buyer", Level::Captured, &settings()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_an_installation_sets_otherwise_later_is_no_fault() {
+        assert_eq!(
+            inspect(&captured(), "shop", "buyer", Level::Captured, &settings()),
+            Ok(Governed { gateway: false, level: Level::Captured, current: true })
+        );
+    }
+
+    #[test]
+    fn a_probe_interval_is_written_in_one_way_only() {
+        for text in ["0", "61", "+7", "07", "seven", ""] {
+            let found = faults(|spec| {
+                let env = spec.init_containers.as_mut().unwrap()[1].env.as_mut().unwrap();
+                env.iter_mut().find(|one| one.name == "AEGIS_PROBE_MINUTES").unwrap().value = Some(text.to_owned());
+            });
+            let altered = Fault::Altered { container: SIDECAR_CONTAINER.to_owned(), field: "env".to_owned() };
+            assert_eq!(found, [altered], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_for_sealed_agents() {
+        let mut pod = captured();
+        pod.metadata.labels.get_or_insert_default().insert(COMPONENT_LABEL.to_owned(), GATEWAY.to_owned());
+        let found = inspect(&pod, "shop", "buyer", Level::Captured, &settings()).unwrap_err();
+        assert!(found.contains(&Fault::Pod("a gateway is for agents of level Sealed")), "{found:?}");
+    }
+
+    #[test]
+    fn who_answers_the_sidecars_questions_is_not_the_pods_to_choose() {
+        let found = faults(|spec| {
+            spec.host_aliases = Some(vec![serde_json::from_value(json!({"ip": "192.0.2.1"})).unwrap()]);
+            spec.dns_policy = Some("None".to_owned());
+            spec.dns_config =
+                Some(serde_json::from_value(json!({"nameservers": ["192.0.2.1"], "searches": ["x"]})).unwrap());
+        });
+        let wanted = ["hostAliases are", "dnsPolicy None is", "dnsConfig.nameservers are", "dnsConfig.searches are"];
+        assert_eq!(found.len(), wanted.len());
+        for (fault, start) in found.iter().zip(wanted) {
+            assert!(fault.to_string().starts_with(&format!("pod: {start}")), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_the_sidecar_is_in_its_own_volume_only() {
+        let found = faults(|spec| {
+            let mut volume = spec.volumes.as_ref().unwrap()[0].clone();
+            volume.name = "mine".to_owned();
+            spec.volumes.as_mut().unwrap().push(volume);
+        });
+        assert_eq!(found, [Fault::Token("mine".to_owned())]);
     }
 }

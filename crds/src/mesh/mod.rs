@@ -4,6 +4,7 @@
 //! again from what it finds in a pod and compares. So what is injected and what is accepted cannot drift apart. The pod
 //! guard (`guards/pods.yaml`) says the same in CEL, for when nothing of Aegis runs.
 
+mod foreign;
 pub mod gateway;
 pub mod inspect;
 pub mod names;

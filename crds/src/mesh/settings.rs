@@ -1,5 +1,7 @@
 //! What an installation decides about its mesh: one file, read by operator and webhook alike.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Settings of the mesh. Unknown fields are refused: a mistyped setting must not be ignored.
@@ -24,6 +26,9 @@ pub struct Settings {
     /// Minutes between two probes of a pod.
     #[serde(default = "default_probe_minutes")]
     pub probe_minutes: u16,
+    /// Network policies of agents.
+    #[serde(default)]
+    pub network: Network,
 }
 
 /// Image references.
@@ -56,6 +61,24 @@ pub struct Resources {
 impl Default for Resources {
     fn default() -> Self {
         Self { cpu_request: "20m".to_owned(), memory_request: "32Mi".to_owned(), memory_limit: "192Mi".to_owned() }
+    }
+}
+
+/// Network policies of agents at level Captured or Sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Network {
+    /// Whether the operator writes them. Without a network plugin that enforces them they change nothing.
+    pub policies: bool,
+    /// Where pods ask names: Services as `NAME.NAMESPACE.svc`, or addresses such as a node's own DNS cache.
+    pub dns: Vec<String>,
+    /// Labels of the namespaces whose pods may read a sidecar's metrics; none: nobody may.
+    pub metrics_from: BTreeMap<String, String>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { policies: true, dns: vec!["kube-dns.kube-system.svc".to_owned()], metrics_from: BTreeMap::new() }
     }
 }
 
@@ -135,6 +158,9 @@ impl Settings {
         }
         if !["Always", "IfNotPresent", "Never"].contains(&self.pull_policy.as_str()) {
             return wrong("pullPolicy", "must be Always, IfNotPresent or Never");
+        }
+        if self.network.dns.len() > 8 || self.network.metrics_from.len() > 8 {
+            return wrong("network", "at most 8 places of DNS and 8 labels");
         }
         if !(1..=60).contains(&self.probe_minutes) {
             return wrong("probeMinutes", "must lie between 1 and 60");

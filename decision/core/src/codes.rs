@@ -46,6 +46,12 @@ codes! {
     UnknownOperation = "unknown_operation", 403, "Unknown operation";
     /// The first path segment names no tool of this agent.
     UnknownTool = "unknown_tool", 404, "Unknown tool";
+    /// No tool and no egress entry of this agent has this host and port.
+    UnknownHost = "unknown_host", 403, "Unknown host";
+    /// A tool is reached by its base URL or by plain HTTP: calls inside a tunnel would be judged by nobody.
+    TunnelToTool = "tunnel_to_tool", 403, "No tunnel to a tool";
+    /// A captured connection names no host: it is neither HTTP/1.1 nor TLS with a server name.
+    UnnamedConnection = "unnamed_connection", 403, "Connection without a host";
     /// The operation's class is above the agent's ceiling.
     ClassAboveCeiling = "class_above_ceiling", 403, "Denied by policy";
     /// The agent is registered, suspended or retired.
@@ -92,7 +98,7 @@ codes! {
     BodyTooLarge = "body_too_large", 413, "Body too large";
     /// The content type or encoding of the body is not one that Aegis judges.
     UnsupportedMediaType = "unsupported_media_type", 415, "Unsupported media type";
-    /// The Host header and the connection do not agree.
+    /// The Host header or TLS server name and the connection do not agree.
     Misdirected = "misdirected", 421, "Misdirected request";
     /// Too many calls to this tool are under way.
     TooManyCalls = "too_many_calls", 429, "Too many calls";
@@ -102,6 +108,12 @@ codes! {
     Stale = "stale", 503, "Policy is stale";
     /// The sidecar's token is not fresh enough for this class of call.
     TokenNotFresh = "token_not_fresh", 503, "Token is not fresh";
+    /// The pod's probe found a way around the sidecar, or has not been heard of for too long.
+    CaptureBroken = "capture_broken", 503, "Capture is not proven";
+    /// The request did not come from a sidecar of this gateway's agent.
+    NotThisAgent = "not_this_agent", 401, "Not this agent";
+    /// The agent's gateway cannot be reached, or did not prove that it is this agent's; nothing was sent.
+    GatewayUnavailable = "gateway_unavailable", 503, "Gateway unavailable";
     /// The decision could not be recorded, so the call was not sent.
     RecordNotWritable = "record_not_writable", 503, "Record not writable";
     /// The control service cannot be reached for an approval, so the call was not sent.

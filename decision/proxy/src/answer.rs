@@ -15,7 +15,7 @@ use crate::forward::UpstreamAnswer;
 /// Where every code has its anchor.
 const DOCUMENTATION: &str = "https://aegis.dev/docs/errors#";
 /// The decision's id, in every answer.
-const DECISION: HeaderName = HeaderName::from_static("aegis-decision");
+pub(crate) const DECISION: HeaderName = HeaderName::from_static("aegis-decision");
 /// The approval request's name, where the call waits for one.
 const APPROVAL: HeaderName = HeaderName::from_static("aegis-approval");
 
@@ -24,6 +24,8 @@ const APPROVAL: HeaderName = HeaderName::from_static("aegis-approval");
 pub enum Answer {
     /// What the upstream said.
     Upstream(UpstreamAnswer),
+    /// What the gateway said, with its own decision's id.
+    Relayed(UpstreamAnswer),
     /// Why there is no such answer.
     Problem(Box<Problem>),
 }
@@ -122,7 +124,7 @@ impl Answer {
     /// The code; none for an upstream's answer.
     pub fn code(&self) -> Option<Code> {
         match self {
-            Self::Upstream(_) => None,
+            Self::Upstream(_) | Self::Relayed(_) => None,
             Self::Problem(problem) => Some(problem.code),
         }
     }
@@ -130,12 +132,8 @@ impl Answer {
     /// As HTTP, with the decision's id.
     pub fn into_response(self, decision: &str) -> Response<Full<Bytes>> {
         let mut response = match self {
-            Self::Upstream(UpstreamAnswer { status, headers, body }) => {
-                let mut response = Response::new(Full::new(body));
-                *response.status_mut() = status;
-                *response.headers_mut() = headers;
-                response
-            }
+            Self::Relayed(answer) => return passed_on(answer),
+            Self::Upstream(answer) => passed_on(answer),
             Self::Problem(mut problem) => {
                 decision.clone_into(&mut problem.decision);
                 problem_response(&problem)
@@ -146,6 +144,13 @@ impl Answer {
         }
         response
     }
+}
+
+fn passed_on(UpstreamAnswer { status, headers, body }: UpstreamAnswer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 fn problem_response(problem: &Problem) -> Response<Full<Bytes>> {
@@ -169,15 +174,24 @@ fn problem_response(problem: &Problem) -> Response<Full<Bytes>> {
 fn retry_after(code: Code) -> Option<u32> {
     match code {
         Code::TooManyCalls | Code::NotReady => Some(1),
-        Code::Stale | Code::TokenNotFresh | Code::RecordNotWritable | Code::ControlUnavailable => Some(5),
+        Code::Stale
+        | Code::TokenNotFresh
+        | Code::CaptureBroken
+        | Code::GatewayUnavailable
+        | Code::RecordNotWritable
+        | Code::ControlUnavailable => Some(5),
         Code::ApprovalRequired => Some(15),
         Code::TooManyApprovals => Some(60),
         Code::NoRuleAllows
         | Code::RuleDenies
         | Code::UnknownOperation
         | Code::UnknownTool
+        | Code::UnknownHost
+        | Code::TunnelToTool
+        | Code::UnnamedConnection
         | Code::ClassAboveCeiling
         | Code::AgentNotActive
+        | Code::NotThisAgent
         | Code::AgentNotReviewed
         | Code::NoDelegation
         | Code::DelegationExpired

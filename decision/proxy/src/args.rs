@@ -5,16 +5,41 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aegis_decision::egress::Level;
 use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs};
 use clap::Parser;
+
+/// Where calls come in, unless told otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 15_080);
 
 /// The sidecar of one agent: judges, records and forwards its tool calls.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "aegis-proxy", version)]
 pub struct Args {
-    /// Address for the agent's calls; port 0 takes a free one
-    #[arg(long, env = "AEGIS_LISTEN", default_value = "127.0.0.1:15080")]
-    pub listen: SocketAddr,
+    /// Address for the agent's calls; port 0 takes a free one [default: 127.0.0.1:15080]
+    #[arg(long, env = "AEGIS_LISTEN", conflicts_with = "gateway_listen")]
+    pub listen: Option<SocketAddr>,
+    /// How much the pod is bound to this sidecar: Mediated, Captured or Sealed
+    #[arg(long, env = "AEGIS_LEVEL", default_value = "Mediated", value_parser = level)]
+    pub level: Level,
+    /// Addresses that captured TCP connections are redirected to
+    #[arg(long, env = "AEGIS_CAPTURE_LISTEN", value_delimiter = ',')]
+    pub capture_listen: Vec<SocketAddr>,
+    /// Addresses that DNS questions are redirected to, by UDP and TCP
+    #[arg(long, env = "AEGIS_DNS_LISTEN", value_delimiter = ',')]
+    pub dns_listen: Vec<SocketAddr>,
+    /// Socket that the probe asks
+    #[arg(long, env = "AEGIS_PROBE_SOCKET")]
+    pub probe_socket: Option<PathBuf>,
+    /// Minutes between two probes
+    #[arg(long, env = "AEGIS_PROBE_MINUTES", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=1440))]
+    pub probe_minutes: u16,
+    /// The agent's gateway, as HOST:PORT: calls are relayed to it, which alone decides and holds credentials
+    #[arg(long, env = "AEGIS_GATEWAY", requires = "control", conflicts_with = "gateway_listen")]
+    pub gateway: Option<String>,
+    /// Be the agent's gateway, on this address
+    #[arg(long, env = "AEGIS_GATEWAY_LISTEN", requires = "control")]
+    pub gateway_listen: Option<SocketAddr>,
     /// File that gets the address once calls are taken, for tests and scripts
     #[arg(long)]
     pub address_file: Option<PathBuf>,
@@ -83,8 +108,14 @@ pub enum ArgsError {
     #[error("give --control, or --bundle for an offline trial")]
     NoSource,
     /// Not reachable by the agent alone.
-    #[error("--listen must be a loopback address: the agent's pod only")]
-    NotLoopback,
+    #[error("{0} must be a loopback address: the agent's pod only")]
+    NotLoopback(&'static str),
+    /// Connections come in that nobody may send on.
+    #[error("--capture-listen, --dns-listen and --probe-socket are for the levels Captured and Sealed")]
+    NotCaptured,
+    /// `--gateway` is not `HOST:PORT`.
+    #[error("--gateway must be HOST:PORT")]
+    Gateway,
     /// `--control` is not a URL of ours.
     #[error("--control must be https://HOST[:PORT]")]
     Control,
@@ -100,8 +131,22 @@ pub enum ArgsError {
 /// The arguments, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Address for the agent's calls.
-    pub listen: SocketAddr,
+    /// Address for the agent's calls; none in a gateway.
+    pub listen: Option<SocketAddr>,
+    /// How much the pod is bound to this sidecar.
+    pub level: Level,
+    /// Addresses that captured TCP connections are redirected to.
+    pub capture_listen: Vec<SocketAddr>,
+    /// Addresses that DNS questions are redirected to.
+    pub dns_listen: Vec<SocketAddr>,
+    /// Socket that the probe asks.
+    pub probe_socket: Option<PathBuf>,
+    /// Minutes between two probes.
+    pub probe_minutes: u16,
+    /// The agent's gateway, as `HOST:PORT`.
+    pub gateway: Option<String>,
+    /// Address of a gateway.
+    pub gateway_listen: Option<SocketAddr>,
     /// Files that get the addresses: of calls, of the admin port.
     pub address_files: (Option<PathBuf>, Option<PathBuf>),
     /// Threads that serve calls.
@@ -162,8 +207,25 @@ pub struct FileSettings {
 impl Args {
     /// Checks what clap cannot.
     pub fn into_settings(self) -> Result<Settings, ArgsError> {
-        if !self.listen.ip().is_loopback() {
-            return Err(ArgsError::NotLoopback);
+        let listen = match (self.listen, self.gateway_listen) {
+            (None, Some(_)) => None,
+            (listen, _) => Some(listen.unwrap_or(DEFAULT_LISTEN)),
+        };
+        for (name, addresses) in [
+            ("--listen", listen.as_slice()),
+            ("--capture-listen", &self.capture_listen),
+            ("--dns-listen", &self.dns_listen),
+        ] {
+            if !addresses.iter().all(|address| address.ip().is_loopback()) {
+                return Err(ArgsError::NotLoopback(name));
+            }
+        }
+        let captures = !self.capture_listen.is_empty() || !self.dns_listen.is_empty() || self.probe_socket.is_some();
+        if captures && !self.level.is_captured() {
+            return Err(ArgsError::NotCaptured);
+        }
+        if self.gateway.as_deref().is_some_and(|gateway| !is_host_and_port(gateway)) {
+            return Err(ArgsError::Gateway);
         }
         #[cfg(feature = "failpoints")]
         if let Some(point) = self.kill_at {
@@ -189,7 +251,14 @@ impl Args {
         };
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(8);
         Ok(Settings {
-            listen: self.listen,
+            listen,
+            level: self.level,
+            capture_listen: self.capture_listen,
+            dns_listen: self.dns_listen,
+            probe_socket: self.probe_socket,
+            probe_minutes: self.probe_minutes,
+            gateway: self.gateway,
+            gateway_listen: self.gateway_listen,
             address_files: (self.address_file, self.admin_address_file),
             workers: self.workers.map_or_else(cores, NonZeroUsize::get),
             max_connections: self.max_connections.get(),
@@ -201,6 +270,18 @@ impl Args {
             drain: self.drain.drain,
         })
     }
+}
+
+/// Reads a level by its name.
+fn level(text: &str) -> Result<Level, String> {
+    [Level::Mediated, Level::Captured, Level::Sealed]
+        .into_iter()
+        .find(|level| level.as_str() == text)
+        .ok_or_else(|| "write Mediated, Captured or Sealed".to_owned())
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// Host and port of `https://HOST[:PORT]`; nothing else may be in it.
@@ -256,6 +337,40 @@ mod tests {
         arguments.extend(["--listen", "0.0.0.0:80"]);
         assert!(parse(&arguments).unwrap_err().contains("--listen"));
         assert!(parse(&[]).unwrap_err().contains("--bundle"));
+    }
+
+    #[test]
+    fn injected_settings_are_taken() {
+        let mut arguments = CONTROL.to_vec();
+        arguments.extend(["--level", "Sealed", "--capture-listen", "127.0.0.1:15001,[::1]:15001"]);
+        arguments.extend(["--dns-listen", "127.0.0.1:15053,[::1]:15053", "--probe-socket", "/run/p.sock"]);
+        arguments.extend(["--gateway", "buyer-gateway.shop.svc:15443"]);
+        let settings = parse(&arguments).unwrap();
+        assert_eq!(settings.level, Level::Sealed);
+        assert_eq!(settings.listen, Some(DEFAULT_LISTEN));
+        assert_eq!(settings.capture_listen.iter().map(SocketAddr::port).collect::<Vec<_>>(), [15001, 15001]);
+        assert!(settings.dns_listen.iter().any(SocketAddr::is_ipv6));
+        assert_eq!(settings.probe_minutes, 10);
+        let mut gateway = CONTROL.to_vec();
+        gateway.extend(["--gateway-listen", "0.0.0.0:15443"]);
+        assert_eq!(parse(&gateway).unwrap().listen, None, "a gateway is called over the network only");
+    }
+
+    #[test]
+    fn ways_that_do_not_fit_are_refused() {
+        for (extra, names) in [
+            (vec!["--capture-listen", "127.0.0.1:1"], "--capture-listen"),
+            (vec!["--level", "Captured", "--dns-listen", "0.0.0.0:53"], "--dns-listen"),
+            (vec!["--level", "captured"], "Captured"),
+            (vec!["--gateway", "host"], "--gateway"),
+            (vec!["--gateway-listen", "0.0.0.0:1", "--listen", "127.0.0.1:1"], "--listen"),
+            (vec!["--probe-minutes", "0"], "--probe-minutes"),
+        ] {
+            let mut arguments = CONTROL.to_vec();
+            arguments.extend(extra);
+            let error = parse(&arguments).unwrap_err();
+            assert!(error.contains(names), "{error}");
+        }
     }
 
     #[test]

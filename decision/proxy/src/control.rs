@@ -3,15 +3,16 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aegis_decision::control::{
-    ApprovalAnswer, ClaimAnswer, ClaimRequest, ControlError, GRANT_TYPE, Head, OutcomeReport, SUBJECT_TOKEN_TYPE,
-    Submission, TokenAnswer, TokenForm,
+    ApprovalAnswer, ClaimAnswer, ClaimRequest, ControlError, GRANT_TYPE, Head, OutcomeReport, ProbeSubmission,
+    SUBJECT_TOKEN_TYPE, Submission, TokenAnswer, TokenForm,
 };
 use aegis_decision::digest::Digest;
 use aegis_decision::jws::KeySet;
-use aegis_runtime::tls::{ClientIdentity, TlsError, client_config};
+use aegis_runtime::tls::{ClientIdentity, TlsError, client_config, key_client, key_server};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -75,6 +76,7 @@ pub struct Control {
     settings: ControlSettings,
     trust: Trust,
     identity: ClientIdentity,
+    reached: AtomicBool,
 }
 
 /// A connection with one answer on it.
@@ -97,7 +99,27 @@ impl Control {
     /// Reaches the control service of the settings as this TLS client.
     pub fn new(settings: ControlSettings, identity: ClientIdentity) -> Self {
         let trust = Trust::new(settings.trust_dir.clone());
-        Self { settings, trust, identity }
+        Self { settings, trust, identity, reached: AtomicBool::new(false) }
+    }
+
+    /// Whether it ever answered, with whatever it said.
+    pub fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// What is trusted now.
+    pub async fn trusted(&self) -> Result<Trusted, TrustError> {
+        self.trust.read().await
+    }
+
+    /// TLS of a server that shows this sidecar's key.
+    pub fn serves_with_its_key(&self) -> Result<rustls::ServerConfig, TlsError> {
+        key_server(&self.identity)
+    }
+
+    /// TLS of a client that shows this sidecar's key, to a server that must still say whose its key is.
+    pub fn connects_with_its_key(&self) -> Result<rustls::ClientConfig, TlsError> {
+        key_client(&self.identity)
     }
 
     /// The TLS client key.
@@ -149,6 +171,23 @@ impl Control {
     /// Tells the end of what is recorded.
     pub async fn head(&self, bearer: &str, head: &Head) -> Result<(), ControlFault> {
         self.tell(bearer, "/v1/heads", head).await
+    }
+
+    /// Tells what the pod's probe found.
+    pub async fn probe(&self, bearer: &str, submission: &ProbeSubmission) -> Result<(), ControlFault> {
+        self.tell(bearer, "/v1/probe", submission).await
+    }
+
+    /// Returns when the control service answered, as the one that is trusted.
+    pub async fn reach(&self) -> Result<(), ControlFault> {
+        let request = self.request(Method::GET, "/jwks.json", None)?;
+        self.ask::<KeySet>(request, "application/json", Bytes::new()).await.map(|_| ())
+    }
+
+    /// `host:port` of the control service, by every address that its name has now.
+    pub async fn addresses(&self) -> Vec<String> {
+        let found = tokio::net::lookup_host((self.settings.host.as_str(), self.settings.port)).await;
+        found.map(|all| all.map(|address| address.to_string()).collect()).unwrap_or_default()
     }
 
     /// Opens the feed; `bundle` is the digest of the one in use.
@@ -241,6 +280,7 @@ impl Control {
             let _ = connection.await;
         }));
         let response = sender.send_request(request).await?;
+        self.reached.store(true, Ordering::Relaxed);
         Ok(Answered { response, trusted, driver })
     }
 }

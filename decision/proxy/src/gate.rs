@@ -27,6 +27,7 @@ use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
 use crate::send::unsent;
 use crate::state::View;
+use crate::ways::Door;
 use crate::worker::Worker;
 
 /// One call under way.
@@ -49,7 +50,12 @@ enum Round {
 }
 
 /// Takes one call from its first byte to its answer. `gone` is cancelled when the agent no longer waits.
-pub async fn gate(worker: Arc<Worker>, request: Request<Incoming>, gone: CancellationToken) -> Response<Full<Bytes>> {
+pub async fn gate(
+    worker: Arc<Worker>,
+    door: Door,
+    request: Request<Incoming>,
+    gone: CancellationToken,
+) -> Response<Full<Bytes>> {
     let began = Instant::now();
     let shared = Arc::clone(&worker.shared);
     shared.metrics.in_flight.inc();
@@ -60,7 +66,7 @@ pub async fn gate(worker: Arc<Worker>, request: Request<Incoming>, gone: Cancell
         None => (Code::NotReady.into(), None, None),
         Some((recorder, view)) => {
             let mut call = Call { worker, recorder, id: id.clone(), arrived: began, gone, verdict: None, tool: None };
-            let answer = call.flow(view, request).await;
+            let answer = call.flow(view, door, request).await;
             (answer, call.verdict, call.tool)
         }
     };
@@ -70,8 +76,8 @@ pub async fn gate(worker: Arc<Worker>, request: Request<Incoming>, gone: Cancell
 }
 
 impl Call {
-    async fn flow(&mut self, view: View, request: Request<Incoming>) -> Answer {
-        let arrived = match self.ingress(&view, request).await {
+    async fn flow(&mut self, view: View, door: Door, request: Request<Incoming>) -> Answer {
+        let arrived = match self.ingress(&view, door, request).await {
             Ok(arrived) => arrived,
             Err((tool, malformed)) => {
                 let decision = decide::refused(&view.policy.bundle, &tool, malformed);
@@ -79,6 +85,9 @@ impl Call {
             }
         };
         self.arrived = Instant::now();
+        if let Some(relay) = &self.worker.relay {
+            return relay.send(&arrived).await;
+        }
         let mut hold = Hold::default();
         while hold.next_round() {
             // A held call may have waited for minutes: each round judges with what is known then.
@@ -92,9 +101,15 @@ impl Call {
     }
 
     /// Bytes become a request that can be named.
-    async fn ingress(&mut self, view: &View, request: Request<Incoming>) -> Result<Arrived, (String, Malformed)> {
+    async fn ingress(
+        &mut self,
+        view: &View,
+        door: Door,
+        request: Request<Incoming>,
+    ) -> Result<Arrived, (String, Malformed)> {
         let (parts, body) = request.into_parts();
-        let head = ingress::head(&parts, self.worker.listen).map_err(|malformed| (String::new(), malformed))?;
+        let tools = &view.policy.bundle.source().tools;
+        let head = ingress::head(&parts, door, tools).map_err(|malformed| (String::new(), malformed))?;
         let Some(tool) = view.policy.bundle.tool(&head.tool) else {
             let malformed = ingress::malformed(Code::UnknownTool, Code::UnknownTool.cause());
             return Err((head.tool, malformed));

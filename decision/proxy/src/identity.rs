@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::control::{Control, ControlFault};
 use crate::metrics::Metrics;
+use crate::probe::{Found, Probe};
 use crate::state::{State, Token};
 use crate::trust::{TrustError, text};
 
@@ -67,17 +68,37 @@ pub struct Identity {
     pub state: Arc<State>,
     /// Gets the attestation.
     pub attested: watch::Sender<Option<Attested>>,
+    /// The pod's probe, where the pod is captured.
+    pub probe: Option<Arc<Probe>>,
     /// Metrics.
     pub metrics: Metrics,
 }
 
 impl Identity {
     /// Exchanges at once, then at a third of the token's life, ±10 %; a failure keeps the old token and is tried again.
+    ///
+    /// In a captured pod it waits for the first statement about a probe, and every exchange carries the newest one: also
+    /// one of a probe that got out, since the control service says so on the pod when it refuses.
     pub async fn keep_fresh(self, ready: ready::Handle, quiet: Drain) {
         let mut ready = Some(ready);
         let mut pause = FIRST_PAUSE;
+        let mut found = self.probe.as_ref().map(|probe| probe.found());
+        if let Some(found) = &mut found {
+            // The probe starts when the sidecar has started, and that takes the control service: nobody else asks it yet.
+            tokio::select! {
+                () = quiet.begun() => return,
+                () = self.reach_control() => {}
+            }
+            tokio::select! {
+                () = quiet.begun() => return,
+                first = found.wait_for(Option::is_some) => if first.is_err() { return },
+            }
+        }
         loop {
-            let wait = match self.exchange().await {
+            let statement = found.as_mut().and_then(|found| found.borrow_and_update().clone());
+            let exchanged = self.exchange(statement.map(|found| found.jws)).await;
+            let refused = exchanged.is_err();
+            let wait = match exchanged {
                 Ok(life) => {
                     if let Some(ready) = ready.take() {
                         ready.release();
@@ -96,16 +117,26 @@ impl Identity {
             tokio::select! {
                 () = quiet.begun() => return,
                 () = sleep(wait) => {}
+                // What was refused may be granted with the next statement.
+                () = changed(&mut found), if refused => {}
             }
         }
     }
 
-    async fn exchange(&self) -> Result<Duration, ExchangeError> {
+    /// Returns when the control service was reached: the first thing that a new pod must show.
+    async fn reach_control(&self) {
+        while let Err(error) = self.control.reach().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "control service not reached");
+            sleep(jittered(FIRST_PAUSE * 2, 0.5)).await;
+        }
+    }
+
+    async fn exchange(&self, statement: Option<String>) -> Result<Duration, ExchangeError> {
         let pod_token = text(&self.token_file).await?;
         let proof = prove_record_key(&self.record_key, &thumbprint(self.control.client_key()));
         let record_key = base64url(self.record_key.public().as_bytes());
         let since = Instant::now();
-        let (answer, keys) = self.control.token(pod_token.trim().to_owned(), record_key, proof, None).await?;
+        let (answer, keys) = self.control.token(pod_token.trim().to_owned(), record_key, proof, statement).await?;
         let TokenAnswer { access_token, expires_in, attestation: jws, .. } = answer;
         let attestation = Attestation::verify(&jws, &keys)?;
         if attestation.key != self.record_key.public() {
@@ -118,6 +149,16 @@ impl Identity {
         tracing::debug!(life_seconds = life.as_secs(), "token renewed");
         Ok(life)
     }
+}
+
+/// The next statement, where there is a probe.
+async fn changed(found: &mut Option<watch::Receiver<Option<Found>>>) {
+    if let Some(found) = found
+        && found.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// A time, more or less by a share of it, so that many sidecars do not come at once.

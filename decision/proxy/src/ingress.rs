@@ -1,7 +1,8 @@
 //! From bytes to a request that can be named. What is not plainly one call is refused, never passed on.
 //!
-//! hyper reads the framing; here only HTTP/1.1 in origin form is taken, without upgrade or tunnel, with one Host that
-//! is this listener. The first path segment is the tool; of the headers only those that mean something are kept.
+//! hyper reads the framing; here only HTTP/1.1 is taken, without upgrade or tunnel. Which tool is meant is said by the
+//! first path segment, where Host is this listener; else by the host and path of a proxied or captured request. Of the
+//! headers only those that mean something are kept.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,12 +11,16 @@ use aegis_decision::call::HttpRequest;
 use aegis_decision::codes::Code;
 use aegis_decision::contract::HttpInput;
 use aegis_decision::naming::Malformed;
+use aegis_decision::tool::{Scheme, Tool};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
+
+use crate::ways::site::Site;
+use crate::ways::{Door, route};
 
 /// Time for a whole body: a slow agent holds its own connection only so long.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -33,7 +38,7 @@ pub struct Arrived {
 /// A request's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// First path segment.
+    /// Name of the tool that is called; any text where the first path segment says it.
     pub tool: String,
     method: String,
     path: String,
@@ -75,8 +80,8 @@ impl Arrived {
     }
 }
 
-/// Reads a head. `listen` is where the connection came in.
-pub fn head(parts: &Parts, listen: SocketAddr) -> Result<Head, Malformed> {
+/// Reads a head that came in at this door. `tools` are those that a proxied or captured request may mean.
+pub fn head(parts: &Parts, door: Door, tools: &[Tool]) -> Result<Head, Malformed> {
     let refuse = |detail: &str| malformed(Code::MalformedRequest, detail);
     if parts.version != Version::HTTP_11 {
         return Err(refuse("use HTTP/1.1"));
@@ -84,17 +89,47 @@ pub fn head(parts: &Parts, listen: SocketAddr) -> Result<Head, Malformed> {
     if parts.method == Method::CONNECT || parts.headers.contains_key(header::UPGRADE) {
         return Err(refuse("no tunnels and no protocol upgrades: send the call itself"));
     }
-    if parts.uri.authority().is_some() || !parts.uri.path().starts_with('/') {
-        return Err(refuse("send the path only, as /<tool>/..."));
-    }
+    let form = match (parts.uri.scheme_str(), parts.uri.authority()) {
+        (None, None) if parts.uri.path().starts_with('/') => Form::Origin,
+        (Some("http"), Some(authority)) => Form::Absolute(Scheme::Http, authority.as_str()),
+        (Some("https"), Some(authority)) => Form::Absolute(Scheme::Https, authority.as_str()),
+        _ => return Err(refuse("send a path, or the whole URL of a tool")),
+    };
     // hyper also reads `gzip, chunked` as chunked, and would hand over what is still compressed.
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         return Err(malformed(Code::UnsupportedMediaType, "bodies are accepted without content encoding only"));
     }
-    host(&parts.headers, listen)?;
-    let rest = parts.uri.path().strip_prefix('/').unwrap_or_default();
-    let (tool, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let (tool, path) = match (door, form) {
+        (Door::Calls(listen), Form::Origin) => {
+            host(&parts.headers, listen)?;
+            by_name(parts.uri.path())
+        }
+        (Door::Calls(_), Form::Absolute(scheme, authority)) => {
+            let default_port = if scheme == Scheme::Http { 80 } else { 443 };
+            let site = Site::parse(authority, Some(default_port));
+            let site = site.map_err(|_| refuse("the URL does not plainly name one host"))?;
+            if named(&parts.headers, default_port)? != site {
+                return Err(malformed(Code::Misdirected, "the URL and the Host header name different hosts"));
+            }
+            at(tools, scheme, &site, parts.uri.path())?
+        }
+        (Door::Captured(original), Form::Origin) => {
+            let site = named(&parts.headers, original.port())?;
+            if site.port != original.port() {
+                return Err(malformed(
+                    Code::Misdirected,
+                    "the connection is to another port than the Host header says",
+                ));
+            }
+            at(tools, Scheme::Http, &site, parts.uri.path())?
+        }
+        // The relay proved itself, by its key and its token: there is no host to compare.
+        (Door::Gateway, Form::Origin) => by_name(parts.uri.path()),
+        (Door::Captured(_) | Door::Gateway, Form::Absolute(..)) => {
+            return Err(refuse("send the path only: this is no proxy"));
+        }
+    };
     let mut headers = Vec::new();
     for (name, value) in &parts.headers {
         let name = name.as_str();
@@ -113,13 +148,45 @@ pub fn head(parts: &Parts, listen: SocketAddr) -> Result<Head, Malformed> {
     })
 }
 
+/// The tool that the first segment names, and the path after it.
+fn by_name(path: &str) -> (&str, &str) {
+    let rest = path.strip_prefix('/').unwrap_or_default();
+    rest.find('/').map_or((rest, "/"), |at| rest.split_at(at))
+}
+
+/// How a request names its target (RFC 9112, 3.2).
+enum Form<'a> {
+    Origin,
+    Absolute(Scheme, &'a str),
+}
+
+/// Name of the tool at a host, and the path below its base path.
+fn at<'a>(tools: &'a [Tool], scheme: Scheme, site: &Site, path: &'a str) -> Result<(&'a str, &'a str), Malformed> {
+    let found = route::tool(tools, scheme, site, path).map(|(tool, path)| (tool.name.as_str(), path));
+    let url = scheme.as_str();
+    found
+        .ok_or_else(|| malformed(Code::UnknownHost, &format!("{url}://{site} with this path is no tool of this agent")))
+}
+
+/// The site of the one Host header.
+fn named(headers: &HeaderMap, default_port: u16) -> Result<Site, Malformed> {
+    let text = one_host(headers)?.to_str().ok();
+    text.and_then(|text| Site::parse(text, Some(default_port)).ok())
+        .ok_or_else(|| malformed(Code::Misdirected, "the Host header does not plainly name one host"))
+}
+
+fn one_host(headers: &HeaderMap) -> Result<&http::HeaderValue, Malformed> {
+    let mut values = headers.get_all(header::HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(malformed(Code::MalformedRequest, "send exactly one Host header")),
+    }
+}
+
 /// One Host header, and it is this listener: else a page in a browser of the same pod could call by a name of its own
 /// that resolves to 127.0.0.1.
 fn host(headers: &HeaderMap, listen: SocketAddr) -> Result<(), Malformed> {
-    let mut values = headers.get_all(header::HOST).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(malformed(Code::MalformedRequest, "send exactly one Host header"));
-    };
+    let value = one_host(headers)?;
     let misdirected = || malformed(Code::Misdirected, &format!("this is {listen}; the Host header says otherwise"));
     let text = value.to_str().map_err(|_| misdirected())?;
     let name = match text.rsplit_once(':') {
@@ -176,7 +243,7 @@ mod tests {
     }
 
     fn read(request: http::request::Builder) -> Result<Head, Code> {
-        head(&parts(request), listen()).map_err(|malformed| malformed.code)
+        head(&parts(request), Door::Calls(listen()), &[]).map_err(|malformed| malformed.code)
     }
 
     fn get(target: &str) -> http::request::Builder {
@@ -223,7 +290,8 @@ mod tests {
         let malformed = Err(Code::MalformedRequest);
         assert_eq!(read(Request::connect("erp:443").header("host", LISTEN)), malformed);
         assert_eq!(read(get("/erp/x").header("upgrade", "websocket")), malformed);
-        assert_eq!(read(get("http://127.0.0.1:15080/erp/x")), malformed);
+        assert_eq!(read(get("http://127.0.0.1:15080/erp/x")), Err(Code::UnknownHost), "no base URL through the proxy");
+        assert_eq!(read(get("ftp://127.0.0.1:15080/erp/x")), malformed);
         assert_eq!(read(Request::options("*").header("host", LISTEN)), malformed);
         assert_eq!(read(get("/erp/x").version(Version::HTTP_10)), malformed);
         assert_eq!(read(get("/erp/x").version(Version::HTTP_2)), malformed);
@@ -254,6 +322,68 @@ mod tests {
         assert_eq!(read(get("/erp/x").header("host", LISTEN)), Err(Code::MalformedRequest));
     }
 
+    fn erp() -> Vec<Tool> {
+        let tool = serde_json::json!({
+            "name": "erp", "allowPrivateAddresses": false, "operations": [],
+            "endpoint": {"scheme": "http", "host": "erp.example", "port": 8000, "basePath": "/v1"},
+            "limits": {"requestBytes": 1, "responseBytes": 1, "concurrency": 1},
+        });
+        vec![serde_json::from_value(tool).unwrap()]
+    }
+
+    fn read_at(door: Door, request: http::request::Builder) -> Result<(String, String), Code> {
+        head(&parts(request), door, &erp()).map(|head| (head.tool, head.path)).map_err(|malformed| malformed.code)
+    }
+
+    #[test]
+    fn a_proxied_request_means_the_tool_at_its_url() {
+        let read = |url: &str, host: &str| read_at(Door::Calls(listen()), Request::get(url).header("host", host));
+        let orders = Ok(("erp".to_owned(), "/orders/7".to_owned()));
+        assert_eq!(read("http://erp.example:8000/v1/orders/7?f=a", "erp.example:8000"), orders);
+        assert_eq!(read("http://ERP.example:8000/v1/orders/7", "erp.Example:8000"), orders);
+        for (url, host, code) in [
+            ("http://erp.example:8000/v1/x", "other.example:8000", Code::Misdirected),
+            ("http://erp.example:8000/v1/x", "erp.example", Code::Misdirected),
+            ("http://erp.example:8000/v1/x", LISTEN, Code::Misdirected),
+            ("http://erp.example:8000/v2/x", "erp.example:8000", Code::UnknownHost),
+            ("http://erp.example:8000/", "erp.example:8000", Code::UnknownHost),
+            ("http://erp.example/v1/x", "erp.example", Code::UnknownHost),
+            ("https://erp.example:8000/v1/x", "erp.example:8000", Code::UnknownHost),
+            ("http://other.example:8000/v1/x", "other.example:8000", Code::UnknownHost),
+            ("http://u@erp.example:8000/v1/x", "erp.example:8000", Code::MalformedRequest),
+            ("http://erp.example.:8000/v1/x", "erp.example.:8000", Code::MalformedRequest),
+            ("http://0x7f.1/v1/x", "0x7f.1", Code::MalformedRequest),
+        ] {
+            assert_eq!(read(url, host), Err(code), "{url} {host}");
+        }
+    }
+
+    #[test]
+    fn a_captured_request_means_the_tool_that_its_host_names() {
+        let read = |port: u16, target: &str, host: &str| {
+            let original = SocketAddr::from(([203, 0, 113, 9], port));
+            read_at(Door::Captured(original), Request::get(target).header("host", host))
+        };
+        let orders = Ok(("erp".to_owned(), "/orders/7".to_owned()));
+        assert_eq!(read(8000, "/v1/orders/7", "erp.example:8000"), orders);
+        assert_eq!(read(8000, "/v1/orders/7", "erp.example"), orders, "the port is the connection's");
+        for (port, target, host, code) in [
+            (80, "/v1/x", "erp.example:8000", Code::Misdirected),
+            (80, "/v1/x", "erp.example", Code::UnknownHost),
+            (8000, "/v1/x", "203.0.113.9:8000", Code::UnknownHost),
+            (8000, "/v1/x", "203.0.113.9", Code::UnknownHost),
+            (8000, "/erp/x", "erp.example:8000", Code::UnknownHost),
+            (8000, "/v1/x", "erp.example:8000@x", Code::Misdirected),
+            (8000, "/v1/x", "", Code::Misdirected),
+            (8000, "http://erp.example:8000/v1/x", "erp.example:8000", Code::MalformedRequest),
+        ] {
+            assert_eq!(read(port, target, host), Err(code), "{port} {target} {host}");
+        }
+        let connect = Request::connect("erp.example:8000").header("host", "erp.example:8000");
+        let original = Door::Captured(SocketAddr::from(([203, 0, 113, 9], 8000)));
+        assert_eq!(read_at(original, connect), Err(Code::MalformedRequest));
+    }
+
     proptest! {
         #[test]
         fn any_head_is_read_or_refused_and_nothing_unkept_survives(
@@ -272,7 +402,7 @@ mod tests {
                 }
             }
             if let Ok(request) = request.body(())
-                && let Ok(head) = head(&request.into_parts().0, listen())
+                && let Ok(head) = head(&request.into_parts().0, Door::Calls(listen()), &[])
             {
                 prop_assert!(head.path.starts_with('/') && !head.tool.contains('/'));
                 prop_assert!(head.headers.iter().all(|(name, _)| KEPT.contains(&name.as_str()) || name.starts_with("aegis-")));

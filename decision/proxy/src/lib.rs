@@ -3,7 +3,7 @@
 //! [`gate`] shows the flow on one screen: [`ingress`] (bytes become a call), [`facts`], decide (in aegis-decision),
 //! [`send`] ([`record`] write-ahead, [`forward`], outcome), [`answer`]. Around it: [`worker`] (one current-thread runtime per
 //! core), [`state`] (what calls are judged with, swapped atomically), [`feed`], [`identity`] and [`control`] (the
-//! control service), [`hold`] and [`claim`] (a call that a person must approve), [`start`] (the process).
+//! control service), [`ways`] (what else leads to the gate, or beside it: proxy, capture, DNS), [`status`], [`hold`] and [`claim`] (a call that a person must approve), [`start`] (the process).
 //!
 //! Deliberately absent: Kubernetes. The sidecar cannot even parse a custom resource.
 
@@ -22,12 +22,16 @@ pub mod hold;
 pub mod identity;
 pub mod ingress;
 pub mod metrics;
+pub mod probe;
 pub mod record;
 pub mod report;
 pub mod resolve;
+pub mod sealed;
 pub mod send;
 pub mod slots;
 pub mod start;
 pub mod state;
+pub mod status;
 pub mod trust;
+pub mod ways;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aegis_decision::codes::Code;
 use aegis_decision::decision::Verdict;
-use aegis_decision::record::RecordedExecution;
+use aegis_decision::record::{Ended, RecordedExecution, Way};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -48,6 +48,13 @@ pub struct Metrics {
     pub claims: Counter,
     /// Connections of the agent that were not HTTP.
     pub broken_connections: Counter,
+    probes: Family<ProbeLabels, Counter>,
+    connections: Family<ConnectionLabels, Counter>,
+    connection_ends: Family<EndLabels, Counter>,
+    /// Tunnels that are open.
+    pub tunnels: Gauge,
+    tunnel_bytes: Family<ByteLabels, Counter>,
+    dns_questions: Family<DnsLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,9 +65,35 @@ struct CallLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProbeLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
     tool: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    way: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    ended: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByteLabels {
+    direction: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DnsLabels {
+    answer: &'static str,
 }
 
 impl Metrics {
@@ -86,6 +119,12 @@ impl Metrics {
             holds: Counter::default(),
             claims: Counter::default(),
             broken_connections: Counter::default(),
+            probes: Family::default(),
+            connections: Family::default(),
+            connection_ends: Family::default(),
+            tunnels: Gauge::default(),
+            tunnel_bytes: Family::default(),
+            dns_questions: Family::default(),
         };
         let unit = || Unit::Seconds;
         registry.register("calls", "Calls by verdict, tool and code", metrics.calls.clone());
@@ -134,6 +173,16 @@ impl Metrics {
             "Connections of the agent that were not HTTP",
             metrics.broken_connections.clone(),
         );
+        registry.register("probes", "Runs of the pod's probe by what they found", metrics.probes.clone());
+        registry.register(
+            "connections",
+            "Connections that asked for a tunnel, by way in and code",
+            metrics.connections.clone(),
+        );
+        registry.register("connection_ends", "Tunnels by what ended them", metrics.connection_ends.clone());
+        registry.register("tunnels_open", "Tunnels that are open", metrics.tunnels.clone());
+        registry.register("tunnel_bytes", "Bytes carried in tunnels that ended", metrics.tunnel_bytes.clone());
+        registry.register("dns_questions", "Questions to the DNS stub by answer", metrics.dns_questions.clone());
         metrics
     }
 
@@ -153,9 +202,32 @@ impl Metrics {
         self.decision_seconds.observe(time.as_secs_f64());
     }
 
+    /// The pod's probe ran.
+    pub fn probed(&self, holds: bool) {
+        self.probes.get_or_create(&ProbeLabels { result: if holds { "held" } else { "got_out" } }).inc();
+    }
+
     /// A forwarded call ended.
     pub fn ended(&self, outcome: RecordedExecution, tool: &str) {
         self.outcomes.get_or_create(&OutcomeLabels { outcome: outcome.as_str(), tool: tool.to_owned() }).inc();
+    }
+
+    /// A connection asked for a tunnel; without a code it was let through.
+    pub fn connected(&self, way: Way, code: Option<Code>) {
+        let labels = ConnectionLabels { way: way.as_str(), code: code.map_or("none", Code::as_str) };
+        self.connections.get_or_create(&labels).inc();
+    }
+
+    /// A tunnel ended.
+    pub fn disconnected(&self, ended: Ended, sent: u64, received: u64) {
+        self.connection_ends.get_or_create(&EndLabels { ended: ended.as_str() }).inc();
+        self.tunnel_bytes.get_or_create(&ByteLabels { direction: "sent" }).inc_by(sent);
+        self.tunnel_bytes.get_or_create(&ByteLabels { direction: "received" }).inc_by(received);
+    }
+
+    /// The DNS stub answered a question.
+    pub fn asked(&self, answer: &'static str) {
+        self.dns_questions.get_or_create(&DnsLabels { answer }).inc();
     }
 
     /// A batch was written and synced.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aegis_decision::control::Head;
 use aegis_decision::jws::SigningKey;
 use aegis_runtime::ready::{self, Readiness};
 use aegis_runtime::shutdown::{self, Drain, Ended};
@@ -31,11 +32,18 @@ use crate::forward::Credentials;
 use crate::heads;
 use crate::identity::{Attested, Identity, record_key};
 use crate::metrics::Metrics;
+use crate::probe::{self, About, Probe, ProbeSettings};
 use crate::record::{self, OpenError, WriterError};
 use crate::report::{self, Reports};
+use crate::sealed::gateway::Gateway;
+use crate::sealed::relay::RelaySettings;
 use crate::slots::Slots;
 use crate::state::{Knowledge, State};
-use crate::worker::{self, Shared, WorkerDied};
+use crate::status::Sources;
+use crate::ways::dns;
+use crate::ways::names::Names;
+use crate::ways::refusals::{self, Refusals};
+use crate::worker::{self, Listeners, Shared, WorkerDied};
 
 /// Why the sidecar does not start.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +109,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
     let (reports, queue) = Reports::queue();
     let mut tasks = Tasks::new();
 
+    let is_probed = settings.probe_socket.is_some();
     let segment = readiness.handle("segment");
     let (control, key) = match settings.source {
         Source::Files(files) => {
@@ -111,7 +120,9 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         Source::Control(control) => {
             let key = record_key();
             let parts = Parts { readiness: &readiness, quiet: &quiet, state: &state, metrics: &metrics };
-            let control = follow_control(&mut tasks, control, key.clone(), &attested, &parts)?;
+            let every = Duration::from_mins(settings.probe_minutes.into());
+            let probe = settings.probe_socket.map(|socket| ProbeSettings { socket, level: settings.level, every });
+            let control = follow_control(&mut tasks, control, key.clone(), &attested, probe, &parts)?;
             tasks.spawn("reports", {
                 let sent = report::send_all(queue, Arc::clone(&control), Arc::clone(&state), quiet.clone());
                 async move {
@@ -123,51 +134,127 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         }
     };
 
-    let listeners = worker::bind(settings.listen, settings.workers).map_err(system("cannot bind --listen"))?;
+    let mut listeners: Vec<Listeners> = std::iter::repeat_with(Listeners::default).take(settings.workers).collect();
+    let mut listen = None;
+    if let Some(address) = settings.listen {
+        let bound = worker::bind(address, settings.workers).map_err(system("cannot bind --listen"))?;
+        listen = bound.first().and_then(|listener| listener.local_addr().ok());
+        for (worker, listener) in listeners.iter_mut().zip(bound) {
+            worker.calls = Some(listener);
+        }
+    }
+    let captured = each(&settings.capture_listen, |address| worker::bind(address, settings.workers));
+    for bound in captured.map_err(system("cannot bind --capture-listen"))? {
+        for (worker, listener) in listeners.iter_mut().zip(bound) {
+            worker.captured.push(listener);
+        }
+    }
+    let gateway = match (settings.gateway_listen, &control) {
+        (Some(address), Some(control)) => {
+            let bound = worker::bind(address, settings.workers).map_err(system("cannot bind --gateway-listen"))?;
+            listen = bound.first().and_then(|listener| listener.local_addr().ok());
+            for (worker, listener) in listeners.iter_mut().zip(bound) {
+                worker.gateway = Some(listener);
+            }
+            let parts = (Arc::clone(control), Arc::clone(&state), key.clone(), attested.subscribe());
+            Some(Arc::new(Gateway::new(parts.0, parts.1, parts.2, parts.3)?))
+        }
+        _ => None,
+    };
+    let relay = settings.gateway.zip(control.clone()).map(|(address, control)| RelaySettings {
+        address,
+        control,
+        state: Arc::clone(&state),
+        attested: attested.subscribe(),
+    });
+    let stubs = each(&settings.dns_listen, dns::bind).map_err(system("cannot bind --dns-listen"))?;
     let admin = TcpListener::bind(settings.admin_listen).await.map_err(system("cannot bind --admin-listen"))?;
     let admin_address = admin.local_addr().map_err(system("cannot bind --admin-listen"))?;
     let shared = Arc::new(Shared {
         state: Arc::clone(&state),
         recorder: OnceLock::new(),
         slots: Slots::default(),
-        control,
+        control: control.clone(),
         reports,
         metrics: metrics.clone(),
         drain: drain.clone(),
+        refusals: Refusals::default(),
+        names: Names::default(),
+        relay,
+        gateway,
     });
+    let (head, heads) = watch::channel(None);
+    let sources = Sources { state: Arc::clone(&state), control, level: settings.level, is_probed, head: heads };
 
     let folder = settings.records_dir;
     tasks.spawn("records", {
         let (shared, quiet) = (Arc::clone(&shared), quiet.clone());
         let attested = attested.subscribe();
-        async move { records(&folder, key, attested, shared, segment, quiet).await }
+        async move { records(&folder, key, attested, shared, segment, quiet, head).await }
     });
     // Kept until the end: a watch without its sender would look as if nothing could be attested any more.
     tasks.spawn_background("gauges", gauges(state, metrics, attested));
 
     let credentials = Arc::new(Credentials::new(settings.credentials_dir));
-    let mut workers = Vec::new();
-    let mut listen = settings.listen;
-    for listener in listeners {
-        listen = listener.local_addr().map_err(system("cannot bind --listen"))?;
-        let worker = worker::spawn(listener, Arc::clone(&shared), Arc::clone(&credentials), settings.max_connections);
-        workers.push(worker.map_err(system("cannot start a worker"))?);
+    let mut threads = Vec::new();
+    for listeners in listeners {
+        let worker = worker::spawn(listeners, Arc::clone(&shared), Arc::clone(&credentials), settings.max_connections);
+        threads.push(worker.map_err(system("cannot start a worker"))?);
     }
+    if !stubs.is_empty() {
+        threads.push(dns::spawn(stubs, Arc::clone(&shared)).map_err(system("cannot start the dns stub"))?);
+    }
+    tasks.spawn_background("refusals", sums(Arc::clone(&shared)));
     tasks.spawn("workers", async move {
-        for ended in futures::future::join_all(workers).await {
+        for ended in futures::future::join_all(threads).await {
             ended.map_err(|_| WorkerDied)?;
         }
+        refusals::write(&shared);
         quiet.begin();
         Ok(())
     });
     let routes = admin::router(readiness, Arc::new(registry));
+    let started = sources.clone();
+    let routes = admin::with_startup(routes, move || started.pending());
+    let routes = admin::with_status(routes, move || sources.status());
     tasks.spawn_background("admin", async move { Ok(admin::serve(admin, routes).await?) });
 
-    write_address(settings.address_files.0.as_deref(), listen).map_err(system("cannot write --address-file"))?;
+    if let Some(listen) = listen {
+        write_address(settings.address_files.0.as_deref(), listen).map_err(system("cannot write --address-file"))?;
+    }
     write_address(settings.address_files.1.as_deref(), admin_address)
         .map_err(system("cannot write --admin-address-file"))?;
-    tracing::info!(%listen, admin = %admin_address, "listening");
+    tracing::info!(?listen, level = settings.level.as_str(), admin = %admin_address, "listening");
     Ok(tasks)
+}
+
+/// Binds each address. One that this machine does not have, such as `::1` without IPv6, is left out: nothing comes in there.
+fn each<T>(addresses: &[SocketAddr], bind: impl Fn(SocketAddr) -> std::io::Result<T>) -> std::io::Result<Vec<T>> {
+    let mut bound = Vec::new();
+    let mut missing = None;
+    for address in addresses {
+        match bind(*address) {
+            Ok(one) => bound.push(one),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                tracing::warn!(%address, "no such address here");
+                missing = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if bound.is_empty() => Err(error),
+        _ => Ok(bound),
+    }
+}
+
+/// Writes the sums of refused connections.
+async fn sums(shared: Arc<Shared>) -> TaskResult {
+    let mut ticks = interval(refusals::INTERVAL);
+    loop {
+        ticks.tick().await;
+        refusals::write(&shared);
+    }
 }
 
 /// What the tasks around the control service need.
@@ -184,15 +271,19 @@ fn follow_control(
     settings: ControlSettings,
     record_key: SigningKey,
     attested: &watch::Sender<Option<Attested>>,
+    probe: Option<ProbeSettings>,
     parts: &Parts<'_>,
-) -> Result<Arc<Control>, TlsError> {
+) -> Result<Arc<Control>, StartError> {
     let Parts { readiness, quiet, state, metrics } = *parts;
     let token_file = settings.token_file.clone();
     let control = Arc::new(Control::new(settings, ClientIdentity::generate()?));
+    let probe =
+        probe.map(|settings| start_probe(tasks, settings, &control, &record_key, attested, parts)).transpose()?;
     let identity = Identity {
         control: Arc::clone(&control),
         token_file,
         record_key,
+        probe,
         state: Arc::clone(state),
         attested: attested.clone(),
         metrics: metrics.clone(),
@@ -217,6 +308,48 @@ fn follow_control(
     Ok(control)
 }
 
+/// Listens for the pod's probe, and reports what it finds.
+fn start_probe(
+    tasks: &mut Tasks,
+    settings: ProbeSettings,
+    control: &Arc<Control>,
+    record_key: &SigningKey,
+    attested: &watch::Sender<Option<Attested>>,
+    parts: &Parts<'_>,
+) -> Result<Arc<Probe>, StartError> {
+    let system = |what| move |source| StartError::System { what, source };
+    let Parts { readiness, quiet, state, metrics } = *parts;
+    let ProbeSettings { socket, level, every } = settings;
+    let sidecar_uid = probe::own_uid().map_err(system("cannot tell the own user"))?;
+    let listener = probe::bind(&socket).map_err(system("cannot bind --probe-socket"))?;
+    let probe = Arc::new(Probe::new(
+        About { level, every, sidecar_uid },
+        Arc::clone(control),
+        record_key.clone(),
+        Arc::clone(state),
+        attested.subscribe(),
+        metrics.clone(),
+        readiness.clone(),
+    ));
+    let (served, until) = (Arc::clone(&probe), quiet.clone());
+    tasks.spawn("probe", async move {
+        probe::serve(listener, served, until).await;
+        Ok(())
+    });
+    let reports = probe::send_all(
+        Arc::clone(&probe),
+        Arc::clone(control),
+        Arc::clone(state),
+        attested.subscribe(),
+        quiet.clone(),
+    );
+    tasks.spawn("probe reports", async move {
+        reports.await;
+        Ok(())
+    });
+    Ok(probe)
+}
+
 /// Why records cannot be kept.
 #[derive(Debug, thiserror::Error)]
 enum RecordsError {
@@ -236,6 +369,7 @@ async fn records(
     shared: Arc<Shared>,
     ready: ready::Handle,
     quiet: Drain,
+    newest: watch::Sender<Option<Head>>,
 ) -> TaskResult {
     let first = tokio::select! {
         first = attested.wait_for(Option::is_some) => first.ok().and_then(|first| first.clone()),
@@ -248,6 +382,15 @@ async fn records(
         ready.release();
     }
     let written = Drain::new();
+    let told = {
+        let mut head = head.clone();
+        async move {
+            while head.changed().await.is_ok() {
+                newest.send_replace(head.borrow_and_update().clone());
+            }
+            Ok(())
+        }
+    };
     let writing = async {
         loop {
             tokio::select! {
@@ -275,7 +418,7 @@ async fn records(
         }
         Ok(())
     };
-    futures::future::try_join(writing, heads).await?;
+    futures::future::try_join3(writing, heads, told).await?;
     Ok(())
 }
 

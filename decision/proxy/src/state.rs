@@ -41,6 +41,22 @@ pub struct Token {
     pub life: Duration,
 }
 
+/// What the pod's newest probe found.
+#[derive(Debug, Clone, Copy)]
+pub struct Capture {
+    /// Nothing got out.
+    pub holds: bool,
+    /// When it says nothing any more.
+    pub until: Instant,
+}
+
+impl Capture {
+    /// Whether it may be relied on now.
+    pub fn is_proven(&self) -> bool {
+        self.holds && Instant::now() < self.until
+    }
+}
+
 /// The parts, as they are now.
 #[derive(Debug)]
 pub struct State {
@@ -48,6 +64,7 @@ pub struct State {
     grants: ArcSwapOption<VerifiedGrants>,
     knowledge: ArcSwapOption<Knowledge>,
     token: ArcSwapOption<Token>,
+    capture: ArcSwapOption<Capture>,
     changes: watch::Sender<u64>,
 }
 
@@ -62,6 +79,8 @@ pub struct View {
     pub knowledge: Knowledge,
     /// The token; none when policy comes from files.
     pub token: Option<Arc<Token>>,
+    /// What the pod's probe found, where the pod is captured.
+    pub capture: Option<Capture>,
 }
 
 impl Default for State {
@@ -71,6 +90,7 @@ impl Default for State {
             grants: ArcSwapOption::empty(),
             knowledge: ArcSwapOption::empty(),
             token: ArcSwapOption::empty(),
+            capture: ArcSwapOption::empty(),
             changes: watch::Sender::new(0),
         }
     }
@@ -100,6 +120,17 @@ impl State {
         self.changed();
     }
 
+    /// The pod's newest probe found this.
+    pub fn set_capture(&self, capture: Capture) {
+        self.capture.store(Some(Arc::new(capture)));
+        self.changed();
+    }
+
+    /// What the pod's newest probe found; none where nothing is captured, or before the first.
+    pub fn capture(&self) -> Option<Capture> {
+        self.capture.load().as_deref().copied()
+    }
+
     /// The token as it is now.
     pub fn token(&self) -> Option<Arc<Token>> {
         self.token.load_full()
@@ -108,6 +139,11 @@ impl State {
     /// The policy as it is now.
     pub fn policy(&self) -> Option<Arc<Policy>> {
         self.policy.load_full()
+    }
+
+    /// The grants as they are now.
+    pub fn grants(&self) -> Option<Arc<VerifiedGrants>> {
+        self.grants.load_full()
     }
 
     /// Whether there are grants.
@@ -127,6 +163,7 @@ impl State {
             grants: self.grants.load_full()?,
             knowledge: self.knowledge()?,
             token: self.token.load_full(),
+            capture: self.capture(),
         })
     }
 
@@ -142,7 +179,8 @@ impl State {
 
 impl View {
     /// Whether a call of this class may be decided now: knowledge and token are fresh enough (`identity.md`: Draft and
-    /// Commit close over `maxStaleness` and at five sixths of the token's life, Read at twice that and at its end).
+    /// Commit close over `maxStaleness` and at five sixths of the token's life, Read at twice that and at its end). They
+    /// also close when the pod's probe got out, or has not been heard of for two intervals.
     pub fn is_open_for(&self, class: Class, now: Timestamp) -> Result<(), Code> {
         let writes = class != Class::Read;
         if let Knowledge::AsOf(as_of) = self.knowledge {
@@ -151,6 +189,9 @@ impl View {
                 Freshness::WritesClosed if !writes => {}
                 Freshness::WritesClosed | Freshness::Closed => return Err(Code::Stale),
             }
+        }
+        if writes && self.capture.is_some_and(|capture| !capture.is_proven()) {
+            return Err(Code::CaptureBroken);
         }
         match &self.token {
             Some(token) if token.is_open(writes) => Ok(()),

@@ -2,6 +2,7 @@
 //! on the thread that accepted it; nothing is stolen, and what counts is shared only where it must be ([`Shared`]).
 
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
@@ -25,8 +25,13 @@ use crate::gate::gate;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::report::Reports;
+use crate::sealed::gateway::{Admitted, Gateway};
+use crate::sealed::relay::{Relay, RelaySettings};
 use crate::slots::Slots;
 use crate::state::State;
+use crate::ways::names::Names;
+use crate::ways::refusals::Refusals;
+use crate::ways::{Door, captured, connect};
 
 /// Headers of a call at most.
 const MAX_HEADERS: usize = 64;
@@ -54,6 +59,14 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Told when to finish.
     pub drain: Drain,
+    /// Captured connections that were refused, not recorded yet.
+    pub refusals: Refusals,
+    /// Names below wildcards that were asked for.
+    pub names: Names,
+    /// Where calls are sent to be judged, when not here.
+    pub relay: Option<RelaySettings>,
+    /// Lets relays in, in a gateway.
+    pub gateway: Option<Arc<Gateway>>,
 }
 
 /// One worker.
@@ -62,8 +75,39 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Its upstream connections.
     pub upstream: Upstream,
-    /// Where calls come in.
-    pub listen: SocketAddr,
+    /// How many tunnels may be open.
+    pub tunnels: Arc<Semaphore>,
+    /// Sends calls to the gateway instead of judging them.
+    pub relay: Option<Relay>,
+}
+
+/// The listeners of one worker.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Where the agent is told to call.
+    pub calls: Option<StdListener>,
+    /// Where captured connections are redirected to.
+    pub captured: Vec<StdListener>,
+    /// Where relays connect to.
+    pub gateway: Option<StdListener>,
+}
+
+/// What comes in at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entrance {
+    Calls,
+    Captured,
+    Gateway,
+}
+
+/// What serves the connections of one worker.
+pub struct Server {
+    /// The worker.
+    pub worker: Arc<Worker>,
+    /// Calls and tunnels under way.
+    pub calls: TaskTracker,
+    connections: TaskTracker,
+    http: http1::Builder,
 }
 
 /// A worker's thread died before it had drained.
@@ -95,7 +139,7 @@ pub fn bind(address: SocketAddr, workers: usize) -> std::io::Result<Vec<StdListe
 
 /// Starts a worker's thread. The receiver is told when it has drained, and closed when it died.
 pub fn spawn(
-    listener: StdListener,
+    listeners: Listeners,
     shared: Arc<Shared>,
     credentials: Arc<Credentials>,
     max_connections: usize,
@@ -103,7 +147,7 @@ pub fn spawn(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (done, ended) = oneshot::channel();
     std::thread::Builder::new().name("aegis-worker".to_owned()).spawn(move || {
-        let served = runtime.block_on(serve(listener, shared, credentials, max_connections));
+        let served = runtime.block_on(serve(listeners, shared, credentials, max_connections));
         match served {
             Ok(()) => {
                 let _ = done.send(());
@@ -115,53 +159,135 @@ pub fn spawn(
 }
 
 async fn serve(
-    listener: StdListener,
+    listeners: Listeners,
     shared: Arc<Shared>,
     credentials: Arc<Credentials>,
     max_connections: usize,
 ) -> std::io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let listen = listener.local_addr()?;
     let resolver = TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
     let resolver = resolver
         .inspect_err(|error| tracing::warn!(%error, "no resolver: only tools with literal addresses can be reached"))
         .ok();
-    let drain = shared.drain.clone();
-    let worker = Arc::new(Worker { shared, upstream: Upstream::new(credentials, resolver), listen });
-    let slots = Arc::new(Semaphore::new(max_connections));
-    let graceful = GracefulShutdown::new();
-    let calls = TaskTracker::new();
+    // Calls, captured connections and tunnels are bounded each for itself: a flood of one leaves the others their share.
+    let half = (max_connections / 2).max(1);
+    let tunnels = Arc::new(Semaphore::new(half));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false);
+    let relay = shared.relay.clone().map(Relay::new).transpose().map_err(std::io::Error::other)?;
+    let server = Arc::new(Server {
+        worker: Arc::new(Worker { relay, shared, upstream: Upstream::new(credentials, resolver), tunnels }),
+        calls: TaskTracker::new(),
+        connections: TaskTracker::new(),
+        http,
+    });
+    let captured = Arc::new(Semaphore::new(half));
+    let mut accepting = Vec::new();
+    if let Some(listener) = listeners.calls {
+        let slots = Arc::new(Semaphore::new(max_connections));
+        accepting.push(accept(Arc::clone(&server), listener, slots, Entrance::Calls));
+    }
+    for listener in listeners.captured {
+        accepting.push(accept(Arc::clone(&server), listener, Arc::clone(&captured), Entrance::Captured));
+    }
+    if let Some(listener) = listeners.gateway {
+        let slots = Arc::new(Semaphore::new(max_connections));
+        accepting.push(accept(Arc::clone(&server), listener, slots, Entrance::Gateway));
+    }
+    futures::future::try_join_all(accepting).await?;
+    server.connections.close();
+    server.connections.wait().await;
+    // A call whose agent went away is finished all the same: it may be between its claim and its outcome.
+    server.calls.close();
+    server.calls.wait().await;
+    Ok(())
+}
+
+/// Accepts connections until the drain begins.
+async fn accept(
+    server: Arc<Server>,
+    listener: StdListener,
+    slots: Arc<Semaphore>,
+    entrance: Entrance,
+) -> std::io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let listen = listener.local_addr()?;
+    let drain = server.worker.shared.drain.clone();
     loop {
         let (slot, stream) = tokio::select! {
             biased;
-            () = drain.begun() => break,
+            () = drain.begun() => return Ok(()),
             next = next(&listener, &slots) => next,
         };
-        let _ = stream.set_nodelay(true);
-        let (worker, calls) = (Arc::clone(&worker), calls.clone());
-        let broken = worker.shared.metrics.broken_connections.clone();
-        let service = service_fn(move |request| call(Arc::clone(&worker), calls.clone(), request));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                broken.inc();
-                tracing::debug!(%error, "connection broke");
+        let serving = Arc::clone(&server);
+        server.connections.spawn(async move {
+            match entrance {
+                Entrance::Captured => captured::take(serving, stream, listen).await,
+                Entrance::Calls => {
+                    let _ = stream.set_nodelay(true);
+                    serve_http(serving, Door::Calls(listen), TokioIo::new(stream)).await;
+                }
+                Entrance::Gateway => serve_relay(serving, stream).await,
             }
             drop(slot);
         });
     }
-    drop(listener);
-    graceful.shutdown().await;
-    // A call whose agent went away is finished all the same: it may be between its claim and its outcome.
-    calls.close();
-    calls.wait().await;
-    Ok(())
+}
+
+/// Serves one relay: TLS, then its requests.
+async fn serve_relay(server: Arc<Server>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let Some(gateway) = server.worker.shared.gateway.clone() else { return };
+    let Some((stream, relay)) = gateway.accept(stream).await else { return };
+    let serving = Arc::clone(&server);
+    let service = service_fn(move |request| {
+        let (worker, calls, gateway) = (Arc::clone(&serving.worker), serving.calls.clone(), Arc::clone(&gateway));
+        async move {
+            match gateway.admit(relay, request).await {
+                Admitted::Call(request) => call(worker, Door::Gateway, calls, *request).await,
+                Admitted::Answer(answer) => Ok(answer),
+            }
+        }
+    });
+    drive(&server, server.http.serve_connection(TokioIo::new(stream), service).with_upgrades()).await;
+}
+
+/// Serves the requests of one connection. When the drain begins, the one under way is the last.
+pub async fn serve_http<I>(server: Arc<Server>, door: Door, stream: I)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let serving = Arc::clone(&server);
+    let service = service_fn(move |request| {
+        let (worker, calls) = (Arc::clone(&serving.worker), serving.calls.clone());
+        call(worker, door, calls, request)
+    });
+    drive(&server, server.http.serve_connection(stream, service).with_upgrades()).await;
+}
+
+/// Drives one connection to its end.
+async fn drive<I, S>(server: &Server, connection: http1::UpgradeableConnection<I, S>)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    S: hyper::service::HttpService<Incoming, ResBody = http_body_util::Full<bytes::Bytes>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let shared = &server.worker.shared;
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shared.drain.begun() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        shared.metrics.broken_connections.inc();
+        tracing::debug!(%error, "connection broke");
+    }
 }
 
 async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> (tokio::sync::OwnedSemaphorePermit, TcpStream) {
@@ -181,10 +307,15 @@ async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> (tokio::sync::O
 /// Runs a call in a task of its own, so that it ends properly even when the agent goes away.
 async fn call(
     worker: Arc<Worker>,
+    door: Door,
     calls: TaskTracker,
     request: Request<Incoming>,
 ) -> Result<http::Response<http_body_util::Full<bytes::Bytes>>, tokio::task::JoinError> {
+    if request.method() == http::Method::CONNECT && matches!(door, Door::Calls(_) | Door::Gateway) {
+        let tunnels = calls.clone();
+        return calls.spawn(connect::connect(worker, tunnels, request)).await;
+    }
     let gone = CancellationToken::new();
     let _told_when_dropped = gone.clone().drop_guard();
-    calls.spawn(gate(worker, request, gone)).await
+    calls.spawn(gate(worker, door, request, gone)).await
 }

@@ -65,14 +65,19 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
         status.is_some_and(|status| status.phase == Some(Phase::Approved) && status.claim.is_none())
     };
     let to_release = matches!(step, Step::SetApproved { .. }) || (usable(&request) && !control.released.contains(&uid));
+    let leads = control.leadership.leads();
     if to_release && let Err(refusal) = guards_in_place(control).await {
-        say_held_back(&api, &request, &refusal, now).await?;
+        if leads {
+            say_held_back(&api, &request, &refusal, now).await?;
+        }
         return Err(refusal);
     }
     if matches!(step, Step::SetApproved { .. }) {
         crate::failpoint!("approve.before");
     }
     let stored = match write::stepped(&request, &step, now) {
+        // The replica that leads takes the step; the watch brings it here.
+        Some(_) if !leads => request,
         Some(next) => match write::replace(&api, &next).await {
             Ok(stored) => stored,
             // Somebody was faster: the watch brings the newer object.
@@ -88,6 +93,9 @@ async fn look(control: &Control, key: &str, retain: SignedDuration) -> Result<Op
     let changed = if usable(&stored) { release(control, &stored, &uid)? } else { control.released.remove(&uid) };
     if changed {
         control.changes.namespaces.mark(namespace);
+    }
+    if !leads {
+        return Ok(None);
     }
     announce(control, &stored, &step).await;
     match step {

@@ -113,7 +113,7 @@ async fn may_be_claimed(
     if wanted.context_parts.digest() != wanted.context_digest {
         return Err(Refusal::Malformed("contextDigest is not the digest of contextParts".to_owned()));
     }
-    view.current_context = Some(current_context(request, agent.as_ref(), &wanted.context_parts));
+    view.current_context = Some(current_context(request, agent.as_ref(), &wanted.context_parts)?);
     match advance(&view, now) {
         Step::Nothing { .. } => Ok(()),
         step => {
@@ -133,17 +133,23 @@ async fn may_be_claimed(
 
 /// Rules, tool and delegation are compared as the control service knows them: a sidecar that lags, or lies, cannot claim
 /// by what is gone. Facts and registry reads depend on the call, which only the sidecar has.
-fn current_context(request: &ApprovalRequest, agent: Option<&View>, reported: &ContextParts) -> ContextParts {
+///
+/// An agent without a bundle (its policy was never valid since this operator started) can claim nothing: there is nothing
+/// to compare with but the sidecar's word.
+fn current_context(
+    request: &ApprovalRequest,
+    agent: Option<&View>,
+    reported: &ContextParts,
+) -> Result<ContextParts, Refusal> {
+    // Without agent or delegation the request is void in any case, which the caller finds by itself.
+    let Some(view) = agent else { return Ok(reported.clone()) };
+    let mut delegations = view.grants.delegations.iter();
+    let Some(delegation) = delegations.find(|delegation| delegation.uid == request.spec.delegation.uid) else {
+        return Ok(reported.clone());
+    };
+    let bundle = &view.bundle.as_ref().ok_or(Refusal::BundleChanged)?.bundle;
     let action = &request.spec.action;
-    let known = agent.and_then(|view| {
-        let delegations = &view.grants.delegations;
-        let delegation = delegations.iter().find(|delegation| delegation.uid == request.spec.delegation.uid)?;
-        let bundle = &view.bundle.as_ref()?.bundle;
-        Some(bundle.current_parts(&action.tool, &action.operation, delegation, reported))
-    });
-    // Without agent or delegation the request is void in any case. An agent that has no bundle yet (its policy was never
-    // valid since this operator started) is judged by what the sidecar reports: a gap, see docs/security.md.
-    known.unwrap_or_else(|| reported.clone())
+    Ok(bundle.current_parts(&action.tool, &action.operation, delegation, reported))
 }
 
 /// Why a request cannot be claimed whatever the time.

@@ -6,6 +6,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::pods::ProofFault;
+
 /// Why a request of a sidecar is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -18,6 +20,12 @@ pub enum Refusal {
     /// The proof of the workload does not hold.
     #[error("{0}")]
     NotThisAgent(&'static str),
+    /// The pod does not have the form that injection gives: containers and fields, no values.
+    #[error("the pod is not governed: {0}")]
+    NotGoverned(String),
+    /// Nothing shows that the pod's capture holds.
+    #[error("the pod's capture is not proven: {0}")]
+    NotProven(#[from] ProofFault),
     /// Another agent's request, or none of that uid.
     #[error("there is no such request of this agent")]
     UnknownRequest,
@@ -57,6 +65,8 @@ impl Refusal {
             Self::Malformed(_) => "invalid_request",
             Self::Unauthenticated => "invalid_token",
             Self::NotThisAgent(_) => "invalid_grant",
+            Self::NotGoverned(_) => "pod_not_governed",
+            Self::NotProven(_) => "capture_not_proven",
             Self::UnknownRequest => "unknown_request",
             Self::UnknownAgent => "unknown_agent",
             Self::BundleChanged => "bundle_changed",
@@ -74,7 +84,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::NotThisAgent(_) => StatusCode::FORBIDDEN,
+            Self::NotThisAgent(_) | Self::NotGoverned(_) | Self::NotProven(_) => StatusCode::FORBIDDEN,
             Self::UnknownRequest | Self::UnknownAgent => StatusCode::NOT_FOUND,
             Self::BundleChanged | Self::NotHeld(_) => StatusCode::CONFLICT,
             Self::Code(code, _) => StatusCode::from_u16(code.status()).unwrap_or(StatusCode::CONFLICT),

@@ -11,12 +11,14 @@ mod feed;
 mod heads;
 mod opening;
 mod outcome;
+mod probe;
 mod requests;
 mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_crds::mesh::Settings;
 use aegis_decision::jws::KeySet;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
@@ -29,7 +31,9 @@ use crate::approvals::Released;
 use crate::guards::Guards;
 use crate::hub::Hub;
 use crate::keys::Keys;
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
+use crate::owned::Fences;
 use crate::report::Events;
 use crate::stores::{Changes, Stores};
 
@@ -65,6 +69,12 @@ pub struct Control {
     pub released: Arc<Released>,
     /// Heads of record files.
     pub heads: Heads,
+    /// Whether this replica writes.
+    pub leadership: Leadership,
+    /// What came of the objects that agents own.
+    pub fences: Fences,
+    /// What the pods of agents must look like.
+    pub mesh: Arc<Settings>,
     /// Events.
     pub events: Events,
     /// Metrics.
@@ -94,6 +104,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/approvals", post(approvals::submit))
         .route("/v1/approvals/{uid}/claim", post(claim::claim))
         .route("/v1/approvals/{uid}/outcome", post(outcome::report))
+        .route("/v1/probe", post(probe::report))
         .route("/v1/heads", post(heads::put).get(heads::list))
         .route("/jwks.json", get(jwks))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -105,6 +116,11 @@ pub fn router(control: Arc<Control>) -> Router {
 /// not hold a connection that a sidecar needs. The feed's stream begins at once and is not cut by this.
 async fn in_time(request: Request, next: Next) -> Result<Response, Refusal> {
     tokio::time::timeout(HANDLING, next.run(request)).await.map_err(|_| Refusal::TooSlow)
+}
+
+/// A text that a pod sent, for the log: bounded, printable.
+fn printable(text: &str) -> String {
+    text.chars().filter(|char| char.is_ascii_graphic() || *char == ' ').take(128).collect()
 }
 
 async fn jwks(axum::extract::State(control): axum::extract::State<Arc<Control>>) -> Json<KeySet> {

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_crds::mesh::{self, AGENT_LABEL};
 use aegis_decision::control::{GRANT_TYPE, ISSUED_TOKEN_TYPE, SUBJECT_TOKEN_TYPE, TokenAnswer, TokenForm};
+use aegis_decision::egress::Level;
 use aegis_decision::jws::{self, PublicKey, thumbprint};
+use aegis_decision::probe::ProbeStatement;
 use aegis_decision::token::{AgentClaims, AgentName, Attestation, Confirmation, PodName, subject, verify_record_key};
 use aegis_decision::tool::Class;
 use aegis_runtime::serve::PeerKey;
@@ -19,13 +22,12 @@ use kube::{Api, ResourceExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{AUDIENCE, Control, Refusal};
+use super::{AUDIENCE, Control, Refusal, printable, probe};
 use crate::hub::View;
+use crate::pods::ProofFault;
 
 /// Audience that a pod's token must be for.
 const POD_TOKEN_AUDIENCE: &str = "aegis";
-/// Label of an agent's pods.
-const AGENT_LABEL: &str = "aegis.dev/agent";
 /// `amr` of tokens that rest on a pod-bound service account token.
 const PROOF: &str = "k8s-pod-token";
 /// An attestation outlives its token: batches sealed while renewals fail must still be covered.
@@ -81,7 +83,9 @@ async fn issue(control: &Control, key: &[u8; 32], form: &TokenForm) -> Result<To
     if !view.workload_bound || account.name != view.agent.service_account {
         return Err(Refusal::NotThisAgent("the pod's service account is not the one that the Agent names and holds"));
     }
-    sign(control, &view, pod, client_thumbprint, record_key)
+    let name = PodName { name: account.pod_name, uid: account.pod_uid };
+    governed(control, &view, &pod, &name, form.probe.as_deref(), &record_key).await?;
+    sign(control, &view, name, client_thumbprint, record_key)
 }
 
 fn record_key(form: &TokenForm, client_thumbprint: &str) -> Result<PublicKey, Refusal> {
@@ -140,7 +144,7 @@ fn account(user: &UserInfo) -> Option<Account> {
 }
 
 /// The pod itself, read now: it must exist, be the one of the token, and be labelled as this agent.
-async fn pod(control: &Control, namespace: &str, agent: &str, account: &Account) -> Result<PodName, Refusal> {
+async fn pod(control: &Control, namespace: &str, agent: &str, account: &Account) -> Result<Pod, Refusal> {
     if account.namespace != namespace {
         return Err(Refusal::NotThisAgent("the pod is in another namespace than the agent"));
     }
@@ -160,7 +164,43 @@ async fn pod(control: &Control, namespace: &str, agent: &str, account: &Account)
     if account.node.as_deref().is_some_and(|claimed| node != Some(claimed)) {
         return Err(Refusal::NotThisAgent("the pod runs on another node than its token's"));
     }
-    Ok(PodName { name: account.pod_name.clone(), uid: account.pod_uid.clone() })
+    Ok(pod)
+}
+
+/// No mesh, no token: the pod must have the form of its agent's level, and where that form captures, a probe must have
+/// shown that nothing gets past it. A gateway holds nothing of the agent, so it needs no probe.
+async fn governed(
+    control: &Control,
+    view: &View,
+    pod: &Pod,
+    name: &PodName,
+    statement: Option<&str>,
+    record_key: &PublicKey,
+) -> Result<(), Refusal> {
+    let agent = &view.agent;
+    let governed = mesh::inspect(pod, &agent.namespace, &agent.name, agent.level, &control.mesh);
+    let governed = governed.map_err(|faults| Refusal::NotGoverned(listed(&faults)))?;
+    if governed.gateway {
+        let sealed = agent.level == Level::Sealed;
+        let other = "only an agent at level Sealed has a gateway".to_owned();
+        return if sealed { Ok(()) } else { Err(Refusal::NotGoverned(other)) };
+    }
+    if !agent.level.is_captured() {
+        return Ok(());
+    }
+    let statement = statement.ok_or(ProofFault::Missing)?;
+    let statement = ProbeStatement::verify(statement, record_key).map_err(|_| ProofFault::Signature)?;
+    probe::settle(control, view, pod, name, &statement).await
+}
+
+/// The first faults, by container and field. Names of containers are the pod's author's; values are never named.
+fn listed(faults: &[mesh::Fault]) -> String {
+    const MOST: usize = 8;
+    let mut texts: Vec<String> = faults.iter().take(MOST).map(ToString::to_string).collect();
+    if faults.len() > MOST {
+        texts.push(format!("{} more", faults.len() - MOST));
+    }
+    texts.join("; ")
 }
 
 fn sign(
@@ -232,9 +272,4 @@ fn scope(view: &View) -> String {
         }
     }
     scope.join(" ")
-}
-
-/// A claimed name for the log: bounded, printable.
-fn printable(text: &str) -> String {
-    text.chars().filter(char::is_ascii_graphic).take(128).collect()
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use aegis_crds::api::agent::BundleStatus;
+use aegis_crds::api::agent::{BundleStatus, MeshStatus};
 use aegis_crds::api::{Agent, AgentStatus};
-use aegis_crds::{gather, lower, mesh};
+use aegis_crds::mesh::{self, Settings};
+use aegis_crds::{gather, lower};
 use aegis_decision::agent::{Lifecycle, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
@@ -14,22 +15,30 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use super::pods;
 use super::{Gathered, Plan};
 use crate::conditions::{self, Wanted};
 use crate::hub::{Published, View};
+use crate::owned::{self, Fence};
 
 /// How long an ended delegation is still told to sidecars, so that a denial can say that it expired.
 const REMEMBER_ENDED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Plans every agent.
-pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Plan) {
     for agent in &gathered.agents {
         let before = gathered.published.get(&agent.uid().unwrap_or_default());
         match lower::agent(agent) {
             Ok((core, standing)) => {
                 let bound = holds_account(gathered, agent);
                 let bundle = bundle(gathered, agent, before, now);
-                let status = status(agent, &core, &standing, bound, &bundle, now);
+                let found = pods::find(&core, bound, &gathered.pods, mesh, now);
+                plan.check_again_at = [plan.check_again_at, found.check_again_at].into_iter().flatten().min();
+                let mut owned = vec![found.condition];
+                owned.extend(fenced(agent, &core, gathered.fences.get(&core.uid)));
+                let status = status(agent, &core, &standing, bound, &bundle, owned, now);
+                let (mesh, pods) = (Some(mesh_status(agent, mesh)), Some(found.counts));
+                let status = AgentStatus { mesh, pods, ..status };
                 plan.views.push(View {
                     grants: Arc::new(Grants {
                         standing,
@@ -48,7 +57,12 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
                 if let Some(before) = before {
                     let mut view = before.clone();
                     let standing = Standing { lifecycle: Lifecycle::Suspended, review: None };
-                    view.grants = Arc::new(Grants { standing, delegations: Vec::new(), releases: Vec::new(), probe_requested: None });
+                    view.grants = Arc::new(Grants {
+                        standing,
+                        delegations: Vec::new(),
+                        releases: Vec::new(),
+                        probe_requested: None,
+                    });
                     plan.views.push(view);
                 }
                 plan.agents.push((agent.clone(), invalid_status(agent, &invalid.to_string(), now)));
@@ -147,6 +161,7 @@ fn status(
     standing: &Standing,
     bound: bool,
     bundle: &Planned,
+    owned: Vec<Wanted>,
     now: Timestamp,
 ) -> AgentStatus {
     let current = agent.status.clone().unwrap_or_default();
@@ -175,11 +190,42 @@ fn status(
     let ready = ready(standing.lifecycle, &[&reviewed, &workload, &policy]);
     let mut wanted = super::parts::with_kstatus(ready);
     wanted.extend([reviewed, workload, policy]);
+    wanted.extend(owned);
     AgentStatus {
         observed_generation: generation,
         conditions: conditions::set(&current.conditions, wanted, generation, now),
         review_digest: Some(core.review_digest().to_string()),
         bundle: bundle.status.clone(),
+        mesh: None,
+        pods: None,
+    }
+}
+
+/// What came of the agent's own objects. Before that is known, what its status says stays.
+fn fenced(agent: &Agent, core: &aegis_decision::agent::Agent, fence: Option<&Fence>) -> Vec<Wanted> {
+    if !core.level.is_captured() {
+        return Vec::new();
+    }
+    if let Some(fence) = fence {
+        return fence.conditions();
+    }
+    let current = agent.status.iter().flat_map(|status| &status.conditions);
+    let known = current.filter_map(|condition| {
+        let (kind, reasons) = owned::TOLD.iter().find(|(kind, _)| *kind == condition.type_)?;
+        let reason = reasons.iter().find(|reason| **reason == condition.reason)?;
+        Some(Wanted::new(kind, condition.status == "True", reason, condition.message.clone()))
+    });
+    known.collect()
+}
+
+/// What the pod guard compares new pods with. It stands in the agent, so it holds while nothing of Aegis runs.
+fn mesh_status(agent: &Agent, mesh: &Settings) -> MeshStatus {
+    MeshStatus {
+        level: agent.spec.enforcement.level,
+        control: mesh.control.clone(),
+        proxy_images: mesh.proxy_images(),
+        capture_images: mesh.capture_images(),
+        probe_images: mesh.probe_images(),
     }
 }
 
@@ -206,5 +252,7 @@ fn invalid_status(agent: &Agent, message: &str, now: Timestamp) -> AgentStatus {
         conditions: conditions::set(&current.conditions, super::parts::with_kstatus(ready), generation, now),
         review_digest: None,
         bundle: current.bundle,
+        mesh: current.mesh,
+        pods: current.pods,
     }
 }

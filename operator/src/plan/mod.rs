@@ -1,8 +1,8 @@
 //! What should be, from what is there: a pure function of one namespace's resources and the time.
 
 mod agents;
-mod compiles;
 mod parts;
+mod pods;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,12 @@ use aegis_crds::api::{
     Agent, AgentStatus, ApprovalTier, ApprovalTierStatus, Delegation, DelegationStatus, Registry, RegistryStatus, Tool,
     ToolPolicy, ToolPolicyStatus, ToolStatus,
 };
+use aegis_crds::mesh::Settings;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::hub::View;
+use crate::owned::Fence;
 
 /// One namespace's resources, as the stores hold them, and what was published before.
 #[derive(Debug, Default)]
@@ -30,6 +33,10 @@ pub struct Gathered {
     pub delegations: Vec<Arc<Delegation>>,
     /// Tiers.
     pub tiers: Vec<Arc<ApprovalTier>>,
+    /// Pods, slim.
+    pub pods: Vec<Arc<Pod>>,
+    /// What came of the objects that agents own, by agent uid.
+    pub fences: BTreeMap<String, Fence>,
     /// Releases that are out, by agent uid.
     pub releases: BTreeMap<String, Vec<String>>,
     /// Views as published last, by agent uid.
@@ -57,15 +64,15 @@ pub struct Plan {
     pub delegations: Reported<Delegation, DelegationStatus>,
     /// Statuses.
     pub tiers: Reported<ApprovalTier, ApprovalTierStatus>,
-    /// When time alone changes the plan: a review or delegation begins or ends.
+    /// When time alone changes the plan: a review or delegation begins or ends, a probe grows too old.
     pub check_again_at: Option<Timestamp>,
 }
 
-/// Plans one namespace.
-pub fn plan(gathered: &Gathered, now: Timestamp) -> Plan {
+/// Plans one namespace, for a mesh of these settings.
+pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     parts::plan(gathered, now, &mut plan);
-    agents::plan(gathered, now, &mut plan);
     plan.check_again_at = agents::next_change(gathered, now);
+    agents::plan(gathered, mesh, now, &mut plan);
     plan
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use aegis_crds::api::{ApprovalTierStatus, DelegationStatus, RegistryStatus, ToolPolicyStatus, ToolStatus};
-use aegis_crds::gather::{Problem, selects};
-use aegis_crds::lower;
+use aegis_crds::api::{
+    ApprovalTier, ApprovalTierStatus, DelegationStatus, Registry, RegistryStatus, Tool, ToolPolicyStatus, ToolStatus,
+};
+use aegis_crds::gather::{self, Problem, selects};
+use aegis_crds::{compiles, lower};
 use aegis_decision::delegation::DelegationState;
 use aegis_decision::digest::Digest;
-use aegis_decision::policy::{Effect, Policy};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Resource, ResourceExt as _};
+use kube::ResourceExt as _;
 
-use super::{Gathered, Plan, compiles};
+use super::{Gathered, Plan};
 use crate::conditions::{self, Wanted};
 
 /// Lowers everything but agents.
@@ -30,8 +31,11 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
     }
     for policy in &gathered.policies {
         let result = lower::policy(policy).map_err(Problem::from).and_then(|core| {
-            references(gathered, &core)?;
-            compiles::policy(gathered, &core)?;
+            let (tools, registries, tiers) = named(gathered);
+            // Git applies in any order, so what is missing is a condition, not a refusal.
+            let missing = gather::missing(&core, tools.clone(), registries.clone(), tiers.clone());
+            missing.into_iter().next().map_or(Ok(()), Err)?;
+            compiles::policy(&core, tools, registries, tiers)?;
             Ok(core)
         });
         let current = policy.status.clone().unwrap_or_default();
@@ -93,33 +97,16 @@ fn delegations(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
     }
 }
 
-/// What a policy names must exist. Git applies in any order, so a missing one is a condition, not a refusal.
-fn references(gathered: &Gathered, policy: &Policy) -> Result<(), Problem> {
-    let missing =
-        |field: String, kind, name: &String| Err(Problem::ReferenceNotFound { field, kind, name: name.clone() });
-    for (at, name) in policy.tools.iter().enumerate() {
-        if !named(&gathered.tools, name) {
-            return missing(format!("spec.tools[{at}]"), "Tool", name);
-        }
-    }
-    for (at, name) in policy.registries.iter().enumerate() {
-        if !named(&gathered.registries, name) {
-            return missing(format!("spec.registries[{at}]"), "Registry", name);
-        }
-    }
-    for (at, rule) in policy.rules.iter().enumerate() {
-        match &rule.effect {
-            Effect::RequireApproval { tier, .. } if !named(&gathered.tiers, tier) => {
-                return missing(format!("spec.rules[{at}].approval.tier"), "ApprovalTier", tier);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn named<K: Resource>(objects: &[Arc<K>], name: &str) -> bool {
-    objects.iter().any(|object| object.meta().name.as_deref() == Some(name))
+/// What policies can name.
+fn named(
+    gathered: &Gathered,
+) -> (
+    impl Iterator<Item = &Tool> + Clone,
+    impl Iterator<Item = &Registry> + Clone,
+    impl Iterator<Item = &ApprovalTier> + Clone,
+) {
+    let Gathered { tools, registries, tiers, .. } = gathered;
+    (tools.iter().map(Arc::as_ref), registries.iter().map(Arc::as_ref), tiers.iter().map(Arc::as_ref))
 }
 
 fn accepted(

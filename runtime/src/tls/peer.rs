@@ -1,10 +1,10 @@
-//! The server's view of a client certificate: whose key it is, not whose name.
+//! The view of a self-signed certificate: whose key it is, not whose name.
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, SignatureScheme};
@@ -29,6 +29,18 @@ impl AnyEd25519 {
     pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
         Self { provider }
     }
+
+    /// One certificate around an Ed25519 key. Validity dates and names of a self-signed one are its holder's own words:
+    /// they mean nothing.
+    fn has_key(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<(), Error> {
+        if !intermediates.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        match peer_key(end_entity) {
+            Some(_) => Ok(()),
+            None => Err(CertificateError::BadEncoding.into()),
+        }
+    }
 }
 
 impl ClientCertVerifier for AnyEd25519 {
@@ -42,14 +54,42 @@ impl ClientCertVerifier for AnyEd25519 {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        // Validity dates and names of a self-signed certificate are its holder's own words: they mean nothing.
-        if !intermediates.is_empty() {
-            return Err(CertificateError::UnknownIssuer.into());
-        }
-        match peer_key(end_entity) {
-            Some(_) => Ok(ClientCertVerified::assertion()),
-            None => Err(CertificateError::BadEncoding.into()),
-        }
+        Self::has_key(end_entity, intermediates).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(PeerIncompatible::Tls12NotOffered.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+impl ServerCertVerifier for AnyEd25519 {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Self::has_key(end_entity, intermediates).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

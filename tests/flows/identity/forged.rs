@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use aegis_decision::egress::Level;
 use aegis_tests::cluster::{BoundPod, TestNamespace, TokenFor, eventually};
+use aegis_tests::mesh::pods;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,81 +20,93 @@ use crate::shop::{BUYER, PATIENCE, Plan, Shop, agent, in_shop, review};
 /// The API server's word against a token.
 const NOT_ACCEPTED: &str = "the API server does not accept the token for audience aegis";
 
+/// The agent whose token everybody wants.
+const CLERK: &str = "clerk";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_forged_proof_is_refused_for_its_reason() -> Result<()> {
     in_shop("forged", Plan::default(), async |shop| {
+        let namespace = shop.namespace;
+        accounts(namespace, &[CLERK, "seller", "stranger"]).await?;
+        // The pod guard refuses these. The control service must not rest on that: they were there before their Agents.
+        let other_account = pod_token(namespace, "stranger", Some(CLERK), "aegis").await?;
+        let unlabelled = pod_token(namespace, CLERK, None, "aegis").await?;
+        let usurping = pod_token(namespace, CLERK, Some("usurper"), "aegis").await?;
         others(shop).await?;
         let wire = wire(shop)?;
-        let namespace = shop.namespace;
-        let buyer = format!("{}/{BUYER}", namespace.name());
-        let honest = pod_token(namespace, BUYER, Some(BUYER), "aegis").await?;
-        wire.token(&buyer, &honest.token).await.context("the honest exchange")?;
+        let clerk = format!("{}/{CLERK}", namespace.name());
+        let honest = pod_token(namespace, CLERK, Some(CLERK), "aegis").await?;
+        let other_audience = pod_token(namespace, CLERK, Some(CLERK), "somebody-else").await?;
+        let gone = pod_token(namespace, CLERK, Some(CLERK), "aegis").await?;
+        usurp(shop).await?;
+        wire.token(&clerk, &honest.token).await.context("the honest exchange")?;
 
-        let other_account = pod_token(namespace, "stranger", Some(BUYER), "aegis").await?;
-        refused(&wire, wire.form(&buyer, &other_account.token), "not the one that the Agent names and holds").await?;
-        let unlabelled = pod_token(namespace, BUYER, None, "aegis").await?;
-        refused(&wire, wire.form(&buyer, &unlabelled.token), "label aegis.dev/agent does not name the agent").await?;
+        refused(&wire, wire.form(&clerk, &other_account.token), "not the one that the Agent names and holds").await?;
+        refused(&wire, wire.form(&clerk, &unlabelled.token), "label aegis.dev/agent does not name the agent").await?;
         let others_pod = pod_token(namespace, "seller", Some("seller"), "aegis").await?;
-        refused(&wire, wire.form(&buyer, &others_pod.token), "label aegis.dev/agent does not name the agent").await?;
+        refused(&wire, wire.form(&clerk, &others_pod.token), "label aegis.dev/agent does not name the agent").await?;
         let usurper = format!("{}/usurper", namespace.name());
-        let usurping = pod_token(namespace, BUYER, Some("usurper"), "aegis").await?;
         refused(&wire, wire.form(&usurper, &usurping.token), "not the one that the Agent names and holds").await?;
-        let elsewhere = format!("default/{BUYER}");
+        let elsewhere = format!("default/{CLERK}");
         refused(&wire, wire.form(&elsewhere, &honest.token), "another namespace than the agent").await?;
 
-        let other_audience = pod_token(namespace, BUYER, Some(BUYER), "somebody-else").await?;
-        refused(&wire, wire.form(&buyer, &other_audience.token), NOT_ACCEPTED).await?;
-        let gone = pod_token(namespace, BUYER, Some(BUYER), "aegis").await?;
+        refused(&wire, wire.form(&clerk, &other_audience.token), NOT_ACCEPTED).await?;
         delete(namespace, &gone.pod).await?;
-        refused(&wire, wire.form(&buyer, &gone.token), "").await?;
+        refused(&wire, wire.form(&clerk, &gone.token), "").await?;
         for change in [json!({"exp": 1_000_000_000}), json!({"exp": 9_000_000_000_u64}), json!({"aud": ["aegis", "x"]})]
         {
             let forged = rewritten(&honest.token, &change)?;
-            refused(&wire, wire.form(&buyer, &forged), NOT_ACCEPTED).await.with_context(|| change.to_string())?;
+            refused(&wire, wire.form(&clerk, &forged), NOT_ACCEPTED).await.with_context(|| change.to_string())?;
         }
         let unbound = TokenFor {
             namespace: namespace.name(),
-            name: BUYER,
+            name: CLERK,
             audiences: &["aegis"],
             pod: None,
             life: Duration::from_mins(10),
         };
         let unbound = shop.cluster().service_account_token(&unbound).await?;
-        refused(&wire, wire.form(&buyer, &unbound), "not a service account token bound to a pod").await?;
+        refused(&wire, wire.form(&clerk, &unbound), "not a service account token bound to a pod").await?;
 
         let unproven = "record_key_proof does not show possession of record_key on this connection";
         let thief = self::wire(shop)?;
-        let form = Form { record_key_proof: wire.proof_by(&thief), ..wire.form(&buyer, &honest.token) };
+        let form = Form { record_key_proof: wire.proof_by(&thief), ..wire.form(&clerk, &honest.token) };
         refused(&wire, form, unproven).await.context("proof by another record key")?;
-        let form = wire.form(&buyer, &honest.token);
+        let form = wire.form(&clerk, &honest.token);
         refused(&thief, form, unproven).await.context("proof for another connection")?;
 
-        malformed(&wire, Form { grant_type: "password", ..wire.form(&buyer, &honest.token) }).await?;
-        malformed(&wire, wire.form("buyer", &honest.token)).await?;
-        malformed(&wire, Form { record_key: "AAAA".to_owned(), ..wire.form(&buyer, &honest.token) }).await?;
+        malformed(&wire, Form { grant_type: "password", ..wire.form(&clerk, &honest.token) }).await?;
+        malformed(&wire, wire.form("clerk", &honest.token)).await?;
+        malformed(&wire, Form { record_key: "AAAA".to_owned(), ..wire.form(&clerk, &honest.token) }).await?;
         let counted = shop.operator_metric("aegis_operator_tokens_total{result=\"invalid_grant\"}").await?;
         ensure!(counted >= 13.0, "{counted} refusals were counted");
-        wire.token(&buyer, &honest.token).await.context("the honest exchange, after all of them")?;
+        wire.token(&clerk, &honest.token).await.context("the honest exchange, after all of them")?;
         Ok(())
     })
     .await
 }
 
-/// Another agent with an account of its own, one that names the buyer's account, and an account of no agent.
-async fn others(shop: &Shop<'_>) -> Result<()> {
-    let accounts = "apiVersion: v1
-kind: ServiceAccount
-metadata: {name: seller}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: stranger}
-";
-    shop.namespace.apply("admin", accounts, "flows").await?;
-    for (name, account) in [("seller", "seller"), ("usurper", BUYER)] {
-        shop.namespace.apply("admin", agent(name, account, &Plan::default()).as_str(), "flows").await?;
+/// Service accounts.
+pub async fn accounts(namespace: &TestNamespace<'_>, names: &[&str]) -> Result<()> {
+    for name in names {
+        let account = format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}}}\n");
+        namespace.apply("admin", account.as_str(), "flows").await?;
     }
-    review(shop.namespace, "seller").await?;
+    Ok(())
+}
+
+/// The clerk, and another agent with an account of its own.
+async fn others(shop: &Shop<'_>) -> Result<()> {
+    for (name, account) in [(CLERK, CLERK), ("seller", "seller")] {
+        shop.namespace.apply("admin", agent(name, account, &Plan::default()).as_str(), "flows").await?;
+        review(shop.namespace, name).await?;
+    }
+    Ok(())
+}
+
+/// An agent that names the clerk's account.
+async fn usurp(shop: &Shop<'_>) -> Result<()> {
+    shop.namespace.apply("admin", agent("usurper", CLERK, &Plan::default()).as_str(), "flows").await?;
     let agents: Api<aegis_crds::api::Agent> = shop.namespace.api("admin").await?;
     eventually("the operator to see the usurper", PATIENCE, async || {
         let conditions = agents.get("usurper").await?.status.unwrap_or_default().conditions;
@@ -120,11 +134,17 @@ pub async fn pod_token(
     label: Option<&str>,
     audience: &str,
 ) -> Result<PodToken> {
-    let labels = label.map(|agent| json!({"aegis.dev/agent": agent})).unwrap_or_default();
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": format!("pod-{:08x}", rand::random::<u32>()), "labels": labels},
-        "spec": {"serviceAccountName": account, "containers": [{"name": "agent", "image": "registry.example/agent:1"}]},
-    }))?;
+    let agent = label.unwrap_or(BUYER);
+    let mut pod = pods::plain(&format!("pod-{:08x}", rand::random::<u32>()), agent, account)?;
+    if label.is_none() {
+        pod.metadata.labels = None;
+    }
+    token_of(namespace, pods::injected(pod, namespace.name(), agent, Level::Mediated)?, audience).await
+}
+
+/// Creates a pod, and gives the token bound to it.
+pub async fn token_of(namespace: &TestNamespace<'_>, pod: Pod, audience: &str) -> Result<PodToken> {
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.clone()).context("no account")?;
     let pods: Api<Pod> = namespace.api("admin").await?;
     let pod = eventually("the service account to be seen", PATIENCE, async || {
         Ok(pods.create(&PostParams::default(), &pod).await?)
@@ -133,7 +153,7 @@ pub async fn pod_token(
     let (name, uid) = (pod.name_any(), pod.uid());
     let wanted = TokenFor {
         namespace: namespace.name(),
-        name: account,
+        name: &account,
         audiences: &[audience],
         pod: Some(BoundPod { name: &name, uid: uid.as_deref() }),
         life: Duration::from_mins(10),

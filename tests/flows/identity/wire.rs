@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aegis_decision::control::{GRANT_TYPE, SUBJECT_TOKEN_TYPE};
 use aegis_decision::jws::{Purpose, SigningKey, base64url, thumbprint};
+use aegis_decision::probe::ProbeStatement;
 use aegis_decision::token::prove_record_key;
 use aegis_runtime::tls::{ClientIdentity, client_config};
 use anyhow::{Context as _, Result, ensure};
@@ -39,6 +40,7 @@ pub struct Form {
     pub record_key: String,
     pub record_key_proof: String,
     pub grant_type: &'static str,
+    pub probe: Option<String>,
 }
 
 impl Wire {
@@ -65,7 +67,13 @@ impl Wire {
             record_key: base64url(self.record_key.public().as_bytes()),
             record_key_proof: self.proof_by(self),
             grant_type: GRANT_TYPE,
+            probe: None,
         }
+    }
+
+    /// What a sidecar with this record key says about its pod's probe.
+    pub fn state(&self, statement: &ProbeStatement) -> Result<String> {
+        Ok(statement.sign(&self.record_key)?)
     }
 
     /// Asks for a token.
@@ -79,7 +87,8 @@ impl Wire {
             ("record_key_proof", &form.record_key_proof),
         ];
         // No value here has a character that a form would need escaped, but `:` and `/`, which servers take as they are.
-        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let probe = form.probe.iter().map(|value| format!("probe={value}"));
+        let body: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).chain(probe).collect();
         self.send(Method::POST, "/v1/token", None, Some(("application/x-www-form-urlencoded", body.join("&")))).await
     }
 

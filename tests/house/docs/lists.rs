@@ -89,6 +89,7 @@ fn rows(page: &str) -> Vec<Vec<String>> {
 fn every_metric_is_documented_with_type_and_labels() {
     let mut known = registered(&read("decision/proxy/src/metrics.rs"), "aegis");
     known.extend(registered(&read("operator/src/metrics.rs"), "aegis_operator"));
+    known.extend(registered(&read("webhook/src/metrics.rs"), "aegis_webhook"));
     assert!(known.len() > 20, "the search for metrics is broken: {known:?}");
     let mut listed = Metrics::new();
     for row in rows(&read("docs/reference/metrics.md")) {
@@ -134,7 +135,7 @@ fn options(source: &str) -> Vec<String> {
 #[test]
 fn every_option_of_operator_and_sidecar_is_documented() {
     let page = read("docs/operate.md");
-    for source in ["decision/proxy/src/args.rs", "operator/src/args.rs", "runtime/src/args.rs"] {
+    for source in ["decision/proxy/src/args.rs", "operator/src/args.rs", "webhook/src/args.rs", "runtime/src/args.rs"] {
         let options = options(&read(source));
         assert!(options.len() >= 8, "the search for options of {source} is broken: {options:?}");
         for option in options {
@@ -192,7 +193,13 @@ fn every_endpoint_and_refusal_of_the_control_service_is_documented() {
 fn every_reason_of_a_condition_is_documented() {
     let page = read("docs/operate.md");
     let mut reasons = BTreeSet::new();
-    for file in ["operator/src/plan/agents.rs", "operator/src/plan/parts.rs", "operator/src/approvals/write.rs"] {
+    for file in [
+        "operator/src/plan/agents.rs",
+        "operator/src/plan/parts.rs",
+        "operator/src/plan/pods.rs",
+        "operator/src/owned/mod.rs",
+        "operator/src/approvals/write.rs",
+    ] {
         let source = read(file);
         let source = source.split("#[cfg(test)]").next().expect("split gives one part at least");
         for quoted in source.split('"').skip(1).step_by(2) {
@@ -203,7 +210,8 @@ fn every_reason_of_a_condition_is_documented() {
             }
         }
     }
-    reasons.retain(|word| !["Tool", "Registry", "ApprovalTier", "ToolPolicy", "Agent"].contains(&word.as_str()));
+    let others = ["Tool", "Registry", "ApprovalTier", "ToolPolicy", "Agent", "Running", "Succeeded", "Failed"];
+    reasons.retain(|word| !others.contains(&word.as_str()));
     assert!(reasons.len() > 20, "the search for reasons is broken: {reasons:?}");
     let missing: Vec<_> = reasons.iter().filter(|word| !page.contains(&format!("`{word}`"))).collect();
     assert!(missing.is_empty(), "docs/operate.md does not name {missing:?}");

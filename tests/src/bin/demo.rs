@@ -54,7 +54,7 @@ async fn invite(stage: &Stage) -> Result<()> {
     let kubectl = testbed_binary().await?.with_file_name("kubectl");
     let aegis = binary("aegis")?;
     let aegis = aegis.display();
-    let config = |user: &str| stage.cluster.kubeconfig(user).display().to_string();
+    let config = |user: &str| stage.cluster().kubeconfig(user).display().to_string();
     println!("\n\x1b[1m== Everything stays up until Ctrl-C. Try, in another terminal:\x1b[0m\n");
     println!("   alias kubectl='{} -n shop'", kubectl.display());
     println!("   export KUBECONFIG={}", config("admin"));
@@ -72,10 +72,6 @@ async fn invite(stage: &Stage) -> Result<()> {
     println!("   {aegis} approvals list -n shop --kubeconfig {}", config(FINANCE));
     println!("   {aegis} approve NAME -n shop --kubeconfig {}", config(FINANCE));
     println!("   # evidence:");
-    println!(
-        "   {aegis} verify {}/* --keys {}",
-        stage.buyer.records().display(),
-        stage.dir.join("buyer/trust/jwks.json").display()
-    );
+    println!("   {aegis} verify {}/* --keys {}", stage.buyer.records()?.display(), stage.keys().await?.display());
     Ok(())
 }

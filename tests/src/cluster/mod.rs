@@ -25,6 +25,6 @@ pub use eventually::{eventually, until_refused};
 pub use manifests::{Manifests, apply, apply_in};
 pub use namespace::TestNamespace;
 pub use options::{Options, PEOPLE};
-pub use ready::{Ready, User};
+pub use ready::{ExtReady, NodeReady, Ready, User};
 pub use server::Cluster;
 pub use service_account::{BoundPod, TokenFor};

@@ -28,6 +28,10 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Further flags of components, each as `component=--flag=value`.
     pub flags: Vec<String>,
+    /// Whether there is a node that runs pods; needs root on Linux.
+    pub node: bool,
+    /// Further addresses of the outside world of that node.
+    pub ext_addresses: Vec<String>,
     /// How long the server may take until it can be used, the build of its binary not counted. Three seconds on an idle machine.
     pub within: Duration,
 }
@@ -38,6 +42,8 @@ impl Default for Options {
             users: PEOPLE.map(|name| (name.to_owned(), Vec::new())).to_vec(),
             dir: None,
             flags: Vec::new(),
+            node: false,
+            ext_addresses: Vec::new(),
             within: Duration::from_mins(2),
         }
     }
@@ -65,11 +71,27 @@ impl Options {
         self
     }
 
+    /// With a node that runs pods.
+    #[must_use]
+    pub fn node(mut self) -> Self {
+        self.node = true;
+        self
+    }
+
+    /// With one more address of the outside world.
+    #[must_use]
+    pub fn ext_address(mut self, address: &str) -> Self {
+        self.ext_addresses.push(address.to_owned());
+        self
+    }
+
     /// The arguments of `aegis-testbed up`.
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![format!("--within={}s", self.within.as_secs().max(1))];
         arguments.extend(self.users.iter().map(|(name, groups)| format!("--user={name}:{}", groups.join(","))));
         arguments.extend(self.flags.iter().map(|flag| format!("--flag={flag}")));
+        arguments.extend(self.node.then(|| "--node".to_owned()));
+        arguments.extend(self.ext_addresses.iter().map(|address| format!("--ext-address={address}")));
         arguments.extend(self.dir.iter().map(|dir| format!("--dir={}", dir.display())));
         arguments
     }

@@ -23,12 +23,31 @@ pub struct ProcessSpec {
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
     log: PathBuf,
+    place: Place,
+}
+
+/// Where a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine.
+    Here,
+    /// In the namespaces of a bed's node, by the node's process.
+    Node(u32),
+    /// In the network namespace of a bed's outside world, by a process in it.
+    Ext(u32),
 }
 
 impl ProcessSpec {
     /// A program whose standard output and error are appended to `log`.
     pub fn new(program: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), arguments: Vec::new(), environment: Vec::new(), folder: None, log: log.into() }
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            folder: None,
+            log: log.into(),
+            place: Place::Here,
+        }
     }
 
     /// Adds an argument.
@@ -49,6 +68,13 @@ impl ProcessSpec {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs it elsewhere.
+    #[must_use]
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = place;
         self
     }
 
@@ -196,7 +222,7 @@ impl Drop for Process {
 }
 
 fn spawn(binary: &Path, spec: ProcessSpec) -> Result<Process> {
-    let ProcessSpec { program, arguments, environment, folder, log } = spec;
+    let ProcessSpec { program, arguments, environment, folder, log, place } = spec;
     let name =
         program.file_name().map_or_else(|| program.display().to_string(), |name| name.to_string_lossy().into_owned());
     // The supervisor may run in another folder.
@@ -207,7 +233,12 @@ fn spawn(binary: &Path, spec: ProcessSpec) -> Result<Process> {
         .open(&log)
         .with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new(binary);
-    command.arg("supervise").arg("--log").arg(&log).arg("--").arg(&program).args(arguments);
+    match place {
+        Place::Here => command.arg("supervise"),
+        Place::Node(pid) => command.args(["exec", "--node", &pid.to_string()]),
+        Place::Ext(pid) => command.args(["exec", "--ext", &pid.to_string()]),
+    };
+    command.arg("--log").arg(&log).arg("--").arg(&program).args(arguments);
     command.env_remove("KUBECONFIG").envs(environment);
     if let Some(folder) = folder {
         command.current_dir(folder);

@@ -25,6 +25,46 @@ pub struct Ready {
     pub users: Vec<User>,
     /// The process of each component by its name.
     pub pids: BTreeMap<String, u32>,
+    /// The node, in a bed that has one.
+    pub node: Option<NodeReady>,
+    /// The outside world of that node.
+    pub ext: Option<ExtReady>,
+}
+
+/// The node of a bed: namespaces of its own in which kubelet, containers and pods live.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeReady {
+    /// Name of the Node.
+    pub name: String,
+    /// First process of its namespaces, as this machine numbers it.
+    pub pid: u32,
+    /// The API server as it is reached inside.
+    pub server: String,
+    /// Kubeconfigs for use inside.
+    pub kubeconfigs: PathBuf,
+    /// Name of its cgroup.
+    pub cgroup: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Addresses of pods.
+    pub pod_cidrs: Vec<String>,
+    /// Addresses of Services.
+    pub service_cidrs: Vec<String>,
+    /// The cluster's DNS server.
+    pub dns: String,
+    /// Names of the outside world, as in /etc/hosts; read anew within a second.
+    pub hosts: PathBuf,
+}
+
+/// The outside world: a network namespace behind the node, with nothing beyond.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtReady {
+    /// A process in it.
+    pub pid: u32,
+    /// Its addresses.
+    pub addresses: Vec<String>,
 }
 
 /// A user as the API server sees them after authentication.

@@ -1,9 +1,9 @@
 //! The running server: `aegis-testbed up` as a child whose standard input we hold open. When that closes, be it by drop or by the end of this process in
 //! whatever way, the bed ends all its components and removes its files.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -21,10 +21,17 @@ pub struct Cluster {
     pub(super) binary: &'static Path,
     bed: Child,
     /// Held open as long as the bed is to live.
-    line: Option<ChildStdin>,
+    line: Mutex<Option<Line>>,
     /// What the bed has said on standard error: the reason why a component ended.
     complaints: Arc<Mutex<String>>,
     listener: Option<JoinHandle<()>>,
+}
+
+/// Where commands go, and their answers come from.
+#[derive(Debug)]
+struct Line {
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
 
 impl Cluster {
@@ -64,8 +71,33 @@ impl Cluster {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells the bed to do something (tests/cluster/README.md lists what) and returns its answer.
+    ///
+    /// # Errors
+    /// What the bed says, or that it has ended.
+    pub fn command(&self, command: &str) -> Result<serde_json::Value> {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = line.as_mut().context("the test bed was ended")?;
+        writeln!(line.commands, "{command}")?;
+        line.commands.flush()?;
+        let mut answer = String::new();
+        line.answers.read_line(&mut answer)?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)
+            .with_context(|| format!("the test bed's answer to {command:?}: {answer:?}"))?;
+        match answer.get("error").and_then(serde_json::Value::as_str) {
+            Some(error) => bail!("test bed: {command}: {error}"),
+            None => Ok(answer),
+        }
+    }
+
+    /// Kills the bed itself, as a crash would: what it started must be gone soon all the same. The cluster is of no use
+    /// any more.
+    pub fn kill_bed(mut self) -> Result<()> {
+        self.bed.kill().context("cannot kill the test bed")
+    }
+
     fn end(&mut self) {
-        drop(self.line.take());
+        drop(self.line.lock().unwrap_or_else(PoisonError::into_inner).take());
         // The bed kills its components without asking them, so this takes a tenth of a second.
         let _ = self.bed.wait();
         if let Some(listener) = self.listener.take() {
@@ -97,10 +129,14 @@ fn start(binary: &'static Path, options: &Options) -> Result<Cluster> {
     let listener = listen(stderr, Arc::clone(&complaints));
 
     let mut printed = String::new();
-    let read = BufReader::new(stdout).read_line(&mut printed);
+    let mut answers = BufReader::new(stdout);
+    let read = answers.read_line(&mut printed);
     let parsed = read.map_err(anyhow::Error::from).and_then(|_| Ok(serde_json::from_str(&printed)?));
     match parsed {
-        Ok(ready) => Ok(Cluster { ready, binary, bed, line, complaints, listener: Some(listener) }),
+        Ok(ready) => {
+            let line = Mutex::new(line.map(|commands| Line { commands, answers }));
+            Ok(Cluster { ready, binary, bed, line, complaints, listener: Some(listener) })
+        }
         Err(unread) => {
             drop(line);
             let status = bed.wait()?;

@@ -14,6 +14,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::cluster::{Cluster, testbed_binary};
+
 use super::{
     access::{self, AccessLine},
     books::{self, Books},
@@ -33,6 +35,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// The child is one of the standard library, not of tokio: an ERP may be shared by tests whose runtimes come and go.
 pub struct Erp {
     base_url: String,
+    /// Where people on this machine reach it.
+    door: String,
+    port: u16,
     dir: PathBuf,
     fixture: Fixture,
     ids: Ids,
@@ -54,14 +59,38 @@ impl Erp {
     /// The first call on a machine installs Tryton, see [`Fixture::prepare`]. An error has the end of the server's log.
     pub async fn start(dir: &Path) -> Result<Self> {
         let fixture = Fixture::prepare().await?;
+        let serve = Command::new(fixture.python());
+        let mut erp = Self::launch(fixture, dir, serve, &[]).await?;
+        erp.base_url = format!("http://127.0.0.1:{}/erp", erp.port);
+        erp.door.clone_from(&erp.base_url);
+        Ok(erp)
+    }
+
+    /// Starts an ERP in the outside world of a cluster's node, at `address` there: what a pod calls a company's own
+    /// server. People on this machine reach it through the bed.
+    pub async fn start_outside(dir: &Path, cluster: &Cluster, address: &str) -> Result<Self> {
+        let fixture = Fixture::prepare().await?;
+        let ext = cluster.ready().ext.as_ref().context("this cluster has no outside world")?;
+        let mut serve = Command::new(testbed_binary().await?);
+        serve.args(["exec", "--ext", &ext.pid.to_string(), "--"]).arg(fixture.python());
+        let mut erp = Self::launch(fixture, dir, serve, &["--supervised", "--host", address]).await?;
+        let forwarded = cluster.command(&format!("forward ext {address}:{}", erp.port))?;
+        let door = forwarded.get("address").and_then(serde_json::Value::as_str).context("no forwarded address")?;
+        erp.door = format!("http://{door}/erp");
+        erp.base_url = format!("http://{address}:{}/erp", erp.port);
+        Ok(erp)
+    }
+
+    async fn launch(fixture: Fixture, dir: &Path, mut serve: Command, arguments: &[&str]) -> Result<Self> {
         fixture.copy_into(dir)?;
         let ids = fs::read(dir.join("ids.json")).context("read ids.json")?;
         let ids = serde_json::from_slice(&ids).context("ids.json")?;
 
         let log = File::options().create(true).append(true).open(dir.join("server.log")).context("open server.log")?;
-        let mut child = Command::new(fixture.python())
+        let mut child = serve
             .arg(script("serve.py"))
             .arg(dir)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -69,14 +98,15 @@ impl Erp {
             .context("start tests/erp/serve.py")?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("the ERP's output")?;
-        let mut erp = Self { base_url: String::new(), dir: dir.to_owned(), fixture, ids, stdin, child };
+        let (base_url, door) = (String::new(), String::new());
+        let mut erp = Self { base_url, door, port: 0, dir: dir.to_owned(), fixture, ids, stdin, child };
         let listening =
             first_line(stdout).await.with_context(|| format!("the ERP did not start: {}", erp.log_end()))?;
-        erp.base_url = format!("http://127.0.0.1:{}/erp", listening.port);
+        erp.port = listening.port;
         Ok(erp)
     }
 
-    /// `http://127.0.0.1:PORT/erp`: REST paths follow as `/rest/model/...`.
+    /// `http://HOST:PORT/erp` as tools' endpoints name it: REST paths follow as `/rest/model/...`.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -115,7 +145,7 @@ impl Erp {
 
     /// A caller with any key, for showing what the ERP itself refuses.
     pub fn person_with_key(&self, key: &str) -> Person {
-        Person::new(&self.base_url, key, self.context_header(), self.ids.clone())
+        Person::new(&self.door, key, self.context_header(), self.ids.clone())
     }
 
     /// What the ERP's own database holds now, read from its tables and not through the server.

@@ -5,8 +5,11 @@
 
 mod binaries;
 mod operator;
+pub mod pods;
 mod sidecar;
+pub mod webhook;
 
 pub use binaries::binary;
 pub use operator::{Operator, OperatorSpec};
 pub use sidecar::{Answer, Sidecar, SidecarSpec};
+pub use webhook::{Webhook, WebhookSpec};

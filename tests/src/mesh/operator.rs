@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aegis_crds::mesh::Settings;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::binary;
+use super::{binary, pods};
 use crate::cluster::{
     Cluster,
     process::{Process, ProcessSpec},
@@ -31,6 +32,8 @@ pub struct OperatorSpec {
     pub dir: PathBuf,
     /// Address of the control service; port 0 for a free one.
     pub listen: String,
+    /// Settings of the mesh.
+    pub mesh: Settings,
     /// Point at which it kills itself.
     pub kill_at: Option<String>,
     /// Further arguments.
@@ -44,6 +47,7 @@ impl OperatorSpec {
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
             dir: dir.to_owned(),
             listen: "127.0.0.1:0".to_owned(),
+            mesh: pods::settings(),
             kill_at: None,
             arguments: Vec::new(),
         }
@@ -55,11 +59,16 @@ impl Operator {
     pub async fn start(cluster: &Cluster, spec: &OperatorSpec) -> Result<Self> {
         std::fs::create_dir_all(&spec.dir)?;
         let kubeconfig = cluster.service_account_kubeconfig("aegis-system", "aegis-operator", &spec.dir).await?;
+        let settings = spec.dir.join("mesh-settings.yaml");
+        // JSON is YAML.
+        std::fs::write(&settings, serde_json::to_string_pretty(&spec.mesh)?)?;
         // A log of its own for every start: what an earlier one printed must not be taken for this one's.
         let log = spec.dir.join(format!("operator-{:08x}.log", rand::random::<u32>()));
         let mut process = ProcessSpec::new(binary("aegis-operator")?, &log)
             .env("KUBECONFIG", &kubeconfig)
             .args(["--namespaces", &spec.namespaces.join(",")])
+            .arg("--mesh-settings")
+            .arg(&settings)
             .args(["--control-listen", &spec.listen])
             .args(["--control-names", "localhost,127.0.0.1"])
             .args(["--admin-listen", "127.0.0.1:0"])
@@ -90,7 +99,7 @@ impl Operator {
 }
 
 /// The field `address` of a log line.
-fn address(line: &str) -> Result<String> {
+pub(super) fn address(line: &str) -> Result<String> {
     let line: Value = serde_json::from_str(line).with_context(|| format!("not a JSON log line: {line}"))?;
     let fields = line.get("fields").unwrap_or(&line);
     let address = fields.get("address").and_then(Value::as_str).context("the log line has no address")?;

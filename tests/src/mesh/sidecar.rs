@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aegis_decision::egress::Level;
 use anyhow::{Context as _, Result, bail, ensure};
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Operator, binary};
+use super::{Operator, binary, pods};
 use crate::cluster::process::{Process, ProcessSpec};
 use crate::cluster::{BoundPod, Cluster, TokenFor, eventually};
 use crate::erp::http_json;
@@ -192,18 +193,11 @@ impl Sidecar {
 
 /// The agent's pod. A name of its own for every start: a new process is a new pod.
 async fn create_pod(cluster: &Cluster, spec: &SidecarSpec) -> Result<Pod> {
-    let pods: Api<Pod> = Api::namespaced(cluster.admin().await?, &spec.namespace);
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {
-            "name": format!("{}-{:08x}", spec.agent, rand::random::<u32>()),
-            "labels": {"aegis.dev/agent": spec.agent},
-        },
-        "spec": {
-            "serviceAccountName": spec.service_account,
-            "containers": [{"name": "agent", "image": "registry.example/agent:1"}],
-        },
-    }))?;
-    pods.create(&PostParams::default(), &pod).await.context("cannot create the agent's pod")
+    let api: Api<Pod> = Api::namespaced(cluster.admin().await?, &spec.namespace);
+    let name = format!("{}-{:08x}", spec.agent, rand::random::<u32>());
+    let pod = pods::plain(&name, &spec.agent, &spec.service_account)?;
+    let pod = pods::injected(pod, &spec.namespace, &spec.agent, Level::Mediated)?;
+    api.create(&PostParams::default(), &pod).await.context("cannot create the agent's pod")
 }
 
 async fn write_token(cluster: &Cluster, spec: &SidecarSpec, pod: &Pod, path: &Path) -> Result<()> {

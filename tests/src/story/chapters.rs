@@ -6,12 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::cast::Agent;
 use super::people::{DELEGATOR, FINANCE, RESPONDER};
 use super::stage::{NAMESPACE, Stage, delegations, example, wait_ready};
 use super::teller::Teller;
 use crate::cluster::{apply_in, eventually};
 use crate::erp::{OrderLine, Person};
-use crate::mesh::{Answer, Sidecar};
+use crate::mesh::Answer;
 
 const WITHIN: Duration = Duration::from_secs(20);
 /// The fields that the agent asks the ERP for.
@@ -40,15 +41,8 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    async fn call(
-        &self,
-        who: &str,
-        sidecar: &Sidecar,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Answer> {
-        let answer = sidecar.call(method, path, body).await?;
+    async fn call(&self, who: &str, agent: &Agent, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let answer = agent.call(method, path, body).await?;
         let shown = body.map_or_else(|| format!("{method} {path}"), |body| format!("{method} {path} {body}"));
         let shown: String = shown.chars().take(160).collect();
         self.teller.exchange(who, &shown, answer.status.as_u16(), &answer.body);
@@ -223,13 +217,13 @@ impl Story<'_> {
         self.teller.say("the lead lends it again");
         let again = delegations(&example("60-delegations.yaml")?)?.replace("office-supplies", "office-supplies-2");
         apply_in(
-            &self.stage.cluster.client(DELEGATOR).await?,
+            &self.stage.cluster().client(DELEGATOR).await?,
             NAMESPACE,
             again.split("---").next().unwrap_or_default(),
             "purchasing-lead",
         )
         .await?;
-        wait_ready(&self.stage.cluster, NAMESPACE, "delegation", "office-supplies-2").await?;
+        wait_ready(self.stage.cluster(), NAMESPACE, "delegation", "office-supplies-2").await?;
         eventually("the new delegation to reach the sidecar", WITHIN, async || {
             expect(&self.stage.buyer.call("POST", &confirm_path(id), None).await?, 200, None)
         })

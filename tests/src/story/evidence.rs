@@ -13,9 +13,9 @@ use crate::mesh::binary;
 /// Verifies every record file with `aegis verify`, and explains the last refusal with `aegis why`.
 pub async fn verify(stage: &Stage, teller: &Teller) -> Result<()> {
     let aegis = binary("aegis")?;
-    for (agent, sidecar) in [("buyer", &stage.buyer), ("stock-keeper", &stage.stock_keeper)] {
-        let keys = stage.dir.join(agent).join("trust").join("jwks.json");
-        for file in segments(sidecar.records())? {
+    let keys = stage.keys().await?;
+    for agent in [&stage.buyer, &stage.stock_keeper] {
+        for file in segments(&agent.records()?)? {
             teller.command("auditor", &format!("aegis verify {} --keys jwks.json", file.display()));
             let output = Command::new(&aegis).arg("verify").arg(&file).arg("--keys").arg(&keys).output().await?;
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -26,7 +26,7 @@ pub async fn verify(stage: &Stage, teller: &Teller) -> Result<()> {
     let refused = stage.buyer.call("GET", "/erp/rest/model/party.party?f=name", None).await?;
     let decision = refused.headers.get("aegis-decision").context("an answer must name its decision")?.to_str()?;
     teller.command("auditor", &format!("aegis why {decision} --records records/"));
-    let output = Command::new(&aegis).args(["why", decision, "--records"]).arg(stage.buyer.records()).output().await?;
+    let output = Command::new(&aegis).args(["why", decision, "--records"]).arg(stage.buyer.records()?).output().await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     teller.output(&text);
     ensure!(output.status.success(), "aegis why: {text}{}", String::from_utf8_lossy(&output.stderr));

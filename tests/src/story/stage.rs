@@ -1,38 +1,57 @@
-//! Everything that the story needs, running: cluster, ERP, operator, and a sidecar for each of the two agents.
+//! Everything that the story needs, running: cluster, ERP, operator, and a sidecar for each of the two agents. On a node
+//! where there can be one: then Aegis comes from its chart and the agents are pods; else all are processes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use serde_json::{Value, json};
 
+use super::cast::Agent;
 use super::people::{DELEGATOR, REVIEWER};
 use super::teller::Teller;
 use crate::cluster::{Cluster, Options, apply_in, eventually};
 use crate::erp::Erp;
 use crate::install;
 use crate::mesh::{Operator, OperatorSpec, Sidecar, SidecarSpec};
+use crate::node::{Node, NodeSpec, PodAgent};
 
 /// The namespace of the story.
 pub const NAMESPACE: &str = "shop";
+/// Address of the ERP outside a node.
+const OUTSIDE: &str = "10.99.0.254";
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// The running parts. Dropped in this order: sidecars, operator, ERP, cluster.
+/// The running parts. Dropped in this order: agents, ERP, operator, cluster.
 pub struct Stage {
-    /// Sidecar of agent `buyer`.
-    pub buyer: Sidecar,
-    /// Sidecar of agent `stock-keeper`.
-    pub stock_keeper: Sidecar,
-    /// The operator.
-    pub operator: Operator,
+    /// Agent `buyer`.
+    pub buyer: Agent,
+    /// Agent `stock-keeper`.
+    pub stock_keeper: Agent,
     /// The ERP.
     pub erp: Erp,
-    /// The cluster.
-    pub cluster: Cluster,
+    /// What it all stands on.
+    pub ground: Ground,
     /// Where all files are.
     pub dir: PathBuf,
+}
+
+/// What a story stands on.
+pub enum Ground {
+    /// An API server; the operator is a process.
+    Processes {
+        /// The operator.
+        operator: Operator,
+        /// The cluster.
+        cluster: Cluster,
+    },
+    /// A cluster with a node, Aegis installed by its chart.
+    Node(Arc<Node>),
 }
 
 impl Stage {
@@ -59,12 +78,68 @@ impl Stage {
         let spec = |agent: &str| SidecarSpec::new(NAMESPACE, agent, &dir.join(agent)).credential("erp", "token", &key);
         let buyer = Sidecar::start(&cluster, &operator, &spec("buyer")).await?;
         let stock_keeper = Sidecar::start(&cluster, &operator, &spec("stock-keeper")).await?;
-        Ok(Self { buyer, stock_keeper, operator, erp, cluster, dir: dir.to_owned() })
+        let (buyer, stock_keeper) = (Agent::Process(Box::new(buyer)), Agent::Process(Box::new(stock_keeper)));
+        Ok(Self { buyer, stock_keeper, erp, ground: Ground::Processes { operator, cluster }, dir: dir.to_owned() })
+    }
+
+    /// As [`Self::set`], on a node: images, chart, injected pods. `buyer` is captured, `stock-keeper` is not.
+    pub async fn set_on_node(dir: &Path, teller: &Teller) -> Result<Self> {
+        teller.chapter("Setting the stage");
+        teller.say("starting a real Kubernetes node, and installing Aegis with its Helm chart");
+        let node = Arc::new(Node::start(dir, &NodeSpec::default()).await?);
+        let cluster = &node.cluster;
+        teller.say("starting a real ERP (Tryton) outside the cluster");
+        let erp = Erp::start_outside(&dir.join("erp"), cluster, OUTSIDE).await?;
+        people(cluster, NAMESPACE).await?;
+        let key = erp.key("agent-erp")?;
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "erp-key"}, "stringData": {"token": key}});
+        apply_in(&cluster.admin().await?, NAMESPACE, secret.to_string().as_str(), "platform").await?;
+        teller.say("applying examples/procurement: tool, registry, tier, policy, agents");
+        resources(cluster, NAMESPACE, &erp).await?;
+        let level = json!({"spec": {"enforcement": {"level": "Captured"}}}).to_string();
+        let arguments = ["patch", "agent", "buyer", "-n", NAMESPACE, "--type=merge", "-p", &level];
+        kubectl(cluster, teller, "admin", &arguments).await?;
+        for agent in ["buyer", "stock-keeper"] {
+            review(cluster, NAMESPACE, teller, agent).await?;
+        }
+        delegate(cluster, NAMESPACE, teller).await?;
+        teller.say(
+            "starting a pod for each agent; the webhook injects the sidecar, a probe proves that nothing leaves buyer",
+        );
+        let buyer = PodAgent::start(&node, NAMESPACE, "buyer", "buyer").await?;
+        let stock_keeper = PodAgent::start(&node, NAMESPACE, "stock-keeper", "stock-keeper").await?;
+        let (buyer, stock_keeper) = (Agent::Pod(Box::new(buyer)), Agent::Pod(Box::new(stock_keeper)));
+        Ok(Self { buyer, stock_keeper, erp, ground: Ground::Node(node), dir: dir.to_owned() })
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        match &self.ground {
+            Ground::Processes { cluster, .. } => cluster,
+            Ground::Node(node) => &node.cluster,
+        }
+    }
+
+    /// The operator's process; none when it runs in pods.
+    pub fn operator(&self) -> Option<&Operator> {
+        match &self.ground {
+            Ground::Processes { operator, .. } => Some(operator),
+            Ground::Node(_) => None,
+        }
+    }
+
+    /// The key set that records are verified with, as a file.
+    pub async fn keys(&self) -> Result<PathBuf> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.cluster().admin().await?, NAMESPACE);
+        let data = maps.get("aegis-trust").await?.data.unwrap_or_default();
+        let file = self.dir.join("jwks.json");
+        fs::write(&file, data.get("jwks.json").context("ConfigMap aegis-trust has no jwks.json")?)?;
+        Ok(file)
     }
 
     /// Runs kubectl as a person, tells it, and returns what it printed.
     pub async fn kubectl(&self, teller: &Teller, who: &str, arguments: &[&str]) -> Result<String> {
-        kubectl(&self.cluster, teller, who, arguments).await
+        kubectl(self.cluster(), teller, who, arguments).await
     }
 }
 
@@ -77,7 +152,9 @@ pub fn example(name: &str) -> Result<String> {
 /// The namespace, its service accounts, and who may do what in it.
 pub async fn people(cluster: &Cluster, namespace: &str) -> Result<()> {
     let admin = cluster.admin().await?;
-    let itself = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
+    let itself = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}, labels: {{aegis.dev/inject: enabled}}}}\n"
+    );
     apply_in(&admin, namespace, itself.as_str(), "platform").await?;
     apply_in(&admin, namespace, example("00-people.yaml")?.as_str(), "platform").await?;
     Ok(())

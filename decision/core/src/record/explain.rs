@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::decision::DecisionRecord;
+use super::connection::{ConnectionEndRecord, ConnectionRecord, ConnectionVerdict, Ended, Way};
+use super::decision::{AgentRef, DecisionRecord};
 use super::outcome::{OutcomeRecord, RecordedExecution};
 use crate::decision::{RuleRef, Truth, Verdict};
 
@@ -16,21 +17,82 @@ pub fn explain(record: &DecisionRecord, outcome: Option<&OutcomeRecord>) -> Stri
     text
 }
 
+/// Explains one connection: who, where to, how it came in, why it was let through or not, how it ended. Ends with a line
+/// break.
+pub fn explain_connection(record: &ConnectionRecord, end: Option<&ConnectionEndRecord>) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write_connection(&mut text, record);
+    let _ = write_end(&mut text, record, end);
+    text
+}
+
+fn write_connection(out: &mut String, record: &ConnectionRecord) -> std::fmt::Result {
+    let to = match &record.host {
+        Some(host) => format!("{host}, port {}", record.port),
+        None => format!("a host that it did not name, port {}", record.port),
+    };
+    let what = match record.verdict {
+        ConnectionVerdict::Allow => "was allowed to connect",
+        ConnectionVerdict::Deny => "was not allowed to connect",
+    };
+    writeln!(out, "{}", printable(&format!("Agent {} {what} to {to}.", record.agent.name)))?;
+    writeln!(out)?;
+    row(out, "connection", &record.id)?;
+    row(out, "when", &record.time.to_string())?;
+    row(out, "agent", &agent(&record.agent))?;
+    row(out, "pod", &record.pod.name)?;
+    let way = match record.way {
+        Way::Connect => "CONNECT to the sidecar",
+        Way::Captured => "dialled by the agent, captured",
+    };
+    row(out, "way in", way)?;
+    if let Some(code) = record.code {
+        row(out, "reason", &format!("{code}: {}", record.detail.as_deref().unwrap_or(code.cause())))?;
+    }
+    optional(out, "allowed for", record.reason.as_deref())?;
+    if record.count > 1 {
+        row(out, "stands for", &format!("{} connections, of which this is the last", record.count))?;
+    }
+    row(out, "policy", &format!("version {}, {}", record.bundle_version, record.bundle))
+}
+
+fn write_end(out: &mut String, record: &ConnectionRecord, end: Option<&ConnectionEndRecord>) -> std::fmt::Result {
+    let Some(end) = end else {
+        return match record.verdict {
+            ConnectionVerdict::Allow => row(out, "end", "not recorded: still open, or the sidecar stopped"),
+            ConnectionVerdict::Deny => row(out, "end", "nothing was sent"),
+        };
+    };
+    let words = match end.ended {
+        Ended::Closed => "both sides ended it",
+        Ended::Broken => "it broke",
+        Ended::Policy => "ended by Aegis: it was allowed no longer",
+        Ended::Idle => "ended by Aegis: nothing was said on it for an hour",
+        Ended::Drain => "the sidecar stopped",
+        Ended::NotConnected => "the host could not be reached",
+    };
+    let details: Vec<&str> =
+        end.code.map(crate::codes::Code::as_str).into_iter().chain(end.error.map(super::ErrorClass::as_str)).collect();
+    let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+    row(out, "end", &format!("{words}{details}, at {}", end.time))?;
+    row(out, "bytes", &format!("{} sent, {} received", end.sent_bytes, end.received_bytes))
+}
+
+fn agent(agent: &AgentRef) -> String {
+    format!(
+        "{}/{} version {} (tenant {}, business unit {})",
+        agent.namespace, agent.name, agent.version, agent.tenant, agent.business_unit
+    )
+}
+
 fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result {
     let decision = &record.decision;
-    let agent = &record.agent;
     writeln!(out, "{}", printable(&headline(record)))?;
     writeln!(out)?;
     row(out, "decision", &record.id)?;
     row(out, "when", &record.time.to_string())?;
-    row(
-        out,
-        "agent",
-        &format!(
-            "{}/{} version {} (tenant {}, business unit {})",
-            agent.namespace, agent.name, agent.version, agent.tenant, agent.business_unit
-        ),
-    )?;
+    row(out, "agent", &agent(&record.agent))?;
     row(out, "pod", &record.pod.name)?;
     match &decision.delegation {
         Some(delegation) => {

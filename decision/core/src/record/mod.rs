@@ -1,16 +1,21 @@
 //! What is kept of every call: one record before the effect (the decision, and with it the intent), one after (the
-//! outcome). Each is one canonical JSON document (RFC 8785) on a line of its own.
+//! outcome); and of every connection that is let through by its host's name. Each is one canonical JSON document (RFC 8785) on a line of its own.
 //!
 //! Absent on purpose: secrets, and values of fields that the tool does not declare clear (`record.clear`).
 
+mod connection;
 mod decision;
 mod explain;
 mod outcome;
 
+pub use connection::{
+    CONNECTION_END_RECORD_V1, CONNECTION_RECORD_V1, ConnectionEndRecord, ConnectionEndTag, ConnectionRecord,
+    ConnectionTag, ConnectionVerdict, Ended, Way,
+};
 pub use decision::{
     AgentRef, ApprovalRef, ClaimRef, DECISION_RECORD_V1, DecisionRecord, DecisionTag, Mode, PodRef, clear_values,
 };
-pub use explain::explain;
+pub use explain::{explain, explain_connection};
 pub use outcome::{ErrorClass, OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag, RecordedExecution};
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +33,10 @@ pub enum Record {
     Decision(Box<DecisionRecord>),
     /// After it.
     Outcome(Box<OutcomeRecord>),
+    /// Before a connection.
+    Connection(Box<ConnectionRecord>),
+    /// After it.
+    ConnectionEnd(Box<ConnectionEndRecord>),
 }
 
 /// Why bytes are no record, or a record has no bytes.
@@ -42,11 +51,16 @@ pub enum RecordError {
 }
 
 impl Record {
+    /// Values of the member `type` of records.
+    pub const TYPES: [&'static str; 4] = ["decision", "outcome", "connection", "connectionEnd"];
+
     /// Id of the record.
     pub fn id(&self) -> &str {
         match self {
             Self::Decision(record) => &record.id,
             Self::Outcome(record) => &record.id,
+            Self::Connection(record) => &record.id,
+            Self::ConnectionEnd(record) => &record.id,
         }
     }
 
@@ -55,6 +69,8 @@ impl Record {
         match self {
             Self::Decision(record) => record.sequence,
             Self::Outcome(record) => record.sequence,
+            Self::Connection(record) => record.sequence,
+            Self::ConnectionEnd(record) => record.sequence,
         }
     }
 
@@ -63,6 +79,8 @@ impl Record {
         match self {
             Self::Decision(record) => &record.epoch,
             Self::Outcome(record) => &record.epoch,
+            Self::Connection(record) => &record.epoch,
+            Self::ConnectionEnd(record) => &record.epoch,
         }
     }
 
@@ -71,6 +89,8 @@ impl Record {
         let (sequence, epoch) = match self {
             Self::Decision(record) => (&mut record.sequence, &mut record.epoch),
             Self::Outcome(record) => (&mut record.sequence, &mut record.epoch),
+            Self::Connection(record) => (&mut record.sequence, &mut record.epoch),
+            Self::ConnectionEnd(record) => (&mut record.sequence, &mut record.epoch),
         };
         *sequence = to;
         in_epoch.clone_into(epoch);
@@ -97,6 +117,8 @@ impl Record {
         match kind.as_str() {
             "decision" => json::read(bytes).map(Box::new).map(Self::Decision).map_err(shape),
             "outcome" => json::read(bytes).map(Box::new).map(Self::Outcome).map_err(shape),
+            "connection" => json::read(bytes).map(Box::new).map(Self::Connection).map_err(shape),
+            "connectionEnd" => json::read(bytes).map(Box::new).map(Self::ConnectionEnd).map_err(shape),
             _ => Err(RecordError::Shape("unknown type".to_owned())),
         }
     }

@@ -10,6 +10,7 @@ use super::seal::{MAX_BATCH_LINES, batch_root};
 use crate::control::Head;
 use crate::digest::Digest;
 use crate::jws::KeySet;
+use crate::record::Record;
 use crate::token::{AgentName, Attestation, PodName};
 
 /// Most findings in an answer; the first one is the one that matters.
@@ -227,7 +228,7 @@ impl<'a> Walk<'a> {
             },
             Some(Peek { kind, .. }) if kind == "attestation" => self.attestation(number, line),
             Some(Peek { kind, sequence: Some(sequence), epoch: Some(epoch) })
-                if kind == "decision" || kind == "outcome" =>
+                if Record::TYPES.contains(&kind.as_str()) =>
             {
                 self.record(number, line, sequence, &epoch);
             }

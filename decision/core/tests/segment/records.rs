@@ -8,13 +8,14 @@ use aegis_decision::decision::Verdict;
 use aegis_decision::digest::Digest;
 use aegis_decision::json;
 use aegis_decision::record::{
-    ApprovalRef, ClaimRef, MAX_RECORD_BYTES, Record, RecordError, RecordedExecution, clear_values, explain,
+    ApprovalRef, ClaimRef, ConnectionVerdict, MAX_RECORD_BYTES, Record, RecordError, RecordedExecution, clear_values,
+    explain, explain_connection,
 };
 use aegis_decision::tool::{Class, HttpBinding, Operation};
 use proptest::prelude::*;
 use test_case::test_case;
 
-use crate::sample::{at, decision, outcome};
+use crate::sample::{at, connection, connection_end, decision, outcome};
 
 fn operation(clear: &[&str]) -> Operation {
     Operation {
@@ -82,7 +83,12 @@ fn values_are_bounded() {
 
 #[test]
 fn the_form_is_canonical_and_comes_back() {
-    for record in [Record::Decision(Box::new(decision("d-1", 42))), Record::Outcome(Box::new(outcome("o-1", "d-1")))] {
+    for record in [
+        Record::Decision(Box::new(decision("d-1", 42))),
+        Record::Outcome(Box::new(outcome("o-1", "d-1"))),
+        Record::Connection(Box::new(connection("c-1"))),
+        Record::ConnectionEnd(Box::new(connection_end("e-1", "c-1"))),
+    ] {
         let bytes = record.to_bytes().unwrap();
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(serde_json_canonicalizer::to_vec(&value).unwrap(), bytes);
@@ -132,6 +138,34 @@ fn an_approved_call_names_its_approval() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(explain(&record, None).contains("the sidecar stopped before it knew"));
+}
+
+#[test]
+fn a_connection_says_where_to_why_and_how_it_ended() {
+    let opened = connection("c-1");
+    let text = explain_connection(&opened, Some(&connection_end("e-1", "c-1")));
+    assert!(text.starts_with("Agent buyer was allowed to connect to api.example, port 443.\n"), "{text}");
+    for part in ["captured", "allowed for    models", "both sides ended it, at", "7 sent, 11 received"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(explain_connection(&opened, None).contains("still open, or the sidecar stopped"));
+    let mut refused = connection("c-2");
+    refused.verdict = ConnectionVerdict::Deny;
+    refused.code = Some(Code::UnnamedConnection);
+    refused.host = None;
+    refused.reason = None;
+    refused.count = 700;
+    let text = explain_connection(&refused, None);
+    for part in [
+        "was not allowed to connect to a host that it did not name",
+        "unnamed_connection",
+        "700 connections",
+        "nothing was sent",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let record = Record::Connection(Box::new(refused));
+    assert_eq!(Record::from_bytes(&record.to_bytes().unwrap()), Ok(record));
 }
 
 #[test]

@@ -8,8 +8,9 @@ use aegis_decision::decision::{DecisionOutput, FailedCheck, RuleOutcome, RuleRef
 use aegis_decision::digest::Digest;
 use aegis_decision::jws::{KeySet, Purpose, SigningKey};
 use aegis_decision::record::{
-    AgentRef, DECISION_RECORD_V1, DecisionRecord, DecisionTag, ErrorClass, Mode, OUTCOME_RECORD_V1, OutcomeRecord,
-    OutcomeTag, PodRef, Record, RecordedExecution,
+    AgentRef, CONNECTION_END_RECORD_V1, CONNECTION_RECORD_V1, ConnectionEndRecord, ConnectionEndTag, ConnectionRecord,
+    ConnectionTag, ConnectionVerdict, DECISION_RECORD_V1, DecisionRecord, DecisionTag, Ended, ErrorClass, Mode,
+    OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag, PodRef, Record, RecordedExecution, Way,
 };
 use aegis_decision::segment::Sealer;
 use aegis_decision::token::{AgentName, Attestation, PodName};
@@ -153,6 +154,50 @@ pub fn outcome(id: &str, of: &str) -> OutcomeRecord {
     }
 }
 
+pub fn connection(id: &str) -> ConnectionRecord {
+    let of = decision(id, 0);
+    ConnectionRecord {
+        kind: ConnectionTag::Connection,
+        v: CONNECTION_RECORD_V1.to_owned(),
+        id: id.to_owned(),
+        sequence: 0,
+        epoch: String::new(),
+        time: at(1),
+        monotonic_micros: 1_000_123,
+        agent: of.agent,
+        pod: of.pod,
+        way: Way::Captured,
+        host: Some("api.example".to_owned()),
+        port: 443,
+        verdict: ConnectionVerdict::Allow,
+        code: None,
+        detail: None,
+        reason: Some("models".to_owned()),
+        bundle: Digest::of_bytes(b"bundle"),
+        bundle_version: 12,
+        count: 1,
+    }
+}
+
+pub fn connection_end(id: &str, of: &str) -> ConnectionEndRecord {
+    ConnectionEndRecord {
+        kind: ConnectionEndTag::ConnectionEnd,
+        v: CONNECTION_END_RECORD_V1.to_owned(),
+        id: id.to_owned(),
+        sequence: 0,
+        epoch: String::new(),
+        time: at(2),
+        monotonic_micros: 2_000_456,
+        connection: of.to_owned(),
+        ended: Ended::Closed,
+        code: None,
+        error: None,
+        sent_bytes: 7,
+        received_bytes: 11,
+        duration_micros: 1_000_333,
+    }
+}
+
 /// A segment of `batches` batches with up to `most` records each; some have none, one renews the attestation.
 pub fn segment(
     epoch: &str,
@@ -168,10 +213,11 @@ pub fn segment(
     for batch in 0..batches {
         for _ in 0..numbers.below(most + 1) {
             let id = format!("{:08x}", numbers.next());
-            let record = if numbers.below(2) == 0 {
-                Record::Decision(Box::new(decision(&id, i64::try_from(numbers.below(9000)).unwrap())))
-            } else {
-                Record::Outcome(Box::new(outcome(&id, "d")))
+            let record = match numbers.below(6) {
+                0..=2 => Record::Decision(Box::new(decision(&id, i64::try_from(numbers.below(9000)).unwrap()))),
+                3 => Record::Connection(Box::new(connection(&id))),
+                4 => Record::ConnectionEnd(Box::new(connection_end(&id, "c"))),
+                _ => Record::Outcome(Box::new(outcome(&id, "d"))),
             };
             sealer.push(record).unwrap();
         }

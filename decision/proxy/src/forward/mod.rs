@@ -26,7 +26,8 @@ use tokio::time::{Instant, timeout_at};
 
 pub use answer::{Exchange, Fault, UpstreamAnswer};
 pub use credential::{CredentialError, Credentials, Injection};
-use dial::{Connection, tls_config};
+use dial::Connection;
+pub(crate) use dial::tls_config;
 
 use crate::record::AuditReceipt;
 
@@ -82,6 +83,11 @@ impl Upstream {
     /// A worker's upstreams. Without a resolver only tools with literal addresses can be reached.
     pub fn new(credentials: Arc<Credentials>, resolver: Option<TokioResolver>) -> Self {
         Self { credentials, resolver, lines: Mutex::default() }
+    }
+
+    /// What names are resolved with.
+    pub(crate) fn resolver(&self) -> Option<&TokioResolver> {
+        self.resolver.as_ref()
     }
 
     /// Whether the tool's credential can be read: asked before an approval is spent on a call that could not be sent.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use aegis_decision::approval::Release;
 use aegis_decision::call::ToolCall;
+use aegis_decision::codes::Code;
 use aegis_decision::control::ApprovalAnswer;
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::digest::Digest;
 use aegis_decision::json::Value;
 use aegis_decision::record::{
-    ApprovalRef, ClaimRef, DECISION_RECORD_V1, DecisionRecord, DecisionTag, ErrorClass, Mode, OUTCOME_RECORD_V1,
-    OutcomeRecord, OutcomeTag, RecordedExecution, clear_values,
+    ApprovalRef, CONNECTION_END_RECORD_V1, CONNECTION_RECORD_V1, ClaimRef, ConnectionEndRecord, ConnectionEndTag,
+    ConnectionRecord, ConnectionTag, ConnectionVerdict, DECISION_RECORD_V1, DecisionRecord, DecisionTag, Ended,
+    ErrorClass, Mode, OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag, RecordedExecution, Way, clear_values,
 };
 use aegis_decision::tool::Tool;
 use jiff::Timestamp;
@@ -160,6 +162,98 @@ fn blank(recorder: &Recorder, decision: &str, execution: RecordedExecution, sent
         error: None,
         idempotency_key: None,
         latency_micros: 0,
+    }
+}
+
+/// What was decided about a connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Id of the record.
+    pub id: String,
+    /// How it came in.
+    pub way: Way,
+    /// Host, where it named one.
+    pub host: Option<String>,
+    /// Port.
+    pub port: u16,
+    /// Whether it is opened.
+    pub verdict: ConnectionVerdict,
+    /// Why not.
+    pub code: Option<Code>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// Why it may be.
+    pub reason: Option<String>,
+}
+
+/// The record of a connection.
+pub fn connection(recorder: &Recorder, view: &View, about: Connection) -> ConnectionRecord {
+    let Connection { id, way, host, port, verdict, code, detail, reason } = about;
+    ConnectionRecord {
+        kind: ConnectionTag::Connection,
+        v: CONNECTION_RECORD_V1.to_owned(),
+        id,
+        sequence: 0,
+        epoch: String::new(),
+        time: Timestamp::now(),
+        monotonic_micros: recorder.monotonic_micros(),
+        agent: view.policy.bundle.agent().into(),
+        pod: recorder.pod().clone(),
+        way,
+        host,
+        port,
+        verdict,
+        code,
+        detail,
+        reason,
+        bundle: view.policy.bundle.digest(),
+        bundle_version: view.policy.version,
+        count: 1,
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub struct ConnectionEnd {
+    /// Id of its record.
+    pub connection: String,
+    /// What ended it.
+    pub ended: Ended,
+    /// The rule that it no longer met.
+    pub code: Option<Code>,
+    /// Why it was never connected.
+    pub error: Option<ErrorClass>,
+    /// Bytes to the host.
+    pub sent_bytes: u64,
+    /// Bytes from the host.
+    pub received_bytes: u64,
+}
+
+impl ConnectionEnd {
+    /// An end without more to say.
+    pub fn new(connection: &str, ended: Ended) -> Self {
+        Self { connection: connection.to_owned(), ended, code: None, error: None, sent_bytes: 0, received_bytes: 0 }
+    }
+}
+
+/// The record of a connection's end.
+pub fn connection_end(recorder: &Recorder, end: ConnectionEnd, time: std::time::Duration) -> ConnectionEndRecord {
+    let ConnectionEnd { connection, ended, code, error, sent_bytes, received_bytes } = end;
+    ConnectionEndRecord {
+        kind: ConnectionEndTag::ConnectionEnd,
+        v: CONNECTION_END_RECORD_V1.to_owned(),
+        id: new_id(),
+        sequence: 0,
+        epoch: String::new(),
+        time: Timestamp::now(),
+        monotonic_micros: recorder.monotonic_micros(),
+        connection,
+        ended,
+        code,
+        error,
+        sent_bytes,
+        received_bytes,
+        duration_micros: micros(time),
     }
 }
 

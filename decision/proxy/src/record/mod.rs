@@ -21,7 +21,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use aegis_decision::control::Head;
 use aegis_decision::jws::{KeySet, SigningKey};
-use aegis_decision::record::{DecisionRecord, OutcomeRecord, PodRef, Record};
+use aegis_decision::record::{ConnectionEndRecord, ConnectionRecord, DecisionRecord, OutcomeRecord, PodRef, Record};
 use aegis_decision::segment::{Sealer, SegmentError};
 use aegis_decision::tool::Class;
 use jiff::Timestamp;
@@ -140,6 +140,25 @@ impl Recorder {
         let job = Job { record: Record::Outcome(Box::new(record)), waiter: waits.then_some(waiter) };
         self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
         if waits { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+    }
+
+    /// Records what was decided about a connection: queued, as a Read is.
+    pub fn connection(&self, record: ConnectionRecord) -> Result<(), NotWritable> {
+        if !self.writable.load(Ordering::Acquire) {
+            return Err(NotWritable);
+        }
+        self.queue(Record::Connection(Box::new(record)))
+    }
+
+    /// Records how a connection ended. Kept even while decisions are refused: it tells of something that happened.
+    pub fn connection_end(&self, record: ConnectionEndRecord) {
+        if self.queue(Record::ConnectionEnd(Box::new(record))).is_err() {
+            tracing::error!("end of a connection not recorded");
+        }
+    }
+
+    fn queue(&self, record: Record) -> Result<(), NotWritable> {
+        self.messages.try_send(Message::Record(Job { record, waiter: None })).map_err(|_| NotWritable)
     }
 
     async fn keep(&self, record: Record, durable: bool) -> Result<(), NotWritable> {

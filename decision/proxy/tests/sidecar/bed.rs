@@ -10,7 +10,7 @@ use aegis_decision::bundle::BundleSource;
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::{Envelope, FeedItem, Grants};
 use aegis_decision::jws::{KeySet, Purpose, SigningKey};
-use aegis_decision::record::{DecisionRecord, OutcomeRecord, Record};
+use aegis_decision::record::{ConnectionEndRecord, ConnectionRecord, DecisionRecord, OutcomeRecord, Record};
 use aegis_decision::segment::{Entry, read, verify};
 use aegis_decision::token::{AgentName, Attestation, PodName};
 use bytes::Bytes;
@@ -185,6 +185,10 @@ impl Sidecar {
         sidecar
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     async fn address_in(&mut self, file: &Path) -> SocketAddr {
         let end = Instant::now() + WAIT;
         loop {
@@ -283,11 +287,14 @@ impl Sidecar {
             match entry {
                 Entry::Record(Record::Decision(record)) => records.decisions.push(*record),
                 Entry::Record(Record::Outcome(record)) => records.outcomes.push(*record),
+                Entry::Record(Record::Connection(record)) => records.connections.push(*record),
+                Entry::Record(Record::ConnectionEnd(record)) => records.ends.push(*record),
                 Entry::Header(_) | Entry::Attestation | Entry::Batch(_) => {}
                 Entry::Unreadable => assert!(report.torn.is_some()),
             }
         }
-        assert!(report.complete_to <= (records.decisions.len() + records.outcomes.len()) as u64);
+        let count = records.decisions.len() + records.outcomes.len() + records.connections.len() + records.ends.len();
+        assert!(report.complete_to <= count as u64);
         records
     }
 }
@@ -304,6 +311,8 @@ impl Drop for Sidecar {
 pub struct Records {
     pub decisions: Vec<DecisionRecord>,
     pub outcomes: Vec<OutcomeRecord>,
+    pub connections: Vec<ConnectionRecord>,
+    pub ends: Vec<ConnectionEndRecord>,
     pub text: String,
 }
 

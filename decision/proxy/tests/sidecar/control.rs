@@ -12,12 +12,13 @@ use aegis_decision::bundle::{Bundle, BundleSource};
 use aegis_decision::codes::Code;
 use aegis_decision::control::{
     ApprovalAnswer, ClaimAnswer, ClaimRequest, ControlError, Execution, GRANT_TYPE, Head, ISSUED_TOKEN_TYPE,
-    OutcomeReport, SUBJECT_TOKEN_TYPE, Submission, TokenAnswer, TokenForm,
+    OutcomeReport, ProbeSubmission, SUBJECT_TOKEN_TYPE, Submission, TokenAnswer, TokenForm,
 };
 use aegis_decision::decision::Outcome;
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::{Envelope, FeedItem, Grants};
 use aegis_decision::jws::{KeySet, PublicKey, Purpose, SigningKey, from_base64url, thumbprint};
+use aegis_decision::probe::ProbeStatement;
 use aegis_decision::token::{AgentClaims, AgentName, Attestation, Confirmation, PodName, subject, verify_record_key};
 use aegis_runtime::serve::{Limits, PeerKey, https};
 use aegis_runtime::shutdown::Drain;
@@ -77,6 +78,10 @@ pub struct Control {
     pub told: watch::Sender<Told>,
     pub asked: Mutex<BTreeMap<String, Asked>>,
     pub heads: Mutex<Vec<Head>>,
+    /// What came with the exchanges about the pod's probe.
+    pub exchanged: Mutex<Vec<Option<ProbeStatement>>>,
+    /// What was reported about it later.
+    pub probed: Mutex<Vec<ProbeStatement>>,
     pub settings: Mutex<Settings>,
     pub keys: KeySet,
     tokens: SigningKey,
@@ -90,7 +95,7 @@ pub struct Mesh {
     pub control: Arc<Control>,
     pub upstream: Upstream,
     pub folder: TempDir,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Mesh {
@@ -114,6 +119,8 @@ impl Mesh {
             told: watch::Sender::new(Told { version: 1, source, grants, alive: true, garbage: None }),
             asked: Mutex::default(),
             heads: Mutex::default(),
+            exchanged: Mutex::default(),
+            probed: Mutex::default(),
             settings: Mutex::new(Settings {
                 token_seconds: 300,
                 exchanges: 0,
@@ -141,13 +148,32 @@ impl Mesh {
         Self { control, upstream, folder, address }
     }
 
-    /// Starts a sidecar; it need not become ready.
-    pub async fn launch(&self) -> Sidecar {
+    fn command(&self) -> std::process::Command {
         let mut command = command(self.folder.path());
         command.arg("--control").arg(format!("https://{}", self.address)).args(["--agent", "shop/clerk"]);
         command.arg("--trust-dir").arg(self.folder.path().join("trust"));
         command.arg("--token-file").arg(self.folder.path().join("token"));
+        command
+    }
+
+    /// Starts a sidecar; it need not become ready.
+    pub async fn launch(&self) -> Sidecar {
+        Sidecar::launch(self.command(), self.folder.path(), self.control.keys.clone()).await
+    }
+
+    /// Starts a sidecar that has its capture probed over this socket; nothing is captured.
+    pub async fn probed(&self, socket: &std::path::Path) -> Sidecar {
+        let mut command = self.command();
+        command.args(["--level", "Captured", "--probe-minutes", "1", "--probe-socket"]).arg(socket);
         Sidecar::launch(command, self.folder.path(), self.control.keys.clone()).await
+    }
+
+    /// Starts a sidecar that captures, as [`crate::namespace`] lets it.
+    pub async fn captured(&self) -> Sidecar {
+        let command = crate::namespace::as_sidecar(self.command(), self.folder.path());
+        let sidecar = Sidecar::launch(command, self.folder.path(), self.control.keys.clone()).await;
+        sidecar.until_ready().await;
+        sidecar
     }
 
     pub async fn start(&self) -> Sidecar {
@@ -165,8 +191,13 @@ impl Control {
             .route("/v1/approvals/{uid}/claim", post(claim))
             .route("/v1/approvals/{uid}/outcome", post(outcome))
             .route("/v1/heads", post(head))
+            .route("/v1/probe", post(probe))
             .layer(from_fn_with_state(Arc::clone(self), authenticate));
-        Router::new().route("/v1/token", post(token)).merge(authenticated).with_state(Arc::clone(self))
+        Router::new()
+            .route("/v1/token", post(token))
+            .route("/jwks.json", get(jwks))
+            .merge(authenticated)
+            .with_state(Arc::clone(self))
     }
 
     pub fn set(&self, change: impl FnOnce(&mut Told)) {
@@ -240,6 +271,8 @@ async fn token(
     let record_key = PublicKey::from_bytes(&from_base64url(&form.record_key).unwrap().try_into().unwrap()).unwrap();
     assert!(verify_record_key(&record_key, &thumbprint(&key), &form.record_key_proof));
     settings.exchanges += 1;
+    let statement = form.probe.map(|statement| ProbeStatement::verify(&statement, &record_key).unwrap());
+    control.exchanged.lock().unwrap().push(statement);
     let now = Timestamp::now();
     let life = settings.token_seconds;
     let pod = PodName { name: "clerk-0".to_owned(), uid: "pod-1".to_owned() };
@@ -274,6 +307,18 @@ async fn token(
         expires_in: life,
         attestation: attestation.issue(&control.attestations).unwrap(),
     }))
+}
+
+async fn jwks(State(control): State<Arc<Control>>) -> Json<KeySet> {
+    Json(control.keys.clone())
+}
+
+async fn probe(State(control): State<Arc<Control>>, Json(submission): Json<ProbeSubmission>) -> StatusCode {
+    let attestation = Attestation::verify(&submission.attestation, &control.keys).unwrap();
+    let statement = ProbeStatement::verify(&submission.statement, &attestation.key).unwrap();
+    assert_eq!(statement.pod, Some(attestation.pod));
+    control.probed.lock().unwrap().push(statement);
+    StatusCode::NO_CONTENT
 }
 
 async fn feed(State(control): State<Arc<Control>>, Query(query): Query<BTreeMap<String, String>>) -> Body {

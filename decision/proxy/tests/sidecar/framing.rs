@@ -28,7 +28,8 @@ async fn odd_framing_never_reaches_the_upstream() {
             "GET /ledger/notes/1 HTTP/1.1\r\n{host}\r\nupgrade: h2c\r\nconnection: upgrade, http2-settings\r\n\r\n"
         ),
         format!("CONNECT {} HTTP/1.1\r\n{host}\r\n\r\n", bed.upstream.address),
-        format!("GET http://{}/v1/notes/1 HTTP/1.1\r\nhost: {}\r\n\r\n", bed.upstream.address, bed.upstream.address),
+        format!("GET http://{}/v1/notes/1 HTTP/1.1\r\n{host}\r\n\r\n", bed.upstream.address),
+        format!("GET ws://{0}/v1/notes/1 HTTP/1.1\r\nhost: {0}\r\n\r\n", bed.upstream.address),
         format!("GET http://{0}/ledger/notes/1 HTTP/1.1\r\n{host}\r\n\r\n", sidecar.address),
         "GET /ledger/notes/1 HTTP/1.1\r\nhost: evil.example\r\n\r\n".to_owned(),
         "GET /ledger/notes/1 HTTP/1.1\r\n\r\n".to_owned(),

@@ -39,7 +39,8 @@ async fn measure() -> Result<()> {
     println!("load at the start: {}", usage::load()?);
     let stage = Stage::set(folder.path(), &Teller::silent()).await?;
     let scene = Scene::set(&stage).await?;
-    let (sidecar, operator) = (stage.buyer.process().pid(), stage.operator.process().pid());
+    let sidecar = stage.buyer.process().context("the sidecar is no process")?.pid();
+    let operator = stage.operator().context("the operator is no process")?.process().pid();
     let idle = (Usage::of(sidecar)?, Usage::of(operator)?);
 
     println!("{}", paired::HEADING);

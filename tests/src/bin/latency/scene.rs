@@ -30,10 +30,11 @@ impl<'a> Scene<'a> {
     /// Starts the tool, declares it, and waits until the buyer's sidecar knows it.
     pub async fn set(stage: &'a Stage) -> Result<Self> {
         let tool = tool::listen().await?;
-        let admin = stage.cluster.admin().await?;
+        let admin = stage.cluster().admin().await?;
         apply_in(&admin, NAMESPACE, resources(tool).as_str(), "platform").await?;
-        apply_in(&stage.cluster.client(DELEGATOR).await?, NAMESPACE, delegation()?.as_str(), "purchasing-lead").await?;
-        wait_ready(&stage.cluster, NAMESPACE, "delegation", "measure").await?;
+        apply_in(&stage.cluster().client(DELEGATOR).await?, NAMESPACE, delegation()?.as_str(), "purchasing-lead")
+            .await?;
+        wait_ready(stage.cluster(), NAMESPACE, "delegation", "measure").await?;
         let start = r#"{"party":"17","amount":"1249.50","currency":"EUR","note":""#;
         let note = "x".repeat(DRAFT_BYTES.saturating_sub(start.len()).saturating_sub(2));
         let scene = Self { stage, tool, draft: format!("{start}{note}\"}}") };

@@ -1,18 +1,16 @@
 //! Whether a tool or policy that reads well also compiles. What is wrong then is its author's to mend, so it stands in the
 //! condition of that resource, with the field, and not only in those of the agents that it keeps from a new bundle.
 
-use std::sync::Arc;
-
-use aegis_crds::gather::Problem;
-use aegis_crds::lower::{self, Invalid};
 use aegis_decision::agent::Agent;
 use aegis_decision::bundle::{AssembleError, Bundle, BundleSource};
 use aegis_decision::naming::BindingError;
 use aegis_decision::policy::{Effect, Policy};
 use aegis_decision::tool::{Class, Tool};
-use kube::Resource;
+use kube::{Resource, ResourceExt as _};
 
-use super::Gathered;
+use crate::api;
+use crate::gather::Problem;
+use crate::lower::{self, Invalid};
 
 /// A tool by itself: its operations can be told apart, its schemas can be used.
 pub fn tool(tool: Tool) -> Result<(), Problem> {
@@ -46,9 +44,15 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
     }
 }
 
-/// A policy with what it names. Where that is itself invalid, that resource says so.
-pub fn policy(gathered: &Gathered, policy: &Policy) -> Result<(), Problem> {
-    let tiers: Vec<&String> = policy
+/// A policy with what it names, which is looked for among the resources of its namespace. Where that is itself missing or
+/// invalid, it is left out.
+pub fn policy<'a>(
+    policy: &Policy,
+    tools: impl IntoIterator<Item = &'a api::Tool>,
+    registries: impl IntoIterator<Item = &'a api::Registry>,
+    tiers: impl IntoIterator<Item = &'a api::ApprovalTier>,
+) -> Result<(), Problem> {
+    let wanted: Vec<&String> = policy
         .rules
         .iter()
         .filter_map(|rule| match &rule.effect {
@@ -58,10 +62,10 @@ pub fn policy(gathered: &Gathered, policy: &Policy) -> Result<(), Problem> {
         .collect();
     let source = BundleSource {
         agent: nobody(),
-        tools: lowered(&gathered.tools, |name| policy.tools.contains(name), lower::tool),
+        tools: lowered(tools, |name| policy.tools.contains(name), lower::tool),
         policies: vec![policy.clone()],
-        registries: lowered(&gathered.registries, |name| policy.registries.contains(name), lower::registry),
-        tiers: lowered(&gathered.tiers, |name| tiers.contains(&name), lower::tier),
+        registries: lowered(registries, |name| policy.registries.contains(name), lower::registry),
+        tiers: lowered(tiers, |name| wanted.contains(&name), lower::tier),
     };
     match Bundle::assemble(source) {
         Err(AssembleError::Rule { error, .. }) => Err(Problem::Invalid(Invalid {
@@ -72,12 +76,12 @@ pub fn policy(gathered: &Gathered, policy: &Policy) -> Result<(), Problem> {
     }
 }
 
-fn lowered<K: Resource, C>(
-    objects: &[Arc<K>],
+fn lowered<'a, K: Resource + 'a, C>(
+    objects: impl IntoIterator<Item = &'a K>,
     named: impl Fn(&String) -> bool,
     lower: impl Fn(&K) -> Result<C, Invalid>,
 ) -> Vec<C> {
-    let named = objects.iter().filter(|object| object.meta().name.as_ref().is_some_and(&named));
+    let named = objects.into_iter().filter(|object| named(&object.name_any()));
     named.filter_map(|object| lower(object).ok()).collect()
 }
 

@@ -1,0 +1,113 @@
+//! When the next run of the probe is due. Pure but for the monotonic clock, which tests pause.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// Pause after a run that got out, and after an order that nobody answered.
+const AGAIN: Duration = Duration::from_secs(10);
+/// A first statement counts for two minutes at the control service: while there is no token, it is kept fresh.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// When runs were, and who asked for one.
+#[derive(Debug)]
+pub struct Schedule {
+    every: Duration,
+    last: Option<Last>,
+    /// What a person had asked for when it was last looked at; none before the first grants.
+    requested: Option<Option<Timestamp>>,
+    asked: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Last {
+    /// Ordered, not heard of yet.
+    Ordered(Instant),
+    /// Heard of.
+    Heard { at: Instant, holds: bool },
+}
+
+impl Schedule {
+    /// Runs every so often once all is well.
+    pub fn new(every: Duration) -> Self {
+        Self { every, last: None, requested: None, asked: false }
+    }
+
+    /// What a person has asked for, as the grants say: a later time than before asks for a run now. What had been asked
+    /// before this sidecar began is answered by its first run.
+    pub fn hear(&mut self, requested: Option<Option<Timestamp>>) {
+        let Some(requested) = requested else { return };
+        if self.requested.is_some_and(|before| requested > before) {
+            self.asked = true;
+        }
+        self.requested = Some(requested);
+    }
+
+    /// When the next run is due; none: now.
+    pub fn due(&self, has_token: bool) -> Option<Instant> {
+        match self.last {
+            _ if self.asked => None,
+            None => None,
+            Some(Last::Ordered(at)) => Some(at + AGAIN),
+            Some(Last::Heard { at, holds: false }) => Some(at + AGAIN.min(self.every)),
+            Some(Last::Heard { at, holds: true }) if !has_token => Some(at + FRESH.min(self.every)),
+            Some(Last::Heard { at, holds: true }) => Some(at + self.every),
+        }
+    }
+
+    /// A run was ordered.
+    pub fn ordered(&mut self) {
+        self.asked = false;
+        self.last = Some(Last::Ordered(Instant::now()));
+    }
+
+    /// A run was heard of.
+    pub fn heard(&mut self, holds: bool) {
+        self.last = Some(Last::Heard { at: Instant::now(), holds });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(schedule: &Schedule, has_token: bool) -> u64 {
+        schedule.due(has_token).unwrap().duration_since(Instant::now()).as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_is_due_at_once_and_the_next_by_what_it_found() {
+        let mut schedule = Schedule::new(Duration::from_mins(10));
+        assert_eq!(schedule.due(false), None);
+        schedule.ordered();
+        assert_eq!(after(&schedule, false), 10, "a probe that died is asked again");
+        schedule.heard(true);
+        assert_eq!(after(&schedule, false), 60, "the first statement must be fresh when the exchange is tried");
+        assert_eq!(after(&schedule, true), 600);
+        schedule.heard(false);
+        assert_eq!(after(&schedule, true), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_person_asks_by_a_later_time_only() {
+        let at = |second| Some(Some(Timestamp::from_second(second).unwrap()));
+        let mut schedule = Schedule::new(Duration::from_mins(10));
+        schedule.ordered();
+        schedule.heard(true);
+        schedule.hear(None);
+        schedule.hear(at(100));
+        assert!(schedule.due(true).is_some(), "asked before this sidecar began");
+        schedule.hear(at(100));
+        schedule.hear(at(99));
+        assert!(schedule.due(true).is_some());
+        schedule.hear(at(101));
+        assert_eq!(schedule.due(true), None);
+        schedule.ordered();
+        schedule.hear(at(101));
+        assert!(schedule.due(true).is_some(), "answered");
+        schedule.hear(Some(None));
+        schedule.hear(at(50));
+        assert_eq!(schedule.due(true), None, "asked anew after the annotation was taken away");
+    }
+}

@@ -1,0 +1,78 @@
+//! Captured TCP: the agent dialled some address, the packet rules redirected it here. Where it goes is decided by the
+//! name that its first bytes give, never by that address.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aegis_decision::codes::Code;
+use aegis_decision::record::Way;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Door;
+use super::site::Site;
+use super::sniff::{self, First};
+use super::tunnel;
+use crate::record::compose;
+use crate::worker::{Server, serve_http};
+
+/// Time for the first bytes.
+const FIRST_TIME: Duration = Duration::from_secs(10);
+/// The fatal alert `access_denied` (RFC 8446, 6), so that a TLS client says more than "connection reset".
+const ACCESS_DENIED: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 49];
+
+/// Takes one connection from its first byte to its end.
+pub async fn take(server: Arc<Server>, mut stream: TcpStream, listen: SocketAddr) {
+    let worker = &server.worker;
+    let _ = stream.set_nodelay(true);
+    let Some(original) = original(&stream, listen) else {
+        refuse(&server, None, 0, Code::UnnamedConnection).await;
+        return;
+    };
+    let first = tokio::select! {
+        first = timeout(FIRST_TIME, sniff::first(&mut stream)) => first,
+        () = worker.shared.drain.begun() => return,
+    };
+    match first {
+        Ok(Ok((First::Http, bytes))) => {
+            let (read, write) = stream.into_split();
+            let stream = tokio::io::join(std::io::Cursor::new(bytes).chain(read), write);
+            serve_http(Arc::clone(&server), Door::Captured(original), TokioIo::new(stream)).await;
+        }
+        Ok(Ok((First::Tls(Some(name)), bytes))) => {
+            let opened = match Site::named(&name, original.port()) {
+                Ok(site) => tunnel::open(worker, Way::Captured, site).await.map_err(|_| ()),
+                Err(_) => {
+                    refuse(&server, None, original.port(), Code::UnnamedConnection).await;
+                    Err(())
+                }
+            };
+            match opened {
+                Ok(tunnel) => tunnel.carry(stream, Some(bytes)).await,
+                Err(()) => {
+                    let _ = stream.write_all(&ACCESS_DENIED).await;
+                    let _ = stream.shutdown().await;
+                }
+            }
+        }
+        // Neither of them names a host; nor does who says nothing.
+        Ok(Ok((First::Tls(None) | First::Other, _)) | Err(_)) | Err(_) => {
+            refuse(&server, None, original.port(), Code::UnnamedConnection).await;
+        }
+    }
+}
+
+async fn refuse(server: &Server, site: Option<&Site>, port: u16, code: Code) {
+    tunnel::refuse(&server.worker.shared, Way::Captured, compose::new_id(), site, port, code).await;
+}
+
+/// The address that the agent dialled. None for a connection that came here by itself.
+fn original(stream: &TcpStream, listen: SocketAddr) -> Option<SocketAddr> {
+    let socket = SockRef::from(stream);
+    let original = if listen.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
+    original.ok()?.as_socket().filter(|original| *original != listen)
+}

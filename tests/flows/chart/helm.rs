@@ -1,0 +1,115 @@
+//! Helm as a program: built once, run with folders of its own.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use aegis_tests::cluster::Cluster;
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+/// The only namespace that the chart goes to.
+pub const NAMESPACE: &str = "aegis-system";
+/// The release's name.
+pub const RELEASE: &str = "aegis";
+
+/// A Helm that knows nothing of the developer's, and at most one cluster.
+pub struct Helm {
+    binary: &'static Path,
+    home: TempDir,
+    kubeconfig: Option<PathBuf>,
+}
+
+/// What Helm said.
+#[derive(Debug)]
+pub struct Said {
+    pub good: bool,
+    pub out: String,
+    pub err: String,
+}
+
+/// A file or folder of the chart.
+pub fn chart(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/aegis").join(path)
+}
+
+async fn binary() -> Result<&'static Path> {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/helm.sh");
+    let path = BINARY
+        .get_or_try_init(|| async {
+            let output = Command::new(&script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await?;
+            ensure!(output.status.success(), "{} failed; its messages stand above", script.display());
+            let printed = String::from_utf8(output.stdout)?;
+            Ok(PathBuf::from(printed.lines().last().context("helm.sh printed no path")?))
+        })
+        .await?;
+    Ok(path)
+}
+
+impl Helm {
+    /// For rendering only.
+    pub async fn offline() -> Result<Self> {
+        Ok(Self { binary: binary().await?, home: tempfile::tempdir()?, kubeconfig: None })
+    }
+
+    /// As a cluster's administrator.
+    pub async fn of(cluster: &Cluster) -> Result<Self> {
+        Ok(Self { kubeconfig: Some(cluster.kubeconfig("admin")), ..Self::offline().await? })
+    }
+
+    /// The program with its folders, still without arguments.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.binary);
+        for folder in ["CACHE", "CONFIG", "DATA"] {
+            command.env(format!("HELM_{folder}_HOME"), self.home.path().join(folder));
+        }
+        command.env("KUBECONFIG", self.kubeconfig.clone().unwrap_or_else(|| self.home.path().join("no-cluster")));
+        command.args(["--namespace", NAMESPACE]).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs it.
+    pub async fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Said> {
+        let output = self.command().args(arguments).output().await?;
+        Ok(Said {
+            good: output.status.success(),
+            out: String::from_utf8(output.stdout)?,
+            err: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// Runs it and expects success.
+    pub async fn must<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
+        let said = self.run(arguments).await?;
+        ensure!(said.good, "helm failed: {}{}", said.out, said.err);
+        Ok(said.out)
+    }
+
+    /// `helm VERB aegis CHART ...`.
+    pub async fn act(&self, verb: &str, further: &[&str]) -> Result<String> {
+        let path = chart("");
+        let path = path.to_string_lossy();
+        self.must([&[verb, RELEASE, &path], further].concat()).await
+    }
+
+    /// What the chart renders.
+    pub async fn template(&self, further: &[&str]) -> Result<String> {
+        self.act("template", further).await
+    }
+}
+
+/// The objects of a render, in its order.
+pub fn objects(rendered: &str) -> Result<Vec<Value>> {
+    let all: Vec<Value> = serde_saphyr::from_multiple(rendered)?;
+    Ok(all.into_iter().filter(|object| !object.is_null()).collect())
+}
+
+/// `Kind name` of an object.
+pub fn title(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+}

@@ -1,0 +1,161 @@
+//! An agent at any level with one small tool outside the cluster: what most flows on the node need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::agent::{PodAgent, Reply};
+use super::start::Node;
+use super::world::World;
+use crate::cluster::process::Process;
+use crate::cluster::{apply_in, eventually};
+use crate::erp::http_json;
+use crate::story::{DELEGATOR, Teller, people, review, wait_ready};
+
+/// Address and name of the tool outside.
+pub const TOOL_ADDRESS: &str = "10.99.0.254";
+/// Name of the tool outside.
+pub const TOOL_NAME: &str = "bench.example";
+/// Time for a policy to reach a sidecar.
+const WITHIN: Duration = Duration::from_mins(1);
+
+/// What differs from bench to bench.
+#[derive(Debug, Clone)]
+pub struct BenchSpec<'a> {
+    /// Namespace, made new.
+    pub namespace: &'a str,
+    /// Level of agent `buyer`.
+    pub level: &'a str,
+    /// Port of the tool outside.
+    pub port: u16,
+    /// `spec.egress` of the agent.
+    pub egress: Value,
+    /// `spec.tokens.ttl`.
+    pub token_ttl: &'a str,
+}
+
+impl<'a> BenchSpec<'a> {
+    /// A namespace, a level and a port of its own; no egress.
+    pub fn new(namespace: &'a str, level: &'a str, port: u16) -> Self {
+        Self { namespace, level, port, egress: json!([]), token_ttl: "5m" }
+    }
+}
+
+/// Agent `buyer` of a namespace, its tool `bench`, and who lends it authority.
+pub struct Bench {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Namespace.
+    pub namespace: String,
+    /// Where the tool is, from a pod.
+    pub tool: String,
+    server: Process,
+    count: String,
+}
+
+impl Bench {
+    /// Starts the tool, applies the resources, has the agent reviewed and lent authority.
+    pub async fn set(node: &Arc<Node>, spec: &BenchSpec<'_>) -> Result<Self> {
+        let listen = format!("{TOOL_ADDRESS}:{}", spec.port);
+        let arguments = ["serve", "--listen", &listen, "--name", spec.namespace];
+        let server = World::run(node, &format!("bench-{}", spec.namespace), &arguments).await?;
+        let count = World::reach(node, &listen)?;
+        let bench = Self {
+            node: Arc::clone(node),
+            namespace: spec.namespace.to_owned(),
+            tool: format!("http://{TOOL_NAME}:{}", spec.port),
+            server,
+            count,
+        };
+        let cluster = &node.cluster;
+        people(cluster, spec.namespace).await?;
+        let admin = cluster.admin().await?;
+        apply_in(&admin, spec.namespace, resources(spec).to_string().as_str(), "platform").await?;
+        let silent = Teller::silent();
+        review(cluster, spec.namespace, &silent, "buyer").await?;
+        apply_in(
+            &cluster.client(DELEGATOR).await?,
+            spec.namespace,
+            delegation()?.to_string().as_str(),
+            "purchasing-lead",
+        )
+        .await?;
+        wait_ready(cluster, spec.namespace, "delegation", "bench").await?;
+        Ok(bench)
+    }
+
+    /// A pod of the agent, ready.
+    pub async fn agent(&self, name: &str) -> Result<PodAgent> {
+        PodAgent::start(&self.node, &self.namespace, "buyer", name).await
+    }
+
+    /// Requests that reached the tool.
+    pub async fn reached(&self) -> Result<u64> {
+        let answer = http_json(http::Method::GET, &format!("http://{}/count", self.count), &[], None).await?;
+        answer.body.get("total").and_then(Value::as_u64).with_context(|| format!("no total: {}", answer.body))
+    }
+
+    /// The tool's process.
+    pub fn server(&self) -> &Process {
+        &self.server
+    }
+
+    /// Calls until an answer has this status: what was applied needs a moment to reach a sidecar.
+    pub async fn until(&self, agent: &PodAgent, path: &str, status: u16) -> Result<Reply> {
+        eventually(&format!("{path} to be answered {status}"), WITHIN, async || {
+            let reply = agent.call("GET", &format!("http://127.0.0.1:15080{path}"), None, &[]).await?;
+            ensure!(reply.status == Some(status), "{reply:?}");
+            Ok(reply)
+        })
+        .await
+    }
+}
+
+fn resources(spec: &BenchSpec<'_>) -> Value {
+    let tool = json!({
+        "apiVersion": "aegis.dev/v1alpha1", "kind": "Tool", "metadata": {"name": "bench"},
+        "spec": {
+            "endpoint": format!("http://{TOOL_NAME}:{}", spec.port),
+            "allowPrivateAddresses": true,
+            "operations": [
+                {"name": "items.read", "class": "Read", "http": {"method": "GET", "path": "/items/{id}"}},
+                {"name": "items.draft", "class": "Draft", "http": {"method": "POST", "path": "/items"},
+                    "arguments": {"type": "object", "required": ["amount"],
+                        "properties": {"amount": {"type": "string", "pattern": "^[0-9]+[.][0-9]{2}$"}}}},
+            ],
+        },
+    });
+    let policy = json!({
+        "apiVersion": "aegis.dev/v1alpha1", "kind": "ToolPolicy", "metadata": {"name": "bench"},
+        "spec": {"tools": ["bench"], "rules": [
+            {"name": "read", "operations": ["items.read"], "unconditional": true, "effect": "Allow"},
+            {"name": "draft", "operations": ["items.draft"], "effect": "Allow",
+                "when": [{"field": "amount", "atMost": "5000.00"}]},
+        ]},
+    });
+    let agent = json!({
+        "apiVersion": "aegis.dev/v1alpha1", "kind": "Agent", "metadata": {"name": "buyer"},
+        "spec": {
+            "tenant": "acme", "businessUnit": "office", "owner": {"name": "Purchasing"}, "version": "1",
+            "ceiling": "Draft", "workload": {"serviceAccountName": "buyer"},
+            "enforcement": {"level": spec.level}, "egress": spec.egress, "tokens": {"ttl": spec.token_ttl},
+        },
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": [tool, policy, agent]})
+}
+
+fn delegation() -> Result<Value> {
+    let now = Timestamp::from_second(Timestamp::now().as_second())?;
+    let end = now.checked_add(SignedDuration::from_hours(12))?;
+    Ok(json!({
+        "apiVersion": "aegis.dev/v1alpha1", "kind": "Delegation", "metadata": {"name": "bench"},
+        "spec": {
+            "agent": "buyer", "delegator": DELEGATOR, "workflow": "bench", "purpose": "a flow on the node",
+            "grants": [{"tool": "bench", "operations": ["*"]}],
+            "notBefore": now.to_string(), "expiresAt": end.to_string(),
+        },
+    }))
+}

@@ -1,0 +1,18 @@
+//! A cluster with a real node: pods run as on any other, images come from `make images`, Aegis from its Helm chart.
+//!
+//! Needs root on Linux (see tests/cluster/README.md). With `AEGIS_NO_ROOT=1` the flows on the node are not run and say
+//! so; without it a machine that cannot run them fails.
+
+mod agent;
+mod bench;
+mod images;
+mod pods;
+mod start;
+mod world;
+
+pub use agent::{PodAgent, Reply};
+pub use bench::{Bench, BenchSpec, TOOL_ADDRESS, TOOL_NAME};
+pub use images::{image, load_all};
+pub use pods::{create, logs, pod, settled, wait_running};
+pub use start::{CHART_NAMESPACE, Node, NodeSpec, may_run};
+pub use world::World;

@@ -1,0 +1,89 @@
+//! Pods on the node.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{LogParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::images::image;
+use super::start::Node;
+use crate::cluster::eventually;
+
+/// A pod of an agent: one container `agent` of the test program with these arguments, hardened as every level asks.
+pub fn pod(name: &str, agent: &str, arguments: &[&str]) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"aegis.dev/agent": agent}},
+        "spec": {
+            "serviceAccountName": agent,
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{
+                "name": "agent",
+                "image": image("aegis-testkit"),
+                "imagePullPolicy": "IfNotPresent",
+                "args": arguments,
+                "securityContext": {
+                    "runAsUser": 1000, "runAsGroup": 1000, "runAsNonRoot": true, "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+            }],
+        },
+    })
+}
+
+/// Creates a pod as admin.
+pub async fn create(node: &Node, namespace: &str, pod: Value) -> Result<Pod> {
+    let api: Api<Pod> = Api::namespaced(node.cluster.admin().await?, namespace);
+    let pod: Pod = serde_json::from_value(pod)?;
+    Ok(api.create(&PostParams::default(), &pod).await?)
+}
+
+/// Waits until every container of a pod runs and is ready.
+pub async fn wait_running(node: &Node, namespace: &str, name: &str, within: Duration) -> Result<Pod> {
+    let api: Api<Pod> = Api::namespaced(node.cluster.admin().await?, namespace);
+    let waited = eventually(&format!("pod {namespace}/{name} to run"), within, async || {
+        let pod = api.get(name).await?;
+        let status = pod.status.clone().unwrap_or_default();
+        let ready = status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True");
+        ensure!(status.phase.as_deref() == Some("Running") && ready, "{}", settled(&pod));
+        Ok(pod)
+    })
+    .await;
+    match waited {
+        Ok(pod) => Ok(pod),
+        Err(error) => {
+            let mut told = String::new();
+            for container in ["aegis-capture", "aegis-sidecar", "aegis-probe", "agent"] {
+                let text = logs(node, namespace, name, container).await.unwrap_or_else(|error| format!("({error:#})"));
+                told.push_str(&format!("--- {container} ---\n{text}\n"));
+            }
+            bail!("{error:#}\n{told}{}", node.cluster.dump(namespace, &[]))
+        }
+    }
+}
+
+/// Where each container of a pod stands, for a message.
+pub fn settled(pod: &Pod) -> String {
+    let status = pod.status.clone().unwrap_or_default();
+    let all =
+        status.init_container_statuses.into_iter().flatten().chain(status.container_statuses.into_iter().flatten());
+    let states: Vec<String> = all
+        .map(|one| {
+            let state = serde_json::to_string(&one.state).unwrap_or_default();
+            format!("{}: started {:?} ready {} {state}", one.name, one.started, one.ready)
+        })
+        .collect();
+    format!("{} is {:?}: {}", pod.name_any(), status.phase, states.join("; "))
+}
+
+/// What a container has printed.
+pub async fn logs(node: &Node, namespace: &str, name: &str, container: &str) -> Result<String> {
+    let api: Api<Pod> = Api::namespaced(node.cluster.admin().await?, namespace);
+    let parameters = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+    api.logs(name, &parameters).await.with_context(|| format!("logs of {name}/{container}"))
+}

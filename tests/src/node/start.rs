@@ -1,0 +1,132 @@
+//! From nothing to a node on which Aegis is installed by its chart.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::images::load_all;
+use crate::cluster::{Cluster, Options};
+
+/// Where the chart installs Aegis.
+pub const CHART_NAMESPACE: &str = "aegis-system";
+/// Time for operator and webhook to be ready.
+const INSTALL_WITHIN: Duration = Duration::from_mins(3);
+
+/// How a node is started.
+#[derive(Debug, Clone, Default)]
+pub struct NodeSpec {
+    /// Further `--set` of the chart, such as `operator.replicas=1`.
+    pub values: Vec<String>,
+    /// Whether the chart is installed; a test of the bed itself does without.
+    pub bare: bool,
+}
+
+/// A cluster with a node, Aegis installed.
+pub struct Node {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Folder of all files.
+    pub dir: PathBuf,
+}
+
+/// Whether flows on the node run here: yes, unless `AEGIS_NO_ROOT=1` says that they are left out. Says so then.
+pub fn may_run() -> bool {
+    let left_out = std::env::var("AEGIS_NO_ROOT").is_ok_and(|value| value == "1");
+    if left_out {
+        println!("AEGIS_NO_ROOT=1: not run, it needs a node and thereby root");
+    }
+    !left_out
+}
+
+impl Node {
+    /// Starts the node, gives it the images and installs the chart.
+    pub async fn start(dir: &Path, spec: &NodeSpec) -> Result<Self> {
+        let cluster =
+            Cluster::start(Options::default().node().ext_address("192.88.98.10").dir(dir.join("cluster"))).await?;
+        let node = Self { cluster, dir: dir.to_owned() };
+        load_all(&node.cluster).await?;
+        if !spec.bare {
+            node.install(&spec.values).await?;
+        }
+        Ok(node)
+    }
+
+    /// Installs the chart, or upgrades it, and waits until operator and webhook are ready.
+    pub async fn install(&self, values: &[String]) -> Result<()> {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/aegis");
+        let chart = chart.to_str().context("the chart's path is no text")?;
+        let mut arguments = vec![
+            "upgrade",
+            "--install",
+            "aegis",
+            chart,
+            "--namespace",
+            CHART_NAMESPACE,
+            "--create-namespace",
+            "--wait",
+            "--timeout",
+            "3m",
+            "--set",
+            "image.registry=aegis.test",
+        ];
+        for value in values {
+            arguments.extend(["--set", value]);
+        }
+        let output = self.helm(&arguments).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let dump = self.cluster.dump(CHART_NAMESPACE, &[]);
+        bail!("helm {}: {}\n{dump}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// Runs helm as admin.
+    pub async fn helm(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let helm = crate::helm::binary().await?;
+        let scratch = self.dir.join("helm");
+        let run = Command::new(helm)
+            .args(arguments)
+            .env("KUBECONFIG", self.cluster.kubeconfig("admin"))
+            .env("HELM_CACHE_HOME", scratch.join("cache"))
+            .env("HELM_CONFIG_HOME", scratch.join("config"))
+            .env("HELM_DATA_HOME", scratch.join("data"))
+            .kill_on_drop(true)
+            .output();
+        Ok(tokio::time::timeout(INSTALL_WITHIN + Duration::from_mins(1), run).await.context("helm took too long")??)
+    }
+
+    /// A namespace in which pods are injected.
+    pub async fn namespace(&self, name: &str) -> Result<()> {
+        let api: Api<Namespace> = Api::all(self.cluster.admin().await?);
+        let namespace = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"aegis.dev/inject": "enabled"}},
+        }))?;
+        api.create(&PostParams::default(), &namespace).await.with_context(|| format!("namespace {name}"))?;
+        Ok(())
+    }
+
+    /// Runs kubectl as admin and returns what it printed.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.cluster.kubectl("admin", arguments).await?;
+        ensure!(
+            output.status.success(),
+            "kubectl {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// An address on this machine whose connections are dialled inside the node.
+    pub fn forward(&self, address: &str) -> Result<String> {
+        let answer = self.cluster.command(&format!("forward node {address}"))?;
+        let address = answer.get("address").and_then(serde_json::Value::as_str).context("no address")?;
+        Ok(address.to_owned())
+    }
+}

@@ -1,0 +1,125 @@
+//! Whether a resource can work: it can be lowered, it compiles with what it names, and its tests pass. Pure.
+//!
+//! The operator says the same in a condition, with the same functions, so this only tells an author sooner. What is
+//! missing is a warning: Git applies resources in any order.
+
+use std::collections::BTreeSet;
+
+use aegis_crds::api::{ApprovalTier, Registry, Tool, ToolPolicy};
+use aegis_crds::gather::{self, Problem};
+use aegis_crds::load::Resources;
+use aegis_crds::policy_test::{CaseError, Suite, expected_words};
+use aegis_crds::{compiles, lower};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+/// Most failing tests that a refusal names.
+const MAX_NAMED: usize = 5;
+
+/// What becomes of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is taken. What its author should know.
+    Accepted(Vec<String>),
+    /// It is not, and why.
+    Refused(String),
+}
+
+/// A tool by itself.
+pub fn tool(tool: &Tool) -> Verdict {
+    verdict(lower::tool(tool).map_err(Problem::from).and_then(compiles::tool))
+}
+
+/// A registry by itself.
+pub fn registry(registry: &Registry) -> Verdict {
+    verdict(lower::registry(registry).map_err(Problem::from))
+}
+
+/// A tier by itself.
+pub fn tier(tier: &ApprovalTier) -> Verdict {
+    verdict(lower::tier(tier).map_err(Problem::from))
+}
+
+/// A policy with the resources of its namespace, of which it need not be one yet. Its tests run as if called `at`.
+pub fn policy(policy: &ToolPolicy, mut resources: Resources, at: Timestamp) -> Verdict {
+    let core = match lower::policy(policy) {
+        Ok(core) => core,
+        Err(invalid) => return Verdict::Refused(with_name(policy, &invalid.to_string())),
+    };
+    let Resources { tools, registries, tiers, .. } = &resources;
+    let missing = gather::missing(&core, tools, registries, tiers);
+    if let Err(problem) = compiles::policy(&core, tools, registries, tiers) {
+        return Verdict::Refused(with_name(policy, &problem.to_string()));
+    }
+    let mut warnings: Vec<String> = missing.iter().map(|problem| format!("{problem} yet")).collect();
+    resources.policies.retain(|other| other.name_any() != policy.name_any());
+    resources.policies.push(policy.clone());
+    match tests(policy, &resources, at) {
+        Ok(not_run) => {
+            warnings.extend(not_run);
+            Verdict::Accepted(warnings)
+        }
+        Err(failed) => Verdict::Refused(failed),
+    }
+}
+
+/// Warnings about tests that could not be run, or what failed.
+fn tests(policy: &ToolPolicy, resources: &Resources, at: Timestamp) -> Result<Vec<String>, String> {
+    let mut suite = Suite::new(resources);
+    let mut failed = Vec::new();
+    let mut not_run = BTreeSet::new();
+    for (index, test) in policy.spec.tests.iter().enumerate() {
+        let name = format!("spec.tests[{index}] ({})", test.name);
+        match suite.judge(policy, test, at) {
+            Ok(judged) if judged.passed => {}
+            Ok(judged) => {
+                let (expected, found) = (expected_words(&test.expect), judged.found.words());
+                let because = judged.output.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+                failed.push(format!("{name}: expected {expected}, found {found}{because}"));
+            }
+            // Delegations are made for one task and are not read here.
+            Err(CaseError::UnknownDelegation(_)) => {
+                not_run.insert(format!("{name}: not run, it names a delegation; run aegis policy test"));
+            }
+            Err(CaseError::Gather(_, fault)) => {
+                not_run.insert(format!("tests not run: {fault}"));
+            }
+            Err(CaseError::Assemble(_, fault)) => {
+                not_run.insert(format!("tests not run: {fault}"));
+            }
+            Err(fault) => failed.push(format!("{name}: {}", chain(&fault))),
+        }
+    }
+    if failed.is_empty() {
+        return Ok(not_run.into_iter().collect());
+    }
+    let more = failed.len().saturating_sub(MAX_NAMED);
+    failed.truncate(MAX_NAMED);
+    if more > 0 {
+        failed.push(format!("and {more} more"));
+    }
+    Err(failed.join("; "))
+}
+
+fn verdict<T>(result: Result<T, Problem>) -> Verdict {
+    match result {
+        Ok(_) => Verdict::Accepted(Vec::new()),
+        Err(problem) => Verdict::Refused(problem.to_string()),
+    }
+}
+
+/// A fault of a rule with the rule's name: people know it by that, not by its place.
+fn with_name(policy: &ToolPolicy, fault: &str) -> String {
+    let index = fault.strip_prefix("spec.rules[").and_then(|rest| rest.split_once(']')?.0.parse::<usize>().ok());
+    match index.and_then(|index| policy.spec.rules.get(index)) {
+        Some(rule) => format!("rule {}: {fault}", rule.name),
+        None => fault.to_owned(),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
