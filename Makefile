@@ -3,16 +3,19 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint bench latency images test-images
+.PHONY: help demo test tools testbed erp bless lint bench latency images test-images node-images
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: tools testbed erp ## Watch an agent buy, be refused, be held and be released (DEMO=once ends by itself)
+# With root there can be a node, which runs images. Without it: an API server only; `make test` then wants AEGIS_NO_ROOT=1.
+NODE := $(if $(filter 0,$(shell id -u)),$(if $(filter 1,$(AEGIS_NO_ROOT)),,node-images))
+
+demo: tools testbed erp $(NODE) ## Watch an agent buy, be refused, be held and be released (DEMO=once ends by itself)
 	@scripts/step "building Aegis" $(CARGO) build --locked -p aegis -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/debug/demo
 
-test: tools testbed erp ## Run every test: unit, property and flows on a real API server and a real ERP
+test: tools testbed erp $(NODE) ## Run every test: unit, property and flows on a real node and a real ERP
 	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
 	@$(CARGO) test --locked --workspace --no-fail-fast --features $(FAILPOINTS)
 
@@ -29,8 +32,9 @@ erp: tools ## Prepare the ERP of tests and demo
 	@tests/erp/prepare.sh >/dev/null
 
 bless: ## Write generated files again: CRDs and golden outputs
-	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis
-	AEGIS_BLESS=1 $(CARGO) test --locked -p aegis-tests --test house docs::
+	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis -p aegis-webhook
+	AEGIS_BLESS=1 $(CARGO) test --locked -p aegis-tests --test house -- docs:: chart:: gitops::
+	INSTA_UPDATE=always $(CARGO) test --locked -p aegis-tests --test flows chart::golden
 
 bench: ## Count the instructions of a decision and of its parts (needs valgrind)
 	@bench/instructions
@@ -44,6 +48,9 @@ TEST_IMAGES ?= aegis-testkit pause
 
 images: tools ## Build the container images into target/images, without a container engine (about 10 minutes the first time)
 	@images/make $(IMAGES)
+
+node-images: tools
+	@images/make $(IMAGES) $(TEST_IMAGES)
 
 test-images: tools ## Build the images that tests use beside those of Aegis
 	@images/make $(TEST_IMAGES)

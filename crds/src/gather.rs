@@ -99,7 +99,7 @@ pub fn missing<'a>(
 }
 
 fn names<'a, K: Resource + 'a>(objects: impl IntoIterator<Item = &'a K>) -> BTreeSet<String> {
-    objects.into_iter().map(|object| object.name_any()).collect()
+    objects.into_iter().map(K::name_any).collect()
 }
 
 /// Gathers what judges the calls of one agent: the policies of its namespace that select it, and the tools, registries

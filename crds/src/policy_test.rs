@@ -44,10 +44,10 @@ pub enum CaseError {
     Value(String, #[source] json::ParseError),
     /// What judges the agent has a fault, here or elsewhere.
     #[error("agent {0} cannot be judged")]
-    Gather(String, #[source] Ungathered),
+    Gather(String, #[source] Box<Ungathered>),
     /// As before.
     #[error("agent {0} cannot be judged")]
-    Assemble(String, #[source] AssembleError),
+    Assemble(String, #[source] Box<AssembleError>),
     /// A fault of ours.
     #[error("cannot make up an agent")]
     MadeUp(#[from] serde_json::Error),
@@ -165,9 +165,9 @@ impl<'a> Suite<'a> {
             std::collections::btree_map::Entry::Vacant(empty) => {
                 let Resources { tools, policies, registries, tiers, .. } = self.resources;
                 let source = gather::bundle_source(agent, tools, policies, registries, tiers)
-                    .map_err(|fault| CaseError::Gather(empty.key().clone(), fault))?;
-                let bundle =
-                    Bundle::assemble(source).map_err(|fault| CaseError::Assemble(empty.key().clone(), fault))?;
+                    .map_err(|fault| CaseError::Gather(empty.key().clone(), Box::new(fault)))?;
+                let bundle = Bundle::assemble(source)
+                    .map_err(|fault| CaseError::Assemble(empty.key().clone(), Box::new(fault)))?;
                 Ok(empty.insert(bundle))
             }
         }

@@ -42,7 +42,9 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
             () = leadership.changed() => {
                 trusted.clear();
                 let namespaces = control.stores.namespaces();
-                namespaces.iter().for_each(|namespace| look_at_requests(&control, namespace));
+                for namespace in &namespaces {
+                    look_at_requests(&control, namespace);
+                }
                 namespaces
             }
             () = wait::until(next) => {

@@ -154,7 +154,7 @@ pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), Start
                 Ok(())
             })
         };
-        let result = run.await.map(|_| ());
+        let result = Box::pin(run).await.map(|_| ());
         released.abort();
         result
     });

@@ -27,6 +27,7 @@ var commands = map[string]func(arguments []string) int{
 	"exec":          execInside,
 	"load":          load,
 	"pack":          pack,
+	"needs":         needs,
 	tieCommand:      tie,
 	nodeInitCommand: nodeInit,
 	extInitCommand:  extInit,
@@ -56,7 +57,7 @@ func main() {
 // usage names every command and answers the status of a wrong call.
 func usage() int {
 	names := slices.Sorted(maps.Keys(components))
-	fmt.Fprintf(os.Stderr, "usage: aegis-testbed up|supervise|exec|load|pack|%s [flags]\n", strings.Join(names, "|"))
+	fmt.Fprintf(os.Stderr, "usage: aegis-testbed up|supervise|exec|load|pack|needs|%s [flags]\n", strings.Join(names, "|"))
 	return exitUsage
 }
 

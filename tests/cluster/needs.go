@@ -119,3 +119,14 @@ func below(path, folder string) bool {
 	relative, err := filepath.Rel(folder, path)
 	return err == nil && filepath.IsLocal(relative)
 }
+
+// needs says on standard error what is missing to run a node here, and answers 1 then.
+func needs(arguments []string) int {
+	if len(arguments) > 0 {
+		return usage()
+	}
+	if _, err := nodeNeeds(os.TempDir()); err != nil {
+		return complain(err)
+	}
+	return 0
+}

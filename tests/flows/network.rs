@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -215,7 +215,7 @@ async fn policies(namespace: &TestNamespace<'_>) -> Result<Vec<NetworkPolicy>> {
     let policies: Api<NetworkPolicy> = namespace.api("admin").await?;
     let found = eventually("the network policies", PATIENCE, async || {
         let found = policies.list(&ListParams::default()).await?.items;
-        let names: Vec<_> = found.iter().map(|policy| policy.name_any()).collect();
+        let names: Vec<_> = found.iter().map(ResourceExt::name_any).collect();
         ensure!(names == ["aegis-agent-courier", "aegis-agent-vault", "aegis-gateway-vault"], "{names:?}");
         Ok(found)
     })
@@ -257,7 +257,8 @@ async fn lowered(namespace: &TestNamespace<'_>) -> Result<()> {
     agents.patch("vault", &PatchParams::default(), &patch).await?;
     eventually("the vault's objects to go", PATIENCE, async || {
         let policies: Api<NetworkPolicy> = namespace.api("admin").await?;
-        let names: Vec<_> = policies.list(&ListParams::default()).await?.items.iter().map(|p| p.name_any()).collect();
+        let names: Vec<_> =
+            policies.list(&ListParams::default()).await?.items.iter().map(ResourceExt::name_any).collect();
         ensure!(names == ["aegis-agent-courier"], "{names:?}");
         let deployments: Api<Deployment> = namespace.api("admin").await?;
         ensure!(deployments.get_opt("vault-gateway").await?.is_none(), "the gateway is still there");

@@ -6,3 +6,4 @@ mod governed;
 mod kinds;
 mod leftovers;
 mod scene;
+mod sealed;

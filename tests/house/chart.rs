@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +113,10 @@ fn values(text: &str) -> Vec<Row> {
         let indent = line.len() - line.trim_start().len();
         let line = line.trim();
         if let Some(words) = line.strip_prefix('#') {
-            comment = format!("{comment} {}", words.trim()).trim().to_owned();
+            if !comment.is_empty() {
+                comment.push(' ');
+            }
+            comment.push_str(words.trim());
             continue;
         }
         let Some((key, value)) = line.split_once(':') else {
@@ -142,7 +146,7 @@ fn the_page_of_values_is_fresh() {
         .to_owned();
     for (path, default, text) in rows {
         assert!(!text.is_empty(), "{path} has no comment");
-        page.push_str(&format!("| `{path}` | `{default}` | {text} |\n"));
+        let _ = writeln!(page, "| `{path}` | `{default}` | {text} |");
     }
     compare("docs/reference/values.md", &page);
 }

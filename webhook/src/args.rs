@@ -27,7 +27,7 @@ pub struct Args {
     /// Names and addresses that the API server reaches the webhook by, separated by commas
     #[arg(long, env = "AEGIS_WEBHOOK_NAMES", value_delimiter = ',', default_value = "aegis-webhook.aegis-system.svc")]
     pub names: Vec<String>,
-    /// Name of the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration whose caBundle is kept up to date
+    /// Name of the two webhook configurations whose `caBundle` is kept up to date
     #[arg(long, env = "AEGIS_WEBHOOK_CONFIGURATION", default_value = "aegis-webhook")]
     pub configuration: String,
     /// Seconds that the webhook's certificate authority is valid; the next one is made at two thirds

@@ -52,7 +52,7 @@ pub fn gateway(settings: &Settings, namespace: &str, agent: &str, brokered: &[Br
             failure_threshold: Some(3),
             ..every_second()
         }),
-        resources: sidecar_resources(settings),
+        resources: Some(sidecar_resources(settings)),
         security_context: Some(hardened(GATEWAY_UID)),
         volume_mounts: Some(mounts),
         ..container(GATEWAY_CONTAINER, &settings.images.proxy, settings)

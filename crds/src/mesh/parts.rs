@@ -90,7 +90,7 @@ fn capture(settings: &Settings, placement: &Placement<'_>) -> Container {
     }
     Container {
         args: Some(arguments),
-        resources: resources([("cpu", "10m"), ("memory", "16Mi")], "64Mi"),
+        resources: Some(resources([("cpu", "10m"), ("memory", "16Mi")], "64Mi")),
         security_context: Some(SecurityContext {
             capabilities: Some(Capabilities {
                 add: Some(vec!["NET_ADMIN".to_owned()]),
@@ -125,7 +125,7 @@ fn sidecar(settings: &Settings, placement: &Placement<'_>, brokered: &[Brokered]
         env: Some(env),
         restart_policy: Some("Always".to_owned()),
         startup_probe: Some(Probe { http_get: Some(admin_get("/startup")), ..every_second() }),
-        resources: sidecar_resources(settings),
+        resources: Some(sidecar_resources(settings)),
         security_context: Some(hardened(placement.sidecar_uid)),
         volume_mounts: Some(mounts),
         ..container(SIDECAR_CONTAINER, &settings.images.proxy, settings)
@@ -138,7 +138,7 @@ fn probe(settings: &Settings, placement: &Placement<'_>) -> Container {
         env: Some(vec![variable("AEGIS_PROBE_SOCKET", "/run/aegis/probe/sidecar.sock")]),
         restart_policy: Some("Always".to_owned()),
         startup_probe: Some(Probe { exec: Some(started), timeout_seconds: Some(5), ..every_second() }),
-        resources: resources([("cpu", "5m"), ("memory", "8Mi")], "32Mi"),
+        resources: Some(resources([("cpu", "5m"), ("memory", "8Mi")], "32Mi")),
         security_context: Some(hardened(placement.agent_uid)),
         volume_mounts: Some(vec![mount("aegis-probe", "/run/aegis/probe", false)]),
         ..container(PROBE_CONTAINER, &settings.images.probe, settings)
@@ -235,7 +235,7 @@ pub(super) fn credential_name(tool: &str) -> String {
     format!("{PREFIX}{cut}-{hex}")
 }
 
-pub(super) fn sidecar_resources(settings: &Settings) -> Option<ResourceRequirements> {
+pub(super) fn sidecar_resources(settings: &Settings) -> ResourceRequirements {
     let wanted = &settings.resources;
     resources([("cpu", &wanted.cpu_request), ("memory", &wanted.memory_request)], &wanted.memory_limit)
 }
@@ -316,11 +316,11 @@ fn empty_dir(name: &str, medium: Medium, size_limit: &str) -> Volume {
     }
 }
 
-fn resources(requests: [(&str, &str); 2], memory_limit: &str) -> Option<ResourceRequirements> {
+fn resources(requests: [(&str, &str); 2], memory_limit: &str) -> ResourceRequirements {
     let requests = requests.map(|(name, quantity)| (name.to_owned(), Quantity(quantity.to_owned())));
-    Some(ResourceRequirements {
+    ResourceRequirements {
         requests: Some(BTreeMap::from(requests)),
         limits: Some(BTreeMap::from([("memory".to_owned(), Quantity(memory_limit.to_owned()))])),
         claims: None,
-    })
+    }
 }

@@ -163,7 +163,7 @@ impl ProbeStatement {
     /// Verifies it with the record key that the same request proved possession of, or that its attestation names.
     pub fn verify(token: &str, key: &PublicKey) -> Result<Self, JwsError> {
         let mut keys = KeySet::new();
-        keys.insert(Purpose::Records, key.clone()).map_err(|_| JwsError::UnknownKey)?;
+        keys.insert(Purpose::Records, *key).map_err(|_| JwsError::UnknownKey)?;
         jws::verify(&keys, Typ::ProbeStatement, token)
     }
 }

@@ -158,7 +158,7 @@ async fn changed(found: &mut Option<watch::Receiver<Option<Found>>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A time, more or less by a share of it, so that many sidecars do not come at once.

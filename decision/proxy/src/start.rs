@@ -18,13 +18,14 @@ use aegis_runtime::shutdown::{self, Drain, Ended};
 use aegis_runtime::tasks::{TaskResult, Tasks};
 use aegis_runtime::tls::{ClientIdentity, TlsError};
 use aegis_runtime::{admin, exit, telemetry};
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::interval;
 
-use crate::args::{ControlSettings, Settings, Source};
+use crate::args::{ControlSettings, FileSettings, Settings, Source};
 use crate::control::Control;
 use crate::feed::{Feed, Pending};
 use crate::file::{self, FileError};
@@ -112,60 +113,33 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
     let is_probed = settings.probe_socket.is_some();
     let segment = readiness.handle("segment");
     let (control, key) = match settings.source {
-        Source::Files(files) => {
-            let (key, of_file) = file::load(&files, &state, &metrics).await?;
-            attested.send_replace(Some(of_file));
-            (None, key)
-        }
+        Source::Files(files) => (None, from_files(&files, &state, &metrics, &attested).await?),
         Source::Control(control) => {
             let key = record_key();
             let parts = Parts { readiness: &readiness, quiet: &quiet, state: &state, metrics: &metrics };
             let every = Duration::from_mins(settings.probe_minutes.into());
             let probe = settings.probe_socket.map(|socket| ProbeSettings { socket, level: settings.level, every });
             let control = follow_control(&mut tasks, control, key.clone(), &attested, probe, &parts)?;
-            tasks.spawn("reports", {
-                let sent = report::send_all(queue, Arc::clone(&control), Arc::clone(&state), quiet.clone());
-                async move {
-                    sent.await;
-                    Ok(())
-                }
-            });
+            let sent = report::send_all(queue, Arc::clone(&control), Arc::clone(&state), quiet.clone());
+            tasks.spawn("reports", sent.map(Ok));
             (Some(control), key)
         }
     };
 
-    let mut listeners: Vec<Listeners> = std::iter::repeat_with(Listeners::default).take(settings.workers).collect();
-    let mut listen = None;
-    if let Some(address) = settings.listen {
-        let bound = worker::bind(address, settings.workers).map_err(system("cannot bind --listen"))?;
-        listen = bound.first().and_then(|listener| listener.local_addr().ok());
-        for (worker, listener) in listeners.iter_mut().zip(bound) {
-            worker.calls = Some(listener);
-        }
-    }
-    let captured = each(&settings.capture_listen, |address| worker::bind(address, settings.workers));
-    for bound in captured.map_err(system("cannot bind --capture-listen"))? {
-        for (worker, listener) in listeners.iter_mut().zip(bound) {
-            worker.captured.push(listener);
-        }
-    }
+    let (mut listeners, mut listen) = listeners(settings.listen, &settings.capture_listen, settings.workers)?;
     let gateway = match (settings.gateway_listen, &control) {
         (Some(address), Some(control)) => {
             let bound = worker::bind(address, settings.workers).map_err(system("cannot bind --gateway-listen"))?;
             listen = bound.first().and_then(|listener| listener.local_addr().ok());
-            for (worker, listener) in listeners.iter_mut().zip(bound) {
-                worker.gateway = Some(listener);
-            }
-            let parts = (Arc::clone(control), Arc::clone(&state), key.clone(), attested.subscribe());
-            Some(Arc::new(Gateway::new(parts.0, parts.1, parts.2, parts.3)?))
+            listeners.iter_mut().zip(bound).for_each(|(worker, listener)| worker.gateway = Some(listener));
+            let (control, state) = (Arc::clone(control), Arc::clone(&state));
+            Some(Arc::new(Gateway::new(control, state, key.clone(), attested.subscribe())?))
         }
         _ => None,
     };
-    let relay = settings.gateway.zip(control.clone()).map(|(address, control)| RelaySettings {
-        address,
-        control,
-        state: Arc::clone(&state),
-        attested: attested.subscribe(),
+    let relay = settings.gateway.zip(control.clone()).map(|(address, control)| {
+        let (state, attested) = (Arc::clone(&state), attested.subscribe());
+        RelaySettings { address, control, state, attested }
     });
     let stubs = each(&settings.dns_listen, dns::bind).map_err(system("cannot bind --dns-listen"))?;
     let admin = TcpListener::bind(settings.admin_listen).await.map_err(system("cannot bind --admin-listen"))?;
@@ -213,11 +187,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         quiet.begin();
         Ok(())
     });
-    let routes = admin::router(readiness, Arc::new(registry));
-    let started = sources.clone();
-    let routes = admin::with_startup(routes, move || started.pending());
-    let routes = admin::with_status(routes, move || sources.status());
-    tasks.spawn_background("admin", async move { Ok(admin::serve(admin, routes).await?) });
+    tasks.spawn_background("admin", serve_admin(admin, readiness, registry, sources));
 
     if let Some(listen) = listen {
         write_address(settings.address_files.0.as_deref(), listen).map_err(system("cannot write --address-file"))?;
@@ -226,6 +196,51 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         .map_err(system("cannot write --admin-address-file"))?;
     tracing::info!(?listen, level = settings.level.as_str(), admin = %admin_address, "listening");
     Ok(tasks)
+}
+
+/// Takes policy, attestation and record key from files.
+async fn from_files(
+    files: &FileSettings,
+    state: &State,
+    metrics: &Metrics,
+    attested: &watch::Sender<Option<Attested>>,
+) -> Result<SigningKey, FileError> {
+    let (key, of_file) = file::load(files, state, metrics).await?;
+    attested.send_replace(Some(of_file));
+    Ok(key)
+}
+
+/// Answers on the admin port.
+async fn serve_admin(listener: TcpListener, readiness: Readiness, registry: Registry, sources: Sources) -> TaskResult {
+    let started = sources.clone();
+    let routes = admin::with_startup(admin::router(readiness, Arc::new(registry)), move || started.pending());
+    let routes = admin::with_status(routes, move || sources.status());
+    Ok(admin::serve(listener, routes).await?)
+}
+
+/// Binds what every worker listens on, but for the gateway; also says where calls come in.
+fn listeners(
+    calls: Option<SocketAddr>,
+    captured: &[SocketAddr],
+    workers: usize,
+) -> Result<(Vec<Listeners>, Option<SocketAddr>), StartError> {
+    let system = |what| move |source| StartError::System { what, source };
+    let mut listeners: Vec<Listeners> = std::iter::repeat_with(Listeners::default).take(workers).collect();
+    let mut listen = None;
+    if let Some(address) = calls {
+        let bound = worker::bind(address, workers).map_err(system("cannot bind --listen"))?;
+        listen = bound.first().and_then(|listener| listener.local_addr().ok());
+        for (worker, listener) in listeners.iter_mut().zip(bound) {
+            worker.calls = Some(listener);
+        }
+    }
+    let captured = each(captured, |address| worker::bind(address, workers));
+    for bound in captured.map_err(system("cannot bind --capture-listen"))? {
+        for (worker, listener) in listeners.iter_mut().zip(bound) {
+            worker.captured.push(listener);
+        }
+    }
+    Ok((listeners, listen))
 }
 
 /// Binds each address. One that this machine does not have, such as `::1` without IPv6, is left out: nothing comes in there.

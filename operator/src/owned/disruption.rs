@@ -1,4 +1,4 @@
-//! PodDisruptionBudget of a Sealed agent's gateway: a drained node takes one pod at a time.
+//! `PodDisruptionBudget` of a Sealed agent's gateway: a drained node takes one pod at a time.
 
 use aegis_crds::mesh::gateway_name;
 use aegis_decision::agent::Agent;

@@ -6,8 +6,8 @@
 //! | level | objects |
 //! | --- | --- |
 //! | Mediated | none: nothing was asked for that a policy would enforce |
-//! | Captured | a NetworkPolicy of the agent's pods |
-//! | Sealed | that, and the gateway: Deployment, Service, PodDisruptionBudget and its own NetworkPolicy |
+//! | Captured | a `NetworkPolicy` of the agent's pods |
+//! | Sealed | that, and the gateway: Deployment, Service, `PodDisruptionBudget` and its own `NetworkPolicy` |
 //!
 //! Apart from the pipeline of status and feed: a network policy that cannot be written holds up no suspension. What came
 //! of it stands in conditions `Fenced` and `EgressWide` of the Agent.

@@ -1,5 +1,5 @@
 //! Where a place leads, found in the API server now: a Service to its pods, one without a selector to its endpoints.
-//! A ClusterIP itself is no peer: it is translated before a policy is looked at.
+//! A `ClusterIP` itself is no peer: it is translated before a policy is looked at.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -132,13 +132,13 @@ mod tests {
 
     use super::*;
 
-    fn service(spec: Value) -> Service {
+    fn service(spec: &Value) -> Service {
         serde_json::from_value(json!({"metadata": {"name": "erp"}, "spec": spec})).unwrap()
     }
 
     #[test]
     fn a_service_leads_to_its_pods_at_their_own_port() {
-        let pods = service(json!({"selector": {"app": "erp"}, "ports": [{"port": 80, "targetPort": "web"},
+        let pods = service(&json!({"selector": {"app": "erp"}, "ports": [{"port": 80, "targetPort": "web"},
             {"port": 81, "targetPort": 8081}, {"port": 82}]}));
         let found = |port| of_service(&pods, &[], "books", port, false).map(|peer| peer.port);
         assert_eq!(found(80), Some(IntOrString::String("web".to_owned())));
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_service_without_selector_leads_to_its_endpoints() {
-        let dns = service(json!({"clusterIP": "10.96.0.10", "ports": [{"name": "dns", "port": 53, "protocol": "UDP"},
+        let dns = service(&json!({"clusterIP": "10.96.0.10", "ports": [{"name": "dns", "port": 53, "protocol": "UDP"},
             {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}));
         let slice: EndpointSlice = serde_json::from_value(json!({"metadata": {}, "addressType": "IPv4",
             "ports": [{"name": "dns", "port": 5353, "protocol": "UDP"}],
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_external_name_is_as_wide_as_its_name() {
-        let outside = service(json!({"type": "ExternalName", "externalName": "erp.example"}));
+        let outside = service(&json!({"type": "ExternalName", "externalName": "erp.example"}));
         let to = of_service(&outside, &[], "books", 443, false).unwrap().to;
         assert_eq!(to, To::Anywhere { name: "erp.example".to_owned(), private: false });
     }

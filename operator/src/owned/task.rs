@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::DynamicObject;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 
 use super::apply::{ApplyError, api, apply, prune};
 use super::peers::{Looked, Peer, To, look_up};
@@ -32,7 +32,7 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
     let mut tick = tokio::time::interval(AGAIN);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // What a namespace looked like when it was last carried out: a plan that changed nothing of it costs nothing.
-    let mut done: BTreeMap<String, Vec<(Option<String>, Option<i64>)>> = BTreeMap::new();
+    let mut done: BTreeMap<String, Seen> = BTreeMap::new();
     loop {
         let namespaces = tokio::select! {
             () = control.drain.begun() => return Ok(()),
@@ -68,7 +68,10 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
     }
 }
 
-fn generations(control: &Control, namespace: &str) -> Vec<(Option<String>, Option<i64>)> {
+/// Uid and generation of everything that decides about what is owned.
+type Seen = Vec<(Option<String>, Option<i64>)>;
+
+fn generations(control: &Control, namespace: &str) -> Seen {
     let stores = &control.stores;
     let of = |meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| (meta.uid.clone(), meta.generation);
     let agents = stores.agents.of(namespace);
@@ -162,8 +165,8 @@ async fn fence(
 fn tools(control: &Control, agent: &Resource) -> Vec<Arc<Tool>> {
     let namespace = agent.namespace().unwrap_or_default();
     let (tools, policies) = (control.stores.tools.of(&namespace), control.stores.policies.of(&namespace));
-    let named = gather::tools_of(agent, policies.iter().map(AsRef::as_ref), tools.iter().map(AsRef::as_ref));
-    let names: BTreeSet<String> = named.into_iter().map(|tool| tool.name_any()).collect();
+    let own = gather::tools_of(agent, policies.iter().map(AsRef::as_ref), tools.iter().map(AsRef::as_ref));
+    let names: BTreeSet<String> = own.into_iter().map(ResourceExt::name_any).collect();
     tools.into_iter().filter(|tool| names.contains(&tool.name_any())).collect()
 }
 

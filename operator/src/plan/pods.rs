@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    fn pod(name: &str, level: Level, phase: &str, condition: Value) -> Pod {
+    fn pod(name: &str, level: Level, phase: &str, condition: &Value) -> Pod {
         let placement = Placement {
             namespace: "shop",
             agent: "buyer",
@@ -220,7 +220,7 @@ mod tests {
         json!({"type": "aegis.dev/EnforcementVerified", "status": status, "message": message, "lastProbeTime": at})
     }
 
-    fn running(name: &str, condition: Value) -> Pod {
+    fn running(name: &str, condition: &Value) -> Pod {
         pod(name, Level::Captured, "Running", condition)
     }
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn plain(name: &str) -> Pod {
-        let mut pod = running(name, other());
+        let mut pod = running(name, &other());
         pod.spec.as_mut().unwrap().init_containers = None;
         pod
     }
@@ -245,17 +245,17 @@ mod tests {
 
     #[test]
     fn captured_is_true_when_the_newest_probe_of_every_running_pod_let_nothing_out() {
-        let good = |age| running("a", verdict("True", "36 stopped", age));
-        let waiting = pod("w", Level::Captured, "Pending", other());
+        let good = |age| running("a", &verdict("True", "36 stopped", age));
+        let waiting = pod("w", Level::Captured, "Pending", &other());
         let all = found(Level::Captured, vec![good(0), waiting]);
         assert_eq!(told(&all), (Some(true), "Captured", "the newest probe of each of 1 pods let nothing out"));
         assert_eq!((all.counts.matched, all.counts.injected, all.counts.verified), (2, 2, 1));
         assert_eq!(all.check_again_at, Some(Timestamp::from_second(NOW + 1200).unwrap()));
         assert_eq!(told(&found(Level::Captured, vec![good(1199)])).1, "Captured");
-        let late = found(Level::Captured, vec![good(1200), running("b", verdict("True", "", 0))]);
+        let late = found(Level::Captured, vec![good(1200), running("b", &verdict("True", "", 0))]);
         assert_eq!(told(&late), (None, "ProbeOverdue", "pods without a probe in time: a"));
         assert_eq!(late.counts.verified, 1);
-        let silent = found(Level::Captured, vec![running("b", other())]);
+        let silent = found(Level::Captured, vec![running("b", &other())]);
         assert_eq!(told(&silent).1, "ProbeOverdue");
         assert_eq!(told(&found(Level::Captured, vec![])), (None, "NoPods", "no pod of the agent runs"));
     }
@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn what_got_out_is_named_even_of_a_pod_that_is_still_starting() {
         let broken =
-            pod("b", Level::Captured, "Pending", verdict("False", "got out: BYP-2 tcp [2001:db8::1]:443", 5000));
-        let all = found(Level::Captured, vec![running("a", verdict("True", "", 0)), broken]);
+            pod("b", Level::Captured, "Pending", &verdict("False", "got out: BYP-2 tcp [2001:db8::1]:443", 5000));
+        let all = found(Level::Captured, vec![running("a", &verdict("True", "", 0)), broken]);
         assert_eq!(told(&all), (Some(false), "GotOut", "b: got out: BYP-2 tcp [2001:db8::1]:443"));
         assert_eq!(all.counts.verified, 1);
     }
@@ -281,19 +281,19 @@ mod tests {
         assert!(many.condition.message.ends_with("p9 and 2 more"), "{}", many.condition.message);
         assert_eq!((many.counts.ungoverned.len(), many.counts.matched), (10, 12));
         // Injected, but for another level than the agent has now.
-        assert_eq!(found(Level::Sealed, vec![running("a", other())]).condition.reason, "Ungoverned");
+        assert_eq!(found(Level::Sealed, vec![running("a", &other())]).condition.reason, "Ungoverned");
     }
 
     #[test]
     fn mediated_claims_nothing() {
-        let all = found(Level::Mediated, vec![pod("a", Level::Mediated, "Running", other())]);
+        let all = found(Level::Mediated, vec![pod("a", Level::Mediated, "Running", &other())]);
         assert_eq!((all.condition.status, all.condition.reason), (Some(false), "Mediated"));
         assert_eq!((all.counts.injected, all.counts.current, all.counts.verified), (1, 1, 0));
     }
 
     #[test]
     fn an_older_version_is_counted_as_not_current() {
-        let mut old = pod("a", Level::Mediated, "Running", other());
+        let mut old = pod("a", Level::Mediated, "Running", &other());
         let spec = old.spec.as_mut().unwrap();
         for container in spec.init_containers.iter_mut().flatten() {
             container.image = Some("x/aegis-proxy:1".to_owned());

@@ -1,6 +1,8 @@
 //! Condition `aegis.dev/EnforcementVerified` of a pod: what its newest probe found. It stands on the pod, so it outlives
 //! the operator and is the same for every replica.
 
+use std::fmt::Write as _;
+
 use aegis_crds::mesh::POD_VERIFIED;
 use aegis_decision::egress::Level;
 use aegis_decision::probe::ProbeStatement;
@@ -72,7 +74,8 @@ fn message(statement: &ProbeStatement) -> String {
         let entry: String =
             entry.chars().filter(|char| char.is_ascii_graphic() || *char == ' ').take(MAX_LIST / 4).collect();
         if text.len().saturating_add(entry.len()) > MAX_LIST {
-            text.push_str(&format!("; {} more", statement.got_out.len().saturating_sub(at)));
+            // Writing to a String does not fail.
+            let _ = write!(text, "; {} more", statement.got_out.len().saturating_sub(at));
             break;
         }
         if at > 0 {
@@ -148,6 +151,6 @@ mod tests {
         assert!(is_due(&pod, &of(&pod, 1301, &[]), interval));
         assert!(is_due(&pod, &of(&pod, 1001, &["BYP-1 x"]), interval));
         assert!(!is_due(&pod, &of(&pod, 999, &["BYP-1 x"]), interval), "older than what stands there");
-        assert_eq!(newest(&pod).unwrap().holds, true);
+        assert!(newest(&pod).unwrap().holds);
     }
 }

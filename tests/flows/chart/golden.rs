@@ -155,7 +155,7 @@ async fn the_programs_take_their_arguments_and_settings(set: &str) -> Result<()>
     ensure!(operator.namespaces.len() == if set == "namespaces" { 2 } else { 0 });
     let webhook = std::iter::once("aegis-webhook".to_owned()).chain(arguments("aegis-webhook")?);
     let webhook = aegis_webhook::args::Args::try_parse_from(webhook)?;
-    ensure!(webhook.lifetimes().is_ok() && webhook.mesh_settings == operator.mesh_settings);
+    ensure!(webhook.lifetimes().is_ok() && webhook.mesh_settings.as_ref() == Some(&operator.mesh_settings));
     let map = all.iter().find(|one| title(one) == "ConfigMap aegis-mesh").context("no settings")?;
     let settings = Settings::from_yaml(map["data"]["settings.yaml"].as_str().context("no file")?)?;
     let service = all.iter().find(|one| title(one) == "Service aegis-operator").context("no service")?;

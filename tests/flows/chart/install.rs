@@ -80,7 +80,7 @@ impl Installed {
             let plural = IN_THE_WAY.iter().find(|(known, _)| *known == kind).map_or("", |(_, plural)| plural);
             // Its rights reach the server a moment after they were stored.
             eventually(&format!("{name} to delete {title}"), PATIENCE, async || {
-                Ok(api(&client, kind, plural).delete(object, &Default::default()).await.map(drop)?)
+                Ok(api(&client, kind, plural).delete(object, &kube::api::DeleteParams::default()).await.map(drop)?)
             })
             .await?;
         }

@@ -43,7 +43,7 @@ spec: {serviceAccountName: default, containers: [{name: main, image: none}]}
     let api: Api<Pod> = Api::namespaced(installed.cluster.admin().await?, "default");
     for pod in serde_saphyr::from_multiple::<Pod>(pods)? {
         eventually("a pod to be taken", PATIENCE, async || {
-            Ok(api.create(&Default::default(), &pod).await.map(drop)?)
+            Ok(api.create(&kube::api::PostParams::default(), &pod).await.map(drop)?)
         })
         .await?;
     }

@@ -24,7 +24,7 @@ struct Claim {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_agents_cannot_get_each_others_token() -> Result<()> {
-    in_shop("claims", Plan::default(), async |shop| {
+    Box::pin(in_shop("claims", Plan::default(), async |shop| {
         let namespace = shop.namespace;
         accounts(namespace, &[LEFT, RIGHT]).await?;
         // The pod guard refuses most of these pods. The control service must not rest on that: they were there before
@@ -55,7 +55,7 @@ async fn two_agents_cannot_get_each_others_token() -> Result<()> {
             wire.token(&format!("{}/{name}", namespace.name()), &pod.token).await.with_context(|| name.to_owned())?;
         }
         Ok(())
-    })
+    }))
     .await
 }
 

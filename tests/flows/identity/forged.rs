@@ -25,7 +25,7 @@ const CLERK: &str = "clerk";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_forged_proof_is_refused_for_its_reason() -> Result<()> {
-    in_shop("forged", Plan::default(), async |shop| {
+    Box::pin(in_shop("forged", Plan::default(), async |shop| {
         let namespace = shop.namespace;
         accounts(namespace, &[CLERK, "seller", "stranger"]).await?;
         // The pod guard refuses these. The control service must not rest on that: they were there before their Agents.
@@ -82,7 +82,7 @@ async fn every_forged_proof_is_refused_for_its_reason() -> Result<()> {
         ensure!(counted >= 13.0, "{counted} refusals were counted");
         wire.token(&clerk, &honest.token).await.context("the honest exchange, after all of them")?;
         Ok(())
-    })
+    }))
     .await
 }
 

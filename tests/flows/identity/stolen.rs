@@ -15,7 +15,7 @@ use crate::shop::{BUYER, Plan, agent, in_shop, review};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_serves_only_its_own_connection_and_its_own_agent() -> Result<()> {
-    in_shop("stolen", Plan::default(), async |shop| {
+    Box::pin(in_shop("stolen", Plan::default(), async |shop| {
         let namespace = shop.namespace;
         namespace.apply("admin", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: seller}\n", "flows").await?;
         namespace.apply("admin", agent("seller", "seller", &Plan::default()).as_str(), "flows").await?;
@@ -76,7 +76,7 @@ async fn a_token_serves_only_its_own_connection_and_its_own_agent() -> Result<()
         shop.until_confirmed(order).await?;
         ensure!(shop.sent(order)?.len() == 1, "sent more than once");
         Ok(())
-    })
+    }))
     .await
 }
 

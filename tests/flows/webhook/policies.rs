@@ -15,7 +15,7 @@ fn tool(operation: &str) -> Value {
     json!({
         "apiVersion": "aegis.dev/v1alpha1", "kind": "Tool", "metadata": {"name": "erp"},
         "spec": {"endpoint": "https://erp.example.test", "operations": [{
-            "name": operation, "class": "Draft", "match": {"method": "POST", "path": "/orders"},
+            "name": operation, "class": "Draft", "http": {"method": "POST", "path": "/orders"},
             "arguments": {"type": "object", "properties": {"amount": {"type": "number"}}, "required": ["amount"]},
         }]},
     })
@@ -82,7 +82,7 @@ async fn a_policy_whose_test_fails_is_refused_by_rule_and_test() -> Result<()> {
     refused("no expression", answer, &["rule small: spec.rules[0].when[0]"])?;
     let mut unreadable = tool("orders.draft");
     unreadable["spec"]["operations"][0]["arguments"] = json!({"type": "no type"});
-    refused("no schema", put::<Tool>(&namespace, &unreadable).await?, &["spec.operations[orders.draft].arguments"])?;
+    refused("no schema", put::<Tool>(&namespace, &unreadable).await?, &["spec.operations[0].arguments: /type"])?;
     let stored = namespace.api::<ToolPolicy>("admin").await?.get("orders").await?;
     ensure!(stored.spec.rules[0].when[0].matches.is_none(), "a refused policy was stored");
     Ok(())

@@ -29,7 +29,7 @@ async fn a_refusal_names_what_has_to_be_changed() -> Result<()> {
     };
     let mut opted_out = plain("refused", "reader", "reader-account")?;
     opted_out.metadata.labels.get_or_insert_default().insert("aegis.dev/inject".into(), "disabled".into());
-    for (what, pod, message) in [
+    for (what, pod, message) in vec![
         (
             "an agent that does not exist",
             plain("refused", "ghost", "reader-account")?,

@@ -1,5 +1,6 @@
 //! A server of its own with one webhook, which all tests here share: its configurations touch the whole cluster.
 
+use aegis_crds::mesh::Settings;
 use aegis_tests::cluster::{Cluster, Options, TestNamespace};
 use aegis_tests::install::{OPERATOR_USERNAME, impersonate, install};
 use aegis_tests::mesh::pods::settings;
@@ -17,6 +18,14 @@ pub struct Scene {
     _folder: tempfile::TempDir,
 }
 
+/// The settings of the tests, while a version is being replaced.
+fn rolling() -> Settings {
+    let mut settings = settings();
+    settings.images.previous =
+        ["proxy", "capture", "probe"].map(|program| format!("aegis.test/aegis-{program}:0.0.9")).to_vec();
+    settings
+}
+
 /// The shared scene.
 pub async fn scene() -> Result<&'static Scene> {
     static SCENE: OnceCell<Scene> = OnceCell::const_new();
@@ -25,7 +34,8 @@ pub async fn scene() -> Result<&'static Scene> {
             let cluster = Cluster::start(Options::default()).await?;
             install(&cluster).await?;
             let folder = tempfile::tempdir()?;
-            let webhook = Webhook::start(&cluster, &WebhookSpec::new(folder.path())).await?;
+            let spec = WebhookSpec { mesh: rolling(), ..WebhookSpec::new(folder.path()) };
+            let webhook = Webhook::start(&cluster, &spec).await?;
             register(&cluster, &webhook, &webhook, |_| ()).await?;
             Ok(Scene { cluster, webhook, quiet: RwLock::default(), _folder: folder })
         })
@@ -41,7 +51,7 @@ pub async fn pair<'a>(cluster: &'a Cluster, prefix: &str) -> Result<(TestNamespa
     // Played with the operator's account: none runs here.
     let operator = impersonate(cluster, OPERATOR_USERNAME, &["system:masters"]).await?;
     for agent in ["reader", "buyer", "payer"] {
-        state_mesh(&operator, namespace.name(), agent, &settings()).await?;
+        state_mesh(&operator, namespace.name(), agent, &rolling()).await?;
     }
     Ok((namespace, twin))
 }

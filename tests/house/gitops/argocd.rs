@@ -2,6 +2,7 @@
 
 use mlua::{Lua, LuaOptions, LuaSerdeExt as _, StdLib};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 use super::{Health, kinds, states};
 
@@ -77,14 +78,14 @@ fn indented(text: &str, by: usize) -> String {
 fn the_config_map_holds_these_scripts() {
     let mut wanted = "# Made from the Lua files beside it; see ../README.md.\ndata:\n".to_owned();
     for kind in kinds() {
-        wanted.push_str(&format!("  resource.customizations.health.{GROUP}_{kind}: |\n"));
+        let _ = writeln!(wanted, "  resource.customizations.health.{GROUP}_{kind}: |");
         wanted.push_str(&indented(&file("health.lua"), 4));
     }
-    wanted.push_str(&format!("  resource.customizations.actions.{GROUP}_ApprovalRequest: |\n    discovery.lua: |\n"));
+    let _ = writeln!(wanted, "  resource.customizations.actions.{GROUP}_ApprovalRequest: |\n    discovery.lua: |");
     wanted.push_str(&indented(&file("actions/discovery.lua"), 6));
     wanted.push_str("    definitions:\n");
     for action in ["approve", "deny"] {
-        wanted.push_str(&format!("    - name: {action}\n      action.lua: |\n"));
+        let _ = writeln!(wanted, "    - name: {action}\n      action.lua: |");
         wanted.push_str(&indented(&file(&format!("actions/{action}.lua")), 8));
     }
     let parsed: Value = serde_saphyr::from_str(&wanted).expect("the ConfigMap is YAML");

@@ -1,9 +1,11 @@
-//! `make demo`: tells the story of `examples/procurement` on a real API server and a real ERP, then stays up.
+//! `make demo`: tells the story of `examples/procurement` on a real node with a real ERP, then stays up. Where no node can
+//! run, on an API server, with Aegis' programs as processes beside it; it says which.
 
 use std::process::ExitCode;
 
 use aegis_tests::cluster::testbed_binary;
 use aegis_tests::mesh::binary;
+use aegis_tests::node;
 use aegis_tests::story::{FINANCE, RESPONDER, Stage, Teller, tell};
 use anyhow::{Context as _, Result};
 
@@ -39,7 +41,7 @@ async fn demo() -> Result<()> {
 async fn play() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("aegis-demo-").tempdir().context("cannot make a folder")?;
     let teller = Teller::loud();
-    let stage = Stage::set(folder.path(), &teller).await?;
+    let stage = set(folder.path(), &teller).await?;
     tell(&stage, &teller).await?;
     if std::env::var("DEMO").is_ok_and(|value| value == "once") {
         println!("\nThe story is over.");
@@ -47,6 +49,22 @@ async fn play() -> Result<()> {
     }
     invite(&stage).await?;
     std::future::pending().await
+}
+
+/// On a node where there can be one, and where it is not said otherwise by `DEMO_NODE=0`.
+async fn set(folder: &std::path::Path, teller: &Teller) -> Result<Stage> {
+    let why_not = if std::env::var("DEMO_NODE").is_ok_and(|value| value == "0") {
+        Some("DEMO_NODE=0".to_owned())
+    } else {
+        node::possible().await.err().map(|error| error.to_string())
+    };
+    match why_not {
+        None => Stage::set_on_node(folder, teller).await,
+        Some(why) => {
+            teller.say(&format!("no node here, so Aegis' programs run as processes beside a real API server: {why}"));
+            Stage::set(folder, teller).await
+        }
+    }
 }
 
 /// What to try next.

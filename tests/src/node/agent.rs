@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::pods::{create, pod, wait_running};
 use super::start::Node;
+use crate::cluster::Cluster;
 
 /// Time for an agent's pod to be ready: capture, sidecar, token, probe, agent.
 const START: Duration = Duration::from_secs(90);
@@ -89,8 +90,13 @@ impl PodAgent {
 
     /// Folder of the sidecar's record files, seen from this machine.
     pub fn records(&self) -> Result<PathBuf> {
-        let uid = self.pod.uid().context("the pod has no uid")?;
-        let kubelet = self.node.cluster.ready().dir.join("kubelet");
-        Ok(kubelet.join("pods").join(uid).join("volumes/kubernetes.io~empty-dir/aegis-records"))
+        records_of(&self.node.cluster, &self.pod)
     }
+}
+
+/// Folder of the record files of a pod's sidecar or gateway, seen from this machine.
+pub fn records_of(cluster: &Cluster, pod: &Pod) -> Result<PathBuf> {
+    let uid = pod.uid().context("the pod has no uid")?;
+    let kubelet = cluster.ready().dir.join("kubelet");
+    Ok(kubelet.join("pods").join(uid).join("volumes/kubernetes.io~empty-dir/aegis-records"))
 }

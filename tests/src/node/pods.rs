@@ -1,5 +1,6 @@
 //! Pods on the node.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -60,7 +61,8 @@ pub async fn wait_running(node: &Node, namespace: &str, name: &str, within: Dura
             let mut told = String::new();
             for container in ["aegis-capture", "aegis-sidecar", "aegis-probe", "agent"] {
                 let text = logs(node, namespace, name, container).await.unwrap_or_else(|error| format!("({error:#})"));
-                told.push_str(&format!("--- {container} ---\n{text}\n"));
+                // Writing to a String cannot fail.
+                let _ = write!(told, "--- {container} ---\n{text}\n");
             }
             bail!("{error:#}\n{told}{}", node.cluster.dump(namespace, &[]))
         }
@@ -72,13 +74,13 @@ pub fn settled(pod: &Pod) -> String {
     let status = pod.status.clone().unwrap_or_default();
     let all =
         status.init_container_statuses.into_iter().flatten().chain(status.container_statuses.into_iter().flatten());
-    let states: Vec<String> = all
+    let standing: Vec<String> = all
         .map(|one| {
             let state = serde_json::to_string(&one.state).unwrap_or_default();
             format!("{}: started {:?} ready {} {state}", one.name, one.started, one.ready)
         })
         .collect();
-    format!("{} is {:?}: {}", pod.name_any(), status.phase, states.join("; "))
+    format!("{} is {:?}: {}", pod.name_any(), status.phase, standing.join("; "))
 }
 
 /// What a container has printed.

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::images::load_all;
-use crate::cluster::{Cluster, Options};
+use crate::cluster::{Cluster, Options, testbed_binary};
 
 /// Where the chart installs Aegis.
 pub const CHART_NAMESPACE: &str = "aegis-system";
@@ -42,6 +42,13 @@ pub fn may_run() -> bool {
         println!("AEGIS_NO_ROOT=1: not run, it needs a node and thereby root");
     }
     !left_out
+}
+
+/// Whether a node can run here; the error lists what is missing.
+pub async fn possible() -> Result<()> {
+    let output = Command::new(testbed_binary().await?).arg("needs").output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
 }
 
 impl Node {

@@ -24,7 +24,8 @@ impl World {
     /// Gives names of the outside world their addresses; what was there before goes.
     pub fn names(node: &Node, names: &[(&str, &str)]) -> Result<()> {
         let hosts = &node.cluster.ready().node.as_ref().context("this cluster has no node")?.hosts;
-        let text: String = names.iter().map(|(name, address)| format!("{address} {name}\n")).collect();
+        let lines: Vec<String> = names.iter().map(|(name, address)| format!("{address} {name}")).collect();
+        let text = lines.join("\n") + "\n";
         let new = hosts.with_extension("new");
         std::fs::write(&new, text)?;
         std::fs::rename(&new, hosts).with_context(|| format!("cannot write {}", hosts.display()))

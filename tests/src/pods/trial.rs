@@ -282,7 +282,11 @@ async fn one_hostile(ground: &Ground, base: &HonestCase, case: &HostileCase, tal
     let twin = Box::pin(bring(ground, base, case, &ground.twin)).await?;
     if case.by_server {
         tally.refused_by_server += 1;
-        says(&answer.err().context("accepted")?, &case.says)?;
+        let refusal = answer.err().context("accepted")?;
+        // The webhook may be asked before the server looks at the whole.
+        if ground.injection == Injection::ByHand {
+            says(&refusal, &case.says)?;
+        }
         return says(&twin.err().context("the twin is accepted")?, &case.says);
     }
     let twin = twin.map_err(|refusal| anyhow!("refused even where no Agent lives: {refusal}"))?;

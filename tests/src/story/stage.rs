@@ -46,9 +46,9 @@ pub enum Ground {
     /// An API server; the operator is a process.
     Processes {
         /// The operator.
-        operator: Operator,
+        operator: Box<Operator>,
         /// The cluster.
-        cluster: Cluster,
+        cluster: Box<Cluster>,
     },
     /// A cluster with a node, Aegis installed by its chart.
     Node(Arc<Node>),
@@ -79,7 +79,13 @@ impl Stage {
         let buyer = Sidecar::start(&cluster, &operator, &spec("buyer")).await?;
         let stock_keeper = Sidecar::start(&cluster, &operator, &spec("stock-keeper")).await?;
         let (buyer, stock_keeper) = (Agent::Process(Box::new(buyer)), Agent::Process(Box::new(stock_keeper)));
-        Ok(Self { buyer, stock_keeper, erp, ground: Ground::Processes { operator, cluster }, dir: dir.to_owned() })
+        Ok(Self {
+            buyer,
+            stock_keeper,
+            erp,
+            ground: Ground::Processes { operator: Box::new(operator), cluster: Box::new(cluster) },
+            dir: dir.to_owned(),
+        })
     }
 
     /// As [`Self::set`], on a node: images, chart, injected pods. `buyer` is captured, `stock-keeper` is not.

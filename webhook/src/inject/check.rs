@@ -23,6 +23,11 @@ pub(super) fn has_own_names(spec: &PodSpec) -> bool {
     names(spec).is_err()
 }
 
+/// Whether the pod has a sidecar where injection puts it, of whatever form.
+pub(super) fn has_sidecar(spec: &PodSpec) -> bool {
+    spec.init_containers.iter().flatten().any(|container| container.name == SIDECAR_CONTAINER)
+}
+
 /// Nothing has a name of ours.
 pub(super) fn names(spec: &PodSpec) -> Result<(), Refusal> {
     if let Some(container) = containers(spec).find(|container| container.name.starts_with(PREFIX)) {
@@ -60,14 +65,16 @@ pub(super) fn pod(pod: &Pod, agent: &AgentFacts) -> Result<(), Refusal> {
             found: account.to_owned(),
         });
     }
-    // Also at level Mediated: a root process that sees the sidecar's processes reads its files by way of /proc.
+    // At every level: the sidecar's loopback would be the node's.
+    if spec.host_network == Some(true) {
+        return Err(Refusal::Shared("hostNetwork"));
+    }
     for (shared, field) in [
-        (spec.host_network, "hostNetwork"),
         (spec.host_pid, "hostPID"),
         (spec.host_ipc, "hostIPC"),
         (spec.share_process_namespace, "shareProcessNamespace"),
     ] {
-        if shared == Some(true) {
+        if agent.level.is_captured() && shared == Some(true) {
             return Err(Refusal::Shared(field));
         }
     }

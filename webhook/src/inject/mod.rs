@@ -47,7 +47,8 @@ pub fn inject(
     if check::has_own_names(&spec) {
         match inspect(&typed, agent, settings) {
             Ok(()) => {}
-            Err(faults) if annotation(&typed, INJECTION_DIGEST).is_none() => {
+            // Names of ours, but no sidecar: it is the names that have to change.
+            Err(faults) if !check::has_sidecar(&spec) => {
                 return check::names(&spec).and(Err(Refusal::Altered(faults)));
             }
             // Nobody touched what we put in, so whoever came after us changed what it was made for: make it anew.

@@ -54,8 +54,8 @@ pub enum Refusal {
         "container {0}: set securityContext.runAsUser (in the container or the pod) to a user other than 0: at level Captured and Sealed packets are told apart by user"
     )]
     NoUser(String),
-    /// The pod was injected, and changed since.
-    #[error("the pod was injected before and changed since: {}", list(.0))]
+    /// The pod has a sidecar, but is not governed: it was changed, or written by hand.
+    #[error("the pod has a sidecar already, but is not as injection makes it: {}", list(.0))]
     Altered(Vec<Fault>),
     /// The pod would not be governed even with the sidecar.
     #[error("the pod cannot be governed: {}", list(.0))]

@@ -68,7 +68,7 @@ async fn injection(State(hooks): State<Arc<Hooks>>, body: Bytes) -> Response {
 }
 
 async fn validation(State(hooks): State<Arc<Hooks>>, body: Bytes) -> Response {
-    answer(&hooks, "validate", &body, async |request| hooks.validate(request).await).await
+    Box::pin(answer(&hooks, "validate", &body, async |request| hooks.validate(request).await)).await
 }
 
 /// A response and its label for metrics.

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::unwrap_in_result,
     clippy::unwrap_used,
     reason = "a test may panic"
 )]
@@ -19,9 +20,9 @@ use aegis_decision::egress::Level;
 use aegis_webhook::{AgentFacts, Refusal, inject};
 use serde_json::Value;
 
-pub const UID: i64 = 31_415;
+const UID: i64 = 31_415;
 
-pub fn settings() -> Settings {
+fn settings() -> Settings {
     let text = "
       images:
         proxy: aegis.test/aegis-proxy:0.1.0
@@ -33,7 +34,7 @@ pub fn settings() -> Settings {
 }
 
 /// `credentials`: tool to Secret and key.
-pub fn buyer(level: Level, tools: &[String], credentials: &BTreeMap<String, (String, String)>) -> AgentFacts {
+fn buyer(level: Level, tools: &[String], credentials: &BTreeMap<String, (String, String)>) -> AgentFacts {
     let brokered = credentials.iter().map(|(tool, (secret, key))| Brokered {
         tool: tool.clone(),
         secret: secret.clone(),
@@ -50,7 +51,7 @@ pub fn buyer(level: Level, tools: &[String], credentials: &BTreeMap<String, (Str
 }
 
 /// The pod after injection; none when it is left.
-pub fn injected(pod: &Value, agent: &AgentFacts, settings: &Settings, uid: i64) -> Result<Option<Value>, Refusal> {
+fn injected(pod: &Value, agent: &AgentFacts, settings: &Settings, uid: i64) -> Result<Option<Value>, Refusal> {
     let Some(patch) = inject(pod, agent, settings, uid)? else { return Ok(None) };
     let mut pod = pod.clone();
     json_patch::patch(&mut pod, &patch).expect("the patch fits the pod that it was made for");

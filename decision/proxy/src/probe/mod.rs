@@ -131,12 +131,11 @@ impl Probe {
     pub async fn order(&self) -> Option<ProbeOrder> {
         let deadline = Instant::now() + LONG_POLL;
         let mut changes = self.state.changes();
-        loop {
-            let Some(due) = self.due() else { break };
+        while let Some(due) = self.due() {
             let until = due.min(deadline);
             // A token that comes, or a person who asks, changes when the next run is due.
-            let changed = timeout_at(until, changes.changed()).await;
-            if !matches!(changed, Ok(Ok(()))) && until == deadline {
+            let told = timeout_at(until, changes.changed()).await;
+            if !matches!(told, Ok(Ok(()))) && until == deadline {
                 return None;
             }
         }
@@ -153,7 +152,9 @@ impl Probe {
     /// When the next run is due; none: now.
     fn due(&self) -> Option<Instant> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.schedule.hear(self.state.grants().map(|grants| grants.probe_requested));
+        if let Some(grants) = self.state.grants() {
+            inner.schedule.hear(grants.probe_requested);
+        }
         inner.schedule.due(self.state.token().is_some()).filter(|due| *due > Instant::now())
     }
 

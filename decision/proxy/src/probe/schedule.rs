@@ -8,16 +8,24 @@ use tokio::time::Instant;
 /// Pause after a run that got out, and after an order that nobody answered.
 const AGAIN: Duration = Duration::from_secs(10);
 /// A first statement counts for two minutes at the control service: while there is no token, it is kept fresh.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 
 /// When runs were, and who asked for one.
 #[derive(Debug)]
 pub struct Schedule {
     every: Duration,
     last: Option<Last>,
-    /// What a person had asked for when it was last looked at; none before the first grants.
-    requested: Option<Option<Timestamp>>,
+    requests: Requests,
     asked: bool,
+}
+
+/// What people ask for.
+#[derive(Debug, Clone, Copy)]
+enum Requests {
+    /// There were no grants yet.
+    Unknown,
+    /// What had been asked for when it was last looked at.
+    Heard(Option<Timestamp>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,17 +39,16 @@ enum Last {
 impl Schedule {
     /// Runs every so often once all is well.
     pub fn new(every: Duration) -> Self {
-        Self { every, last: None, requested: None, asked: false }
+        Self { every, last: None, requests: Requests::Unknown, asked: false }
     }
 
     /// What a person has asked for, as the grants say: a later time than before asks for a run now. What had been asked
     /// before this sidecar began is answered by its first run.
-    pub fn hear(&mut self, requested: Option<Option<Timestamp>>) {
-        let Some(requested) = requested else { return };
-        if self.requested.is_some_and(|before| requested > before) {
-            self.asked = true;
+    pub fn hear(&mut self, requested: Option<Timestamp>) {
+        if let Requests::Heard(before) = self.requests {
+            self.asked |= requested > before;
         }
-        self.requested = Some(requested);
+        self.requests = Requests::Heard(requested);
     }
 
     /// When the next run is due; none: now.
@@ -91,11 +98,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_person_asks_by_a_later_time_only() {
-        let at = |second| Some(Some(Timestamp::from_second(second).unwrap()));
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
         let mut schedule = Schedule::new(Duration::from_mins(10));
         schedule.ordered();
         schedule.heard(true);
-        schedule.hear(None);
         schedule.hear(at(100));
         assert!(schedule.due(true).is_some(), "asked before this sidecar began");
         schedule.hear(at(100));
@@ -106,7 +112,7 @@ mod tests {
         schedule.ordered();
         schedule.hear(at(101));
         assert!(schedule.due(true).is_some(), "answered");
-        schedule.hear(Some(None));
+        schedule.hear(None);
         schedule.hear(at(50));
         assert_eq!(schedule.due(true), None, "asked anew after the annotation was taken away");
     }

@@ -96,7 +96,7 @@ impl std::fmt::Debug for Relay {
 /// A connection on which the gateway proved itself.
 struct Line {
     sender: http1::SendRequest<Full<Bytes>>,
-    _driver: AbortOnDropHandle<()>,
+    driver: AbortOnDropHandle<()>,
 }
 
 /// What every worker makes its own relay from.
@@ -219,7 +219,7 @@ impl Relay {
             let driver = AbortOnDropHandle::new(tokio::spawn(async move {
                 let _ = connection.with_upgrades().await;
             }));
-            let mut line = Line { sender, _driver: driver };
+            let mut line = Line { sender, driver };
             self.check(&mut line, &key).await?;
             Ok(line)
         };
@@ -241,9 +241,7 @@ impl Relay {
 impl Line {
     /// Lets the connection live on without this handle.
     fn detach(self) {
-        let Self { sender, _driver } = self;
-        drop(sender);
-        drop(_driver.detach());
+        drop(self.driver.detach());
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn take(server: Arc<Server>, mut stream: TcpStream, listen: SocketAddr
     let worker = &server.worker;
     let _ = stream.set_nodelay(true);
     let Some(original) = original(&stream, listen) else {
-        refuse(&server, None, 0, Code::UnnamedConnection).await;
+        refuse(&server, 0);
         return;
     };
     let first = tokio::select! {
@@ -43,31 +43,32 @@ pub async fn take(server: Arc<Server>, mut stream: TcpStream, listen: SocketAddr
             let stream = tokio::io::join(std::io::Cursor::new(bytes).chain(read), write);
             serve_http(Arc::clone(&server), Door::Captured(original), TokioIo::new(stream)).await;
         }
-        Ok(Ok((First::Tls(Some(name)), bytes))) => {
-            let opened = match Site::named(&name, original.port()) {
-                Ok(site) => tunnel::open(worker, Way::Captured, site).await.map_err(|_| ()),
-                Err(_) => {
-                    refuse(&server, None, original.port(), Code::UnnamedConnection).await;
-                    Err(())
-                }
-            };
-            match opened {
-                Ok(tunnel) => tunnel.carry(stream, Some(bytes)).await,
-                Err(()) => {
-                    let _ = stream.write_all(&ACCESS_DENIED).await;
-                    let _ = stream.shutdown().await;
-                }
-            }
-        }
+        Ok(Ok((First::Tls(Some(name)), bytes))) => tls(&server, stream, original.port(), &name, bytes).await,
         // Neither of them names a host; nor does who says nothing.
-        Ok(Ok((First::Tls(None) | First::Other, _)) | Err(_)) | Err(_) => {
-            refuse(&server, None, original.port(), Code::UnnamedConnection).await;
-        }
+        Ok(Ok((First::Tls(None) | First::Other, _)) | Err(_)) | Err(_) => refuse(&server, original.port()),
     }
 }
 
-async fn refuse(server: &Server, site: Option<&Site>, port: u16, code: Code) {
-    tunnel::refuse(&server.worker.shared, Way::Captured, compose::new_id(), site, port, code).await;
+/// Opens a tunnel to the host that the server name is of.
+async fn tls(server: &Server, mut stream: TcpStream, port: u16, name: &str, first: Vec<u8>) {
+    let opened = if let Ok(site) = Site::named(name, port) {
+        tunnel::open(&server.worker, Way::Captured, site).await.ok()
+    } else {
+        refuse(server, port);
+        None
+    };
+    if let Some(tunnel) = opened {
+        tunnel.carry(stream, Some(first)).await;
+    } else {
+        let _ = stream.write_all(&ACCESS_DENIED).await;
+        let _ = stream.shutdown().await;
+    }
+}
+
+/// Records a connection that names no host.
+fn refuse(server: &Server, port: u16) {
+    let (shared, id) = (&server.worker.shared, compose::new_id());
+    tunnel::refuse(shared, Way::Captured, id, None, port, Code::UnnamedConnection);
 }
 
 /// The address that the agent dialled. None for a connection that came here by itself.

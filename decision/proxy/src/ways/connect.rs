@@ -25,7 +25,7 @@ pub async fn connect(
 ) -> Response<Full<Bytes>> {
     let opened = match target(&request) {
         Ok(site) => tunnel::open(&worker, Way::Connect, site).await,
-        Err(code) => Err(tunnel::refuse(&worker.shared, Way::Connect, compose::new_id(), None, 0, code).await),
+        Err(code) => Err(tunnel::refuse(&worker.shared, Way::Connect, compose::new_id(), None, 0, code)),
     };
     match opened {
         Ok(tunnel) => {
@@ -64,12 +64,16 @@ fn target<B>(request: &Request<B>) -> Result<Site, Code> {
 mod tests {
     use super::*;
 
-    fn read(target: &str, hosts: &[&str]) -> Result<String, Code> {
+    fn request(target: &str, hosts: &[&str]) -> Request<()> {
         let mut request = Request::connect(target);
         for host in hosts {
             request = request.header("host", *host);
         }
-        super::target(&request.body(()).unwrap()).map(|site| site.to_string())
+        request.body(()).unwrap()
+    }
+
+    fn read(target: &str, hosts: &[&str]) -> Result<String, Code> {
+        super::target(&request(target, hosts)).map(|site| site.to_string())
     }
 
     #[test]

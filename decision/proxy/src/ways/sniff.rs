@@ -5,7 +5,7 @@ use std::io;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// First bytes that are read at most: a ClientHello with post-quantum shares has some 2 KiB, a URL at most 8.
+/// First bytes that are read at most: a `ClientHello` with post-quantum shares has some 2 KiB, a URL at most 8.
 const MAX_BYTES: usize = 16 * 1024;
 /// First byte of every TLS handshake record.
 const HANDSHAKE: u8 = 0x16;
@@ -15,7 +15,7 @@ const HANDSHAKE: u8 = 0x16;
 pub enum First {
     /// A request line of HTTP/1.
     Http,
-    /// A ClientHello; its server name in lower case, where it has one.
+    /// A `ClientHello`; its server name in lower case, where it has one.
     Tls(Option<String>),
     /// Neither, or it ended before one could tell.
     Other,

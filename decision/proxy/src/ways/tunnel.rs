@@ -89,7 +89,7 @@ pub async fn open(worker: &Worker, way: Way, site: Site) -> Result<Tunnel, Refus
     });
     let (entry, slot) = match judged {
         Ok(judged) => judged,
-        Err(code) => return Err(refuse(shared, way, id, Some(&site), site.port, code).await),
+        Err(code) => return Err(refuse(shared, way, id, Some(&site), site.port, code)),
     };
     let about = Connection {
         id: id.clone(),
@@ -137,7 +137,7 @@ pub async fn open(worker: &Worker, way: Way, site: Site) -> Result<Tunnel, Refus
 }
 
 /// Records a connection that is refused. A flood of captured ones is recorded in sums.
-pub async fn refuse(shared: &Shared, way: Way, id: String, site: Option<&Site>, port: u16, code: Code) -> Refused {
+pub fn refuse(shared: &Shared, way: Way, id: String, site: Option<&Site>, port: u16, code: Code) -> Refused {
     shared.metrics.connected(way, Some(code));
     let mut refused = refused(id, code);
     let Some((recorder, view)) = shared.recorder.get().zip(shared.state.view()) else { return refused };
@@ -284,7 +284,7 @@ async fn allowed_no_longer(
             return (Ended::Idle, None);
         }
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return (Ended::Drain, None) },
+            told = changes.changed() => if told.is_err() { return (Ended::Drain, None) },
             _ = looks.tick() => {}
         }
     }

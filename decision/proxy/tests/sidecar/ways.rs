@@ -61,7 +61,7 @@ async fn echo(address: &str) -> Arc<AtomicU64> {
     count
 }
 
-/// A ClientHello.
+/// A `ClientHello`.
 fn hello(name: &'static str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)

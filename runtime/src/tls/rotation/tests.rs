@@ -58,8 +58,10 @@ impl World {
     }
 
     /// Acts on what was read, however old it is, within [`LAG`].
-    fn act(&mut self, who: usize) -> Option<Step> {
-        let seen = self.replicas[who].seen.take().filter(|seen| self.now - seen.at <= LAG)?;
+    fn act(&mut self, who: usize) -> Step {
+        let now = self.now;
+        let seen = self.replicas[who].seen.take().filter(|seen| now.saturating_sub(seen.at) <= LAG);
+        let Some(seen) = seen else { return Step::Wait(now) };
         let step = evaluate(&seen.state, seen.published, self.replicas[who].held.as_ref(), &LIFE, self.now);
         match step {
             Step::Wait(until) => assert!(until > self.now, "waits for the past"),
@@ -93,7 +95,7 @@ impl World {
                 self.version += 1;
             }
         }
-        Some(step)
+        step
     }
 
     /// Every leaf that has not expired is trusted by all that may still be in force somewhere.
@@ -142,7 +144,9 @@ proptest! {
         for event in events {
             match event {
                 Event::Read(who) => world.read(who),
-                Event::Act(who) => drop(world.act(who)),
+                Event::Act(who) => {
+                    world.act(who);
+                }
                 Event::Both(who) => {
                     world.read(who);
                     world.act(who);
@@ -168,7 +172,7 @@ fn replicas_that_look_regularly_rotate_for_ever_and_never_serve_an_expired_leaf(
                     world.read(who);
                     world.act(who)
                 },
-                Some(Step::Wait(_))
+                Step::Wait(_)
             ) {}
         }
         world.check();
