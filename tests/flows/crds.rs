@@ -448,7 +448,7 @@ async fn kubectl_lists_every_kind_with_its_columns() -> Result<()> {
     let output = defined().await?.kubectl("admin", &["get", "aegis", "-n", &scene.namespace]).await?;
     let printed = String::from_utf8(output.stdout)?;
     for line in [
-        "TENANT LIFECYCLE CEILING READY REASON AGE",
+        "TENANT LIFECYCLE CEILING ENFORCEMENT READY REASON PROVEN AGE",
         "ENDPOINT OPERATIONS READY REASON AGE",
         "TOOLS MODE RULES READY REASON AGE",
         "KEY ENTRIES READY REASON AGE",

@@ -19,6 +19,7 @@ mod feed;
 mod guards;
 mod identity;
 mod kill;
+mod leader;
 mod network;
 mod node;
 mod pods;

@@ -89,7 +89,7 @@ async fn the_operator_may_do_what_it_does_and_little_more() -> Result<()> {
     let installed = Installed::start(options, &[]).await?;
     installed.guarded().await?;
     let cluster = &installed.cluster;
-    in_shop_of(cluster, "rights", Plan::default(), async |shop| {
+    in_shop_of(cluster, "rights", Plan { operator: &["--leader-elect"], ..Plan::default() }, async |shop| {
         let (order, request) = shop.approved().await?;
         shop.until_confirmed(order).await?;
         shop.until_succeeded(&request).await?;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use aegis_tests::cluster::eventually;
-use aegis_tests::node::{Bench, BenchSpec, create, may_run, pod, wait_running};
+use aegis_tests::cluster::{apply_in, eventually};
+use aegis_tests::node::{Bench, BenchSpec, create, documents, may_run, pod, wait_running};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,9 +17,14 @@ const WITHIN: Duration = Duration::from_mins(2);
 /// The agent's first instruction is a call: it fails when the sidecar cannot judge yet.
 const FIRST_CALL: [&str; 4] = ["get", "http://127.0.0.1:15080/bench/items/7", "--expect", "200"];
 
-/// A template with the agent's first call, then nothing.
+/// The first call, then nothing: a container whose first call fails ends, and is started again.
+const THEN_IDLE: &str = "get http://127.0.0.1:15080/bench/items/7 --expect 200\nidle";
+const SCRIPT: [&str; 3] = ["run-script", "--env", "SCRIPT"];
+
+/// A template of an agent's pod.
 fn template(arguments: &[&str], restart: Option<&str>) -> Value {
     let mut pod = pod("unused", "buyer", arguments);
+    pod["spec"]["containers"][0]["env"] = json!([{"name": "SCRIPT", "value": THEN_IDLE}]);
     if let Some(restart) = restart {
         pod["spec"]["restartPolicy"] = json!(restart);
     }
@@ -36,7 +41,6 @@ async fn every_kind_of_workload_is_injected_and_jobs_complete() -> Result<()> {
     let bench = Bench::set(node, &spec).await?;
     let admin = node.cluster.admin().await?;
 
-    let script = ["run-script", "get http://127.0.0.1:15080/bench/items/7 --expect 200", "idle"];
     let mut workloads = vec![json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"},
         "spec": {"backoffLimit": 0, "template": template(&FIRST_CALL, Some("Never"))},
@@ -51,17 +55,17 @@ async fn every_kind_of_workload_is_injected_and_jobs_complete() -> Result<()> {
             "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": kind.to_lowercase()},
             "spec": {"replicas": 1, "serviceName": "none", "selector": {"matchLabels": {"app": kind}},
                 "template": {"metadata": {"labels": {"aegis.dev/agent": "buyer", "app": kind}},
-                    "spec": template(&script, None)["spec"]}},
+                    "spec": template(&SCRIPT, None)["spec"]}},
         }));
         if kind == "Deployment" {
             let last = workloads.last_mut().expect("just pushed");
             last["spec"].as_object_mut().expect("an object").remove("serviceName");
         }
     }
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": workloads});
-    aegis_tests::cluster::apply_in(&admin, "kinds", list.to_string().as_str(), "platform").await?;
-    let mut bare = pod("bare", "buyer", &script);
+    apply_in(&admin, "kinds", documents(&workloads).as_str(), "platform").await?;
+    let mut bare = pod("bare", "buyer", &SCRIPT);
     bare["metadata"]["labels"]["app"] = json!("bare");
+    bare["spec"] = template(&SCRIPT, None)["spec"].clone();
     create(node, "kinds", bare).await?;
 
     wait_running(node, "kinds", "bare", WITHIN).await?;
@@ -90,6 +94,11 @@ async fn every_kind_of_workload_is_injected_and_jobs_complete() -> Result<()> {
         Ok(())
     })
     .await?;
+    for pod in pods.list(&ListParams::default()).await?.items {
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let restarts: i32 = statuses.map(|status| status.restart_count).sum();
+        ensure!(restarts == 0, "{:?}: an agent's first call failed", pod.metadata.name);
+    }
     ensure!(bench.reached().await? >= 5, "each agent's first instruction was a call: {}", bench.reached().await?);
     Ok(())
 }

@@ -71,9 +71,10 @@ impl Bench {
             count,
         };
         let cluster = &node.cluster;
+        node.inject(spec.namespace).await?;
         people(cluster, spec.namespace).await?;
         let admin = cluster.admin().await?;
-        apply_in(&admin, spec.namespace, resources(spec).to_string().as_str(), "platform").await?;
+        apply_in(&admin, spec.namespace, documents(&resources(spec)).as_str(), "platform").await?;
         let silent = Teller::silent();
         review(cluster, spec.namespace, &silent, "buyer").await?;
         apply_in(
@@ -95,7 +96,7 @@ impl Bench {
     /// Requests that reached the tool.
     pub async fn reached(&self) -> Result<u64> {
         let answer = http_json(http::Method::GET, &format!("http://{}/count", self.count), &[], None).await?;
-        answer.body.get("total").and_then(Value::as_u64).with_context(|| format!("no total: {}", answer.body))
+        answer.body.get("requests").and_then(Value::as_u64).with_context(|| format!("no count: {}", answer.body))
     }
 
     /// The tool's process.
@@ -114,7 +115,13 @@ impl Bench {
     }
 }
 
-fn resources(spec: &BenchSpec<'_>) -> Value {
+/// Objects as one text of YAML documents (JSON is YAML).
+pub fn documents(objects: &[Value]) -> String {
+    let texts: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    texts.join("\n---\n")
+}
+
+fn resources(spec: &BenchSpec<'_>) -> [Value; 3] {
     let tool = json!({
         "apiVersion": "aegis.dev/v1alpha1", "kind": "Tool", "metadata": {"name": "bench"},
         "spec": {
@@ -144,7 +151,7 @@ fn resources(spec: &BenchSpec<'_>) -> Value {
             "enforcement": {"level": spec.level}, "egress": spec.egress, "tokens": {"ttl": spec.token_ttl},
         },
     });
-    json!({"apiVersion": "v1", "kind": "List", "items": [tool, policy, agent]})
+    [tool, policy, agent]
 }
 
 fn delegation() -> Result<Value> {

@@ -11,7 +11,7 @@ mod start;
 mod world;
 
 pub use agent::{PodAgent, Reply, records_of};
-pub use bench::{Bench, BenchSpec, TOOL_ADDRESS, TOOL_NAME};
+pub use bench::{Bench, BenchSpec, TOOL_ADDRESS, TOOL_NAME, documents};
 pub use images::{image, load_all};
 pub use pods::{create, logs, pod, settled, wait_running};
 pub use start::{CHART_NAMESPACE, Node, NodeSpec, may_run, possible};

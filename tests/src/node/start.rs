@@ -108,8 +108,8 @@ impl Node {
         Ok(tokio::time::timeout(INSTALL_WITHIN + Duration::from_mins(1), run).await.context("helm took too long")??)
     }
 
-    /// A namespace in which pods are injected.
-    pub async fn namespace(&self, name: &str) -> Result<()> {
+    /// Makes a namespace in which pods are injected.
+    pub async fn inject(&self, name: &str) -> Result<()> {
         let api: Api<Namespace> = Api::all(self.cluster.admin().await?);
         let namespace = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": {"aegis.dev/inject": "enabled"}},

@@ -96,6 +96,7 @@ impl Stage {
         let cluster = &node.cluster;
         teller.say("starting a real ERP (Tryton) outside the cluster");
         let erp = Erp::start_outside(&dir.join("erp"), cluster, OUTSIDE).await?;
+        node.inject(NAMESPACE).await?;
         people(cluster, NAMESPACE).await?;
         let key = erp.key("agent-erp")?;
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "erp-key"}, "stringData": {"token": key}});
@@ -158,9 +159,7 @@ pub fn example(name: &str) -> Result<String> {
 /// The namespace, its service accounts, and who may do what in it.
 pub async fn people(cluster: &Cluster, namespace: &str) -> Result<()> {
     let admin = cluster.admin().await?;
-    let itself = format!(
-        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}, labels: {{aegis.dev/inject: enabled}}}}\n"
-    );
+    let itself = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
     apply_in(&admin, namespace, itself.as_str(), "platform").await?;
     apply_in(&admin, namespace, example("00-people.yaml")?.as_str(), "platform").await?;
     Ok(())

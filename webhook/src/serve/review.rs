@@ -106,3 +106,58 @@ pub(super) fn write(response: AdmissionResponse) -> Response {
         Err(error) => Malformed::Json(error).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn question() -> Value {
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "u1", "operation": "CREATE", "namespace": "shop", "userInfo": {"username": "ana"},
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": []}},
+        }})
+    }
+
+    fn verdict(question: &Value) -> Result<AdmissionRequest<DynamicObject>, Malformed> {
+        let request = read(question.to_string().as_bytes())?;
+        expect(&request, "", "pods", &[Operation::Create]).map(|()| request)
+    }
+
+    #[test]
+    fn what_was_subscribed_to_is_read_and_answered_by_its_uid() {
+        let request = verdict(&question()).unwrap();
+        let answer = AdmissionResponse::from(&request);
+        assert_eq!(answer.uid, "u1");
+        assert_eq!(object(request.object).unwrap()["spec"], json!({"containers": []}));
+        let refused = refused(answer, 403, "Forbidden", &"no");
+        assert!(!refused.allowed);
+        assert_eq!((refused.result.code, refused.result.message.as_str()), (403, "no"));
+    }
+
+    #[test]
+    fn everything_else_is_no_question() {
+        for (what, pointer, value) in [
+            ("an old version", "/apiVersion", json!("admission.k8s.io/v1beta1")),
+            ("another kind", "/kind", json!("TokenReview")),
+            ("no request", "/request", Value::Null),
+            ("no uid", "/request/uid", json!("")),
+            ("another resource", "/request/resource/resource", json!("secrets")),
+            ("another group", "/request/resource/group", json!("apps")),
+            ("another operation", "/request/operation", json!("DELETE")),
+            ("no operation", "/request/operation", json!("LIST")),
+        ] {
+            let mut question = question();
+            *question.pointer_mut(pointer).expect("a member of the question") = value;
+            assert!(verdict(&question).is_err(), "{what}");
+        }
+        let mut of_part = question();
+        of_part["request"]["subResource"] = json!("ephemeralcontainers");
+        assert!(verdict(&of_part).is_err());
+        assert!(read(b"no JSON").is_err());
+        assert!(object(None).is_err());
+    }
+}
