@@ -56,7 +56,8 @@ impl Agent {
 }
 
 async fn answer(pod: &PodAgent, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
-    let reply = pod.call(method, &format!("{IN_POD}{path}"), body, &[]).await?;
+    // A held call waits for a person, up to the operation's hold.
+    let reply = pod.call(method, &format!("{IN_POD}{path}"), body, &["--timeout", "60000"]).await?;
     let status = reply.status.with_context(|| format!("no answer: {}", reply.error.unwrap_or_default()))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &reply.headers {
