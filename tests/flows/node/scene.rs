@@ -14,11 +14,12 @@ pub const EGRESS_NAME: &str = "model.example";
 pub const EVIL_NAME: &str = "evil.example";
 pub const EVIL_ADDRESS: &str = "203.0.113.20";
 
-/// The node of this process. Started by the first flow that asks; its folder stays for the end of the process.
+/// The node of this process. Started by the first flow that asks, ended with the process; its files stay in the build
+/// folder, to be looked at after a failure.
 pub async fn node() -> Result<&'static Arc<Node>> {
     static NODE: OnceCell<Arc<Node>> = OnceCell::const_new();
     NODE.get_or_try_init(|| async {
-        let folder = tempfile::Builder::new().prefix("aegis-node-").tempdir()?.keep();
+        let folder = tempfile::Builder::new().prefix("node-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?.keep();
         start(&folder).await.map(Arc::new)
     })
     .await

@@ -15,6 +15,8 @@ const FRESH: Duration = Duration::from_mins(1);
 pub struct Schedule {
     every: Duration,
     last: Option<Last>,
+    /// When the first run was ordered.
+    began: Option<Timestamp>,
     requests: Requests,
     asked: bool,
 }
@@ -39,15 +41,16 @@ enum Last {
 impl Schedule {
     /// Runs every so often once all is well.
     pub fn new(every: Duration) -> Self {
-        Self { every, last: None, requests: Requests::Unknown, asked: false }
+        Self { every, last: None, began: None, requests: Requests::Unknown, asked: false }
     }
 
     /// What a person has asked for, as the grants say: a later time than before asks for a run now. What had been asked
     /// before this sidecar began is answered by its first run.
     pub fn hear(&mut self, requested: Option<Timestamp>) {
-        if let Requests::Heard(before) = self.requests {
-            self.asked |= requested > before;
-        }
+        self.asked |= match self.requests {
+            Requests::Heard(before) => requested > before,
+            Requests::Unknown => self.began.is_some_and(|began| requested.is_some_and(|at| at > began)),
+        };
         self.requests = Requests::Heard(requested);
     }
 
@@ -67,6 +70,7 @@ impl Schedule {
     pub fn ordered(&mut self) {
         self.asked = false;
         self.last = Some(Last::Ordered(Instant::now()));
+        self.began.get_or_insert_with(Timestamp::now);
     }
 
     /// A run was heard of.
@@ -94,6 +98,15 @@ mod tests {
         assert_eq!(after(&schedule, true), 600);
         schedule.heard(false);
         assert_eq!(after(&schedule, true), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_between_the_first_run_and_the_first_grants_is_heard() {
+        let mut schedule = Schedule::new(Duration::from_mins(10));
+        schedule.ordered();
+        schedule.heard(true);
+        schedule.hear(Some(Timestamp::now() + jiff::SignedDuration::from_secs(1)));
+        assert_eq!(schedule.due(true), None);
     }
 
     #[tokio::test(start_paused = true)]
