@@ -11,7 +11,10 @@ help: ## Show this list
 # With root there can be a node, which runs images. Without it: an API server only; `make test` then wants AEGIS_NO_ROOT=1.
 NODE := $(if $(filter 0,$(shell id -u)),$(if $(filter 1,$(AEGIS_NO_ROOT)),,node-images))
 
-demo: tools testbed erp $(NODE) ## Watch an agent buy, be refused, be held and be released (DEMO=once ends by itself)
+# The demo does with an API server what it cannot do on a node; the tests want the node.
+DEMO_NODE_IMAGES := $(if $(and $(shell command -v containerd),$(shell command -v nft),$(shell command -v musl-gcc)),$(NODE))
+
+demo: tools testbed erp $(DEMO_NODE_IMAGES) ## Watch an agent buy, be refused, be held and be released (DEMO=once ends by itself)
 	@scripts/step "building Aegis" $(CARGO) build --locked -p aegis -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/debug/demo
 

@@ -17,16 +17,22 @@ pub fn image(name: &str) -> String {
     format!("aegis.test/{name}:{}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Gives the node every image.
+/// The archives of every image.
 ///
 /// # Errors
 /// When one is not built: `make test` and `make demo` do that.
-pub async fn load_all(cluster: &Cluster) -> Result<()> {
+pub fn archives() -> Result<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/images");
     let files: Vec<PathBuf> = IMAGES.iter().map(|name| folder.join(format!("{name}.tar"))).collect();
     for file in &files {
         ensure!(file.exists(), "{} is not built; run: make images test-images", file.display());
     }
+    Ok(files)
+}
+
+/// Gives the node every image.
+pub async fn load_all(cluster: &Cluster) -> Result<()> {
+    let files = archives()?;
     let output = Command::new(testbed_binary().await?)
         .args(["load", "--dir"])
         .arg(&cluster.ready().dir)

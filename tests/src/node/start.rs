@@ -10,7 +10,7 @@ use kube::api::PostParams;
 use serde_json::json;
 use tokio::process::Command;
 
-use super::images::load_all;
+use super::images::{archives, load_all};
 use crate::cluster::{Cluster, Options, testbed_binary};
 
 /// Where the chart installs Aegis.
@@ -48,7 +48,7 @@ pub fn may_run() -> bool {
 pub async fn possible() -> Result<()> {
     let output = Command::new(testbed_binary().await?).arg("needs").output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
+    archives().map(drop)
 }
 
 impl Node {
