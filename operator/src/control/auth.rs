@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aegis_decision::jws::thumbprint;
 use aegis_decision::token::AgentClaims;
-use aegis_runtime::serve::PeerKey;
+use aegis_runtime::serve::{PeerKey, Stranger};
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -34,6 +34,9 @@ impl FromRequestParts<Arc<Control>> for Caller {
             })?;
         if control.hub.view(&claims.agent.uid).is_none() {
             return Err(Refusal::UnknownAgent);
+        }
+        if let Some(stranger) = parts.extensions.get::<Stranger>() {
+            stranger.proven();
         }
         Ok(Self(claims))
     }

@@ -11,7 +11,7 @@ use aegis_decision::jws::{self, PublicKey, thumbprint};
 use aegis_decision::probe::ProbeStatement;
 use aegis_decision::token::{AgentClaims, AgentName, Attestation, Confirmation, PodName, subject, verify_record_key};
 use aegis_decision::tool::Class;
-use aegis_runtime::serve::PeerKey;
+use aegis_runtime::serve::{PeerKey, Stranger};
 use axum::extract::{Form, State};
 use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +53,7 @@ pub async fn exchange(
     State(control): State<Arc<Control>>,
     Extension(PeerKey(key)): Extension<PeerKey>,
     Extension(turnstile): Extension<Turnstile>,
+    stranger: Option<Extension<Stranger>>,
     Form(form): Form<TokenForm>,
 ) -> Result<Json<TokenAnswer>, Refusal> {
     let result = match timeout(WAIT, turnstile.0.acquire()).await {
@@ -61,6 +62,9 @@ pub async fn exchange(
     };
     let label = result.as_ref().map_or_else(Refusal::reason, |_| "issued");
     control.metrics.tokens(label);
+    if let (Ok(_), Some(Extension(stranger))) = (&result, stranger) {
+        stranger.proven();
+    }
     if let Err(refusal) = &result {
         tracing::warn!(agent = %printable(&form.agent), reason = refusal.reason(), %refusal, "no token");
     }
