@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 /// The manifests. Roles and accounts of Aegis itself are in files of their own.
-pub const MANIFESTS: [&str; 4] = [
+pub const MANIFESTS: [&str; 5] = [
     include_str!("../../guards/approvals.yaml"),
     include_str!("../../guards/delegations.yaml"),
     include_str!("../../guards/agents.yaml"),
     include_str!("../../guards/pods.yaml"),
+    include_str!("../../guards/tokens.yaml"),
 ];
 
 /// A shipped manifest cannot be read: a fault of the build.

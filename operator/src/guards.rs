@@ -3,18 +3,11 @@
 //! A verdict is only worth something while the policies that judged it are the ones that Aegis ships. A cluster
 //! administrator can delete or change them; then nothing is released, and a condition says so.
 
+use aegis_crds::guards as shipped;
 use kube::api::{DynamicObject, GroupVersionKind};
 use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::{Map, Value};
-
-/// The shipped manifests, whose spec is compared.
-const MANIFESTS: [&str; 4] = [
-    include_str!("../../guards/approvals.yaml"),
-    include_str!("../../guards/delegations.yaml"),
-    include_str!("../../guards/agents.yaml"),
-    include_str!("../../guards/pods.yaml"),
-];
 
 /// CRDs whose schema holds rules that approvals rest on.
 const CRDS: [&str; 2] = [
@@ -57,15 +50,12 @@ pub struct ShippedError(String);
 impl Guards {
     /// The guards that this version ships.
     pub fn shipped() -> Result<Self, ShippedError> {
-        let mut wanted = Vec::new();
-        for manifest in MANIFESTS.iter().chain(&CRDS) {
-            let documents: Vec<Value> =
-                serde_saphyr::from_multiple(manifest).map_err(|error| ShippedError(error.to_string()))?;
-            for document in documents {
-                wanted.push(Wanted::parse(&document).ok_or_else(|| ShippedError("kind, name or spec".to_owned()))?);
-            }
+        let mut documents = shipped::objects().map_err(|error| ShippedError(error.to_string()))?;
+        for definition in CRDS {
+            documents.push(serde_saphyr::from_str(definition).map_err(|error| ShippedError(error.to_string()))?);
         }
-        Ok(Self { wanted })
+        let wanted = documents.iter().map(Wanted::parse).collect::<Option<_>>();
+        Ok(Self { wanted: wanted.ok_or_else(|| ShippedError("kind, name or spec".to_owned()))? })
     }
 
     /// Every fault, read from the API server now, never from a cache.
@@ -94,12 +84,8 @@ impl Wanted {
         let (group, version) = document.get("apiVersion")?.as_str()?.split_once('/')?;
         let gvk = GroupVersionKind::gvk(group, version, document.get("kind")?.as_str()?);
         let plural = match gvk.kind.as_str() {
-            "ValidatingAdmissionPolicy" => "validatingadmissionpolicies",
-            "MutatingAdmissionPolicy" => "mutatingadmissionpolicies",
-            "ValidatingAdmissionPolicyBinding" => "validatingadmissionpolicybindings",
-            "MutatingAdmissionPolicyBinding" => "mutatingadmissionpolicybindings",
             "CustomResourceDefinition" => "customresourcedefinitions",
-            _ => return None,
+            kind => shipped::plural(kind)?,
         };
         Some(Self {
             resource: ApiResource::from_gvk_with_plural(&gvk, plural),
@@ -151,8 +137,8 @@ mod tests {
     fn every_shipped_guard_is_watched() {
         let kinds: Vec<_> =
             Guards::shipped().unwrap().wanted.iter().map(|wanted| wanted.resource.kind.clone()).collect();
-        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicy").count(), 5);
-        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicyBinding").count(), 5);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicy").count(), 6);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicyBinding").count(), 6);
         assert_eq!(kinds.iter().filter(|kind| *kind == "MutatingAdmissionPolicy").count(), 2);
         assert_eq!(kinds.iter().filter(|kind| *kind == "CustomResourceDefinition").count(), 2);
     }

@@ -15,3 +15,4 @@ mod people;
 pub mod request;
 pub mod scene;
 mod stored;
+mod tokens;
