@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aegis_tests::cluster::process::{Process, ProcessSpec, Signal};
-use aegis_tests::cluster::{BoundPod, Cluster, Options, TokenFor, eventually, testbed_binary, until_refused};
+use aegis_tests::cluster::{BoundPod, Cluster, Options, TokenFor, eventually, until_refused};
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -215,7 +215,7 @@ async fn a_bed_whose_owner_is_killed_takes_everything_along() -> Result<()> {
     // The bed runs under a shell that stands for a test process; killing that closes the bed's standard input, as the end of any owner does.
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("bed.log");
-    let bed = testbed_binary().await?;
+    let bed = aegis_tests::tools::testbed().await?;
     let script = format!("exec sleep 600 | '{}' up --dir '{}'", bed.display(), folder.path().join("bed").display());
     let owner = Process::spawn(ProcessSpec::new("/bin/sh", &log).args(["-c", &script])).await?;
     let line = owner.wait_for_log("\"pids\"", PATIENCE).await?;

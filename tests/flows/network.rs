@@ -1,13 +1,14 @@
 //! Who may reach whom: the network policies that the operator wrote for its agents, as the API server holds them, judged by
 //! cyclonus, an analyser that is not ours, against a plain table.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use aegis_crds::api::Agent;
 use aegis_tests::cluster::{TestNamespace, eventually};
 use aegis_tests::install;
 use aegis_tests::mesh::{Operator, OperatorSpec, pods};
+use aegis_tests::tools;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -293,7 +294,7 @@ fn peer(own: &str, text: &str) -> Value {
 
 /// What the analyser says, one answer a question.
 async fn analyse(policies: &Path, traffic: &Path) -> Result<Vec<bool>> {
-    let output = Command::new(cyclonus().await?)
+    let output = Command::new(tools::cyclonus().await?)
         .args(["analyze", "--mode", "query-traffic", "--policy-path"])
         .arg(policies)
         .arg("--traffic-path")
@@ -311,14 +312,4 @@ async fn analyse(policies: &Path, traffic: &Path) -> Result<Vec<bool>> {
             _ => anyhow::bail!("no answer: {line}"),
         })
         .collect()
-}
-
-/// The path of `cyclonus`, built first if need be.
-async fn cyclonus() -> Result<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cyclonus.sh");
-    let output = Command::new(&script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await;
-    let output = output.with_context(|| format!("cannot run {}", script.display()))?;
-    ensure!(output.status.success(), "{} failed; its messages stand above", script.display());
-    let printed = String::from_utf8(output.stdout)?;
-    Ok(PathBuf::from(printed.lines().last().context("cyclonus.sh printed no path")?))
 }

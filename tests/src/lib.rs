@@ -2,9 +2,9 @@
 
 pub mod cluster;
 pub mod erp;
-pub mod helm;
 pub mod install;
 pub mod mesh;
 pub mod node;
 pub mod pods;
 pub mod story;
+pub mod tools;

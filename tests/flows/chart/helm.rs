@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use aegis_tests::cluster::Cluster;
-use anyhow::{Context as _, Result, ensure};
+use aegis_tests::tools;
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::sync::OnceCell;
 
 /// The only namespace that the chart goes to.
 pub const NAMESPACE: &str = "aegis-system";
@@ -36,24 +36,10 @@ pub fn chart(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/aegis").join(path)
 }
 
-async fn binary() -> Result<&'static Path> {
-    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/helm.sh");
-    let path = BINARY
-        .get_or_try_init(|| async {
-            let output = Command::new(&script).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await?;
-            ensure!(output.status.success(), "{} failed; its messages stand above", script.display());
-            let printed = String::from_utf8(output.stdout)?;
-            Ok(PathBuf::from(printed.lines().last().context("helm.sh printed no path")?))
-        })
-        .await?;
-    Ok(path)
-}
-
 impl Helm {
     /// For rendering only.
     pub async fn offline() -> Result<Self> {
-        Ok(Self { binary: binary().await?, home: tempfile::tempdir()?, kubeconfig: None })
+        Ok(Self { binary: tools::helm().await?, home: tempfile::tempdir()?, kubeconfig: None })
     }
 
     /// As a cluster's administrator.

@@ -3,10 +3,10 @@
 
 use std::process::ExitCode;
 
-use aegis_tests::cluster::testbed_binary;
 use aegis_tests::mesh::binary;
 use aegis_tests::node;
 use aegis_tests::story::{FINANCE, RESPONDER, Stage, Teller, tell};
+use aegis_tests::tools;
 use anyhow::{Context as _, Result};
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ async fn set(folder: &std::path::Path, teller: &Teller) -> Result<Stage> {
 
 /// What to try next.
 async fn invite(stage: &Stage) -> Result<()> {
-    let kubectl = testbed_binary().await?.with_file_name("kubectl");
+    let kubectl = tools::testbed().await?.with_file_name("kubectl");
     let aegis = binary("aegis")?;
     let aegis = aegis.display();
     let config = |user: &str| stage.cluster().kubeconfig(user).display().to_string();

@@ -7,8 +7,8 @@
 //! Nothing here needs root, and several clusters may run at once.
 
 mod access;
+mod attached;
 mod audit;
-mod binary;
 mod diagnostics;
 mod eventually;
 mod manifests;
@@ -20,7 +20,6 @@ mod server;
 mod service_account;
 
 pub use audit::{AuditEvent, AuditObject};
-pub use binary::testbed_binary;
 pub use eventually::{eventually, until_refused};
 pub use manifests::{Manifests, apply, apply_in};
 pub use namespace::TestNamespace;

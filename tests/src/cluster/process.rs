@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 
-use super::binary::testbed_binary;
 use super::diagnostics::tail;
 use super::eventually::eventually;
 
@@ -137,7 +136,7 @@ impl Process {
     /// # Errors
     /// When the program cannot be run, with the reason.
     pub async fn spawn(spec: ProcessSpec) -> Result<Self> {
-        let binary = testbed_binary().await?;
+        let binary = crate::tools::testbed().await?;
         tokio::task::spawn_blocking(move || spawn(binary, spec)).await?
     }
 

@@ -43,6 +43,8 @@ pub struct NodeReady {
     pub server: String,
     /// Kubeconfigs for use inside.
     pub kubeconfigs: PathBuf,
+    /// containerd's socket, for programs on this machine too.
+    pub containerd: PathBuf,
     /// Name of its cgroup.
     pub cgroup: String,
     /// Its addresses.

@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, bail};
 use tokio::sync::OnceCell;
 
-use super::binary::testbed_binary;
 use super::options::Options;
 use super::ready::{Ready, User};
 
@@ -19,17 +18,18 @@ use super::ready::{Ready, User};
 pub struct Cluster {
     pub(super) ready: Ready,
     pub(super) binary: &'static Path,
-    bed: Child,
+    /// None for a cluster that somebody else runs.
+    pub(super) bed: Option<Child>,
     /// Held open as long as the bed is to live.
-    line: Mutex<Option<Line>>,
+    pub(super) line: Mutex<Option<Line>>,
     /// What the bed has said on standard error: the reason why a component ended.
-    complaints: Arc<Mutex<String>>,
-    listener: Option<JoinHandle<()>>,
+    pub(super) complaints: Arc<Mutex<String>>,
+    pub(super) listener: Option<JoinHandle<()>>,
 }
 
 /// Where commands go, and their answers come from.
 #[derive(Debug)]
-struct Line {
+pub(super) struct Line {
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
@@ -42,7 +42,7 @@ impl Cluster {
     pub async fn start(options: Options) -> Result<Self> {
         // An error means that the process has a provider already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let binary = testbed_binary().await?;
+        let binary = crate::tools::testbed().await?;
         tokio::task::spawn_blocking(move || start(binary, &options)).await?
     }
 
@@ -77,7 +77,7 @@ impl Cluster {
     /// What the bed says, or that it has ended.
     pub fn command(&self, command: &str) -> Result<serde_json::Value> {
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = line.as_mut().context("the test bed was ended")?;
+        let line = line.as_mut().context("there is no test bed, or it was ended")?;
         writeln!(line.commands, "{command}")?;
         line.commands.flush()?;
         let mut answer = String::new();
@@ -93,13 +93,13 @@ impl Cluster {
     /// Kills the bed itself, as a crash would: what it started must be gone soon all the same. The cluster is of no use
     /// any more.
     pub fn kill_bed(mut self) -> Result<()> {
-        self.bed.kill().context("cannot kill the test bed")
+        self.bed.as_mut().context("there is no test bed")?.kill().context("cannot kill the test bed")
     }
 
     fn end(&mut self) {
         drop(self.line.lock().unwrap_or_else(PoisonError::into_inner).take());
         // The bed kills its components without asking them, so this takes a tenth of a second.
-        let _ = self.bed.wait();
+        let _ = self.bed.as_mut().map(Child::wait);
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
         }
@@ -135,7 +135,7 @@ fn start(binary: &'static Path, options: &Options) -> Result<Cluster> {
     match parsed {
         Ok(ready) => {
             let line = Mutex::new(line.map(|commands| Line { commands, answers }));
-            Ok(Cluster { ready, binary, bed, line, complaints, listener: Some(listener) })
+            Ok(Cluster { ready, binary, bed: Some(bed), line, complaints, listener: Some(listener) })
         }
         Err(unread) => {
             drop(line);

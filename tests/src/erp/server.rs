@@ -14,7 +14,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, testbed_binary};
+use crate::cluster::Cluster;
+use crate::tools;
 
 use super::{
     access::{self, AccessLine},
@@ -71,7 +72,7 @@ impl Erp {
     pub async fn start_outside(dir: &Path, cluster: &Cluster, address: &str) -> Result<Self> {
         let fixture = Fixture::prepare().await?;
         let ext = cluster.ready().ext.as_ref().context("this cluster has no outside world")?;
-        let mut serve = Command::new(testbed_binary().await?);
+        let mut serve = Command::new(tools::testbed().await?);
         serve.args(["exec", "--ext", &ext.pid.to_string(), "--"]).arg(fixture.python());
         let mut erp = Self::launch(fixture, dir, serve, &["--supervised", "--host", address]).await?;
         let forwarded = cluster.command(&format!("forward ext {address}:{}", erp.port))?;

@@ -4,12 +4,15 @@
 //! this harness writes the files that a kubelet would mount. Operator and sidecar read only those, and never act as admin.
 
 mod binaries;
+mod metrics;
+mod mount;
 mod operator;
 pub mod pods;
 mod sidecar;
 pub mod webhook;
 
 pub use binaries::binary;
+pub use mount::Mounted;
 pub use operator::{Operator, OperatorSpec};
 pub use sidecar::{Answer, Sidecar, SidecarSpec};
 pub use webhook::{Webhook, WebhookSpec};

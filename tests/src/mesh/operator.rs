@@ -7,6 +7,7 @@ use aegis_crds::mesh::Settings;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::metrics::metric;
 use super::{binary, pods};
 use crate::cluster::{
     Cluster,
@@ -90,6 +91,11 @@ impl Operator {
     /// `http://host:port` of the admin port.
     pub fn admin(&self) -> String {
         format!("http://{}", self.admin)
+    }
+
+    /// The sum of all samples of a metric whose line begins with `name`, which may end in the middle of the labels.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        metric(&self.admin(), name).await
     }
 
     /// The process.

@@ -13,7 +13,8 @@ use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
-use super::{Operator, binary, pods};
+use super::metrics::metric;
+use super::{Mounted, Operator, binary, pods};
 use crate::cluster::process::{Process, ProcessSpec};
 use crate::cluster::{BoundPod, Cluster, TokenFor, eventually};
 use crate::erp::http_json;
@@ -68,6 +69,7 @@ pub struct Sidecar {
     admin: String,
     records: PathBuf,
     pod: String,
+    _trust: Mounted,
 }
 
 /// An answer of the sidecar.
@@ -88,7 +90,8 @@ impl Sidecar {
         let token = spec.dir.join("token");
         write_token(cluster, spec, &pod, &token).await?;
         let trust = spec.dir.join("trust");
-        write_trust(cluster, &spec.namespace, &trust).await?;
+        let maps: Api<ConfigMap> = Api::namespaced(cluster.admin().await?, &spec.namespace);
+        let mounted = Mounted::config_map(maps, "aegis-trust", &trust).await?;
         let credentials = spec.dir.join("credentials");
         fs::create_dir_all(&credentials)?;
         for ((tool, key), value) in &spec.credentials {
@@ -133,7 +136,7 @@ impl Sidecar {
         // The agent's port opens when the sidecar can judge; the admin port opens at once.
         let admin = read(&admin).await?;
         let listen = read(&address).await?;
-        Ok(Self { listen, admin, records, pod: pod.name_any(), process })
+        Ok(Self { listen, admin, records, pod: pod.name_any(), process, _trust: mounted })
     }
 
     /// Returns when `/ready` says so.
@@ -175,6 +178,11 @@ impl Sidecar {
         http_json(Method::GET, &format!("http://{}{path}", self.admin), &[], None).await
     }
 
+    /// The sum of all samples of a metric whose line begins with `name`, which may end in the middle of the labels.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        metric(&format!("http://{}", self.admin), name).await
+    }
+
     /// The folder of its record files.
     pub fn records(&self) -> &Path {
         &self.records
@@ -211,18 +219,4 @@ async fn write_token(cluster: &Cluster, spec: &SidecarSpec, pod: &Pod, path: &Pa
         })
         .await?;
     Ok(fs::write(path, token)?)
-}
-
-/// ConfigMap `aegis-trust`, which the operator keeps in the namespace, as files.
-async fn write_trust(cluster: &Cluster, namespace: &str, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    let maps: Api<ConfigMap> = Api::namespaced(cluster.admin().await?, namespace);
-    let data = eventually("the operator to write ConfigMap aegis-trust", START, async || {
-        maps.get("aegis-trust").await?.data.context("it is empty")
-    })
-    .await?;
-    for (name, text) in data {
-        fs::write(folder.join(name), text)?;
-    }
-    Ok(())
 }

@@ -11,6 +11,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
+use super::metrics::metric;
 use super::operator::address;
 use super::{binary, pods};
 use crate::cluster::process::{Process, ProcessSpec};
@@ -101,10 +102,7 @@ impl Webhook {
 
     /// The sum of all samples of a metric whose line begins with `name`, which may end in the middle of the labels.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        let answer = http_json(Method::GET, &format!("http://{}/metrics", self.admin), &[], None).await?;
-        let text = answer.body.as_str().context("metrics are text")?;
-        let samples = text.lines().filter(|line| line.starts_with(name));
-        Ok(samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+        metric(&format!("http://{}", self.admin), name).await
     }
 }
 

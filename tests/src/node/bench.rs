@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 
 use super::agent::{PodAgent, Reply};
 use super::start::Node;
-use super::world::World;
-use crate::cluster::process::Process;
+use super::tool::Tool;
 use crate::cluster::{apply_in, eventually};
-use crate::erp::http_json;
 use crate::story::{DELEGATOR, Teller, people, review, wait_ready};
 
 /// Address and name of the tool outside.
@@ -35,12 +33,14 @@ pub struct BenchSpec<'a> {
     pub egress: Value,
     /// `spec.tokens.ttl`.
     pub token_ttl: &'a str,
+    /// Time that the tool takes for an answer.
+    pub delay: Duration,
 }
 
 impl<'a> BenchSpec<'a> {
     /// A namespace, a level and a port of its own; no egress.
     pub fn new(namespace: &'a str, level: &'a str, port: u16) -> Self {
-        Self { namespace, level, port, egress: json!([]), token_ttl: "5m" }
+        Self { namespace, level, port, egress: json!([]), token_ttl: "5m", delay: Duration::ZERO }
     }
 }
 
@@ -52,29 +52,20 @@ pub struct Bench {
     pub namespace: String,
     /// Where the tool is, from a pod.
     pub tool: String,
-    server: Process,
-    count: String,
+    server: Tool,
 }
 
 impl Bench {
     /// Starts the tool, applies the resources, has the agent reviewed and lent authority.
     pub async fn set(node: &Arc<Node>, spec: &BenchSpec<'_>) -> Result<Self> {
-        let listen = format!("{TOOL_ADDRESS}:{}", spec.port);
-        let arguments = ["serve", "--listen", &listen, "--name", spec.namespace];
-        let server = World::run(node, &format!("bench-{}", spec.namespace), &arguments).await?;
-        let count = World::reach(node, &listen)?;
-        let bench = Self {
-            node: Arc::clone(node),
-            namespace: spec.namespace.to_owned(),
-            tool: format!("http://{TOOL_NAME}:{}", spec.port),
-            server,
-            count,
-        };
+        let server = Tool::start(node, spec).await?;
+        let bench =
+            Self { node: Arc::clone(node), namespace: spec.namespace.to_owned(), tool: server.url.clone(), server };
         let cluster = &node.cluster;
         node.inject(spec.namespace).await?;
         people(cluster, spec.namespace).await?;
         let admin = cluster.admin().await?;
-        apply_in(&admin, spec.namespace, documents(&resources(spec)).as_str(), "platform").await?;
+        apply_in(&admin, spec.namespace, documents(&resources(spec, &bench.tool)).as_str(), "platform").await?;
         let silent = Teller::silent();
         review(cluster, spec.namespace, &silent, "buyer").await?;
         apply_in(
@@ -95,12 +86,20 @@ impl Bench {
 
     /// Requests that reached the tool.
     pub async fn reached(&self) -> Result<u64> {
-        let answer = http_json(http::Method::GET, &format!("http://{}/count", self.count), &[], None).await?;
-        answer.body.get("requests").and_then(Value::as_u64).with_context(|| format!("no count: {}", answer.body))
+        let count = self.server.told("/count").await?;
+        count.get("requests").and_then(Value::as_u64).with_context(|| format!("no count: {count}"))
     }
 
-    /// The tool's process.
-    pub fn server(&self) -> &Process {
+    /// The `traceparent` of every request that reached the tool, but for those before the last thousand.
+    pub async fn traces(&self) -> Result<Vec<String>> {
+        let told = self.server.told("/requests").await?;
+        let seen = told.as_array().context("the tool remembers no requests")?;
+        let trace = |request: &Value| Some(request.pointer("/headers/traceparent")?.as_str()?.to_owned());
+        Ok(seen.iter().filter_map(trace).collect())
+    }
+
+    /// The tool.
+    pub fn server(&self) -> &Tool {
         &self.server
     }
 
@@ -121,11 +120,11 @@ pub fn documents(objects: &[Value]) -> String {
     texts.join("\n---\n")
 }
 
-fn resources(spec: &BenchSpec<'_>) -> [Value; 3] {
+fn resources(spec: &BenchSpec<'_>, endpoint: &str) -> [Value; 3] {
     let tool = json!({
         "apiVersion": "aegis.dev/v1alpha1", "kind": "Tool", "metadata": {"name": "bench"},
         "spec": {
-            "endpoint": format!("http://{TOOL_NAME}:{}", spec.port),
+            "endpoint": endpoint,
             "allowPrivateAddresses": true,
             "operations": [
                 {"name": "items.read", "class": "Read", "http": {"method": "GET", "path": "/items/{id}"}},

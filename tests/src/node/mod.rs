@@ -5,14 +5,23 @@
 
 mod agent;
 mod bench;
+mod evidence;
 mod images;
+mod kind;
+mod place;
 mod pods;
 mod start;
+mod stream;
+mod tool;
 mod world;
 
 pub use agent::{PodAgent, Reply, records_of};
 pub use bench::{Bench, BenchSpec, TOOL_ADDRESS, TOOL_NAME, documents};
-pub use images::{image, load_all};
-pub use pods::{create, logs, pod, settled, wait_running};
-pub use start::{CHART_NAMESPACE, Node, NodeSpec, may_run, possible};
+pub use evidence::{Evidence, keep};
+pub use images::{image, load_all, tag};
+pub use place::Place;
+pub use pods::{container_pid, create, is_ready, logs, pod, settled, wait_running};
+pub use start::{CHART_NAMESPACE, Node, NodeSpec, may_run, may_run_anywhere, possible};
+pub use stream::{Called, Series, Stream};
+pub use tool::Tool;
 pub use world::World;

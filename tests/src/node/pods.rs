@@ -49,9 +49,8 @@ pub async fn wait_running(node: &Node, namespace: &str, name: &str, within: Dura
     let api: Api<Pod> = Api::namespaced(node.cluster.admin().await?, namespace);
     let waited = eventually(&format!("pod {namespace}/{name} to run"), within, async || {
         let pod = api.get(name).await?;
-        let status = pod.status.clone().unwrap_or_default();
-        let ready = status.conditions.iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True");
-        ensure!(status.phase.as_deref() == Some("Running") && ready, "{}", settled(&pod));
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        ensure!(phase == Some("Running") && is_ready(&pod), "{}", settled(&pod));
         Ok(pod)
     })
     .await;
@@ -88,4 +87,20 @@ pub async fn logs(node: &Node, namespace: &str, name: &str, container: &str) -> 
     let api: Api<Pod> = Api::namespaced(node.cluster.admin().await?, namespace);
     let parameters = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
     api.logs(name, &parameters).await.with_context(|| format!("logs of {name}/{container}"))
+}
+
+/// Whether the pod's condition Ready is True.
+pub fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// First process of a pod's container that runs, as this machine numbers it.
+pub fn container_pid(node: &Node, pod: &Pod, container: &str) -> Result<u64> {
+    let status = pod.status.as_ref().context("the pod has no status")?;
+    let mut all = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let found = all.find(|status| status.name == container).and_then(|status| status.container_id.as_deref());
+    let answer =
+        node.cluster.command(&format!("pid {}", found.with_context(|| format!("no container {container}"))?))?;
+    answer.get("pid").and_then(Value::as_u64).with_context(|| format!("no process: {answer:?}"))
 }

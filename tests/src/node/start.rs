@@ -5,18 +5,24 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::images::{archives, load_all};
-use crate::cluster::{Cluster, Options, testbed_binary};
+use super::kind;
+use super::place::Place;
+use crate::cluster::{Cluster, Options, eventually};
+use crate::tools;
 
 /// Where the chart installs Aegis.
 pub const CHART_NAMESPACE: &str = "aegis-system";
 /// Time for operator and webhook to be ready.
 const INSTALL_WITHIN: Duration = Duration::from_mins(3);
+
+/// Label of namespaces that flows make.
+const LEFT: &str = "aegis.dev/made-by";
 
 /// How a node is started.
 #[derive(Debug, Clone, Default)]
@@ -33,10 +39,28 @@ pub struct Node {
     pub cluster: Cluster,
     /// Folder of all files.
     pub dir: PathBuf,
+    /// Where it is.
+    pub place: Place,
 }
 
-/// Whether flows on the node run here: yes, unless `AEGIS_NO_ROOT=1` says that they are left out. Says so then.
+/// Whether flows that need the bed's own node run here: its outside world, its commands, its files. Says so when not:
+/// with `AEGIS_NO_ROOT=1`, and where `CLUSTER` names another cluster.
 pub fn may_run() -> bool {
+    if let Some(cluster) = elsewhere() {
+        println!(
+            "CLUSTER={cluster}: not run, it needs the outside world, the commands or the files of the bed's own node"
+        );
+        return false;
+    }
+    may_run_anywhere()
+}
+
+/// Whether flows that any cluster can run do so here: yes, unless `AEGIS_NO_ROOT=1` says that they are left out. Says so
+/// then.
+pub fn may_run_anywhere() -> bool {
+    if elsewhere().is_some() {
+        return true;
+    }
     let left_out = std::env::var("AEGIS_NO_ROOT").is_ok_and(|value| value == "1");
     if left_out {
         println!("AEGIS_NO_ROOT=1: not run, it needs a node and thereby root");
@@ -44,9 +68,14 @@ pub fn may_run() -> bool {
     !left_out
 }
 
+/// What `CLUSTER` names; see [`Place`].
+fn elsewhere() -> Option<String> {
+    std::env::var("CLUSTER").ok().filter(|cluster| !cluster.is_empty())
+}
+
 /// Whether a node can run here; the error lists what is missing.
 pub async fn possible() -> Result<()> {
-    let output = Command::new(testbed_binary().await?).arg("needs").output().await?;
+    let output = Command::new(tools::testbed().await?).arg("needs").output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
     archives().map(drop)
 }
@@ -54,10 +83,18 @@ pub async fn possible() -> Result<()> {
 impl Node {
     /// Starts the node, gives it the images and installs the chart.
     pub async fn start(dir: &Path, spec: &NodeSpec) -> Result<Self> {
-        let cluster =
-            Cluster::start(Options::default().node().ext_address("192.88.98.10").dir(dir.join("cluster"))).await?;
-        let node = Self { cluster, dir: dir.to_owned() };
-        load_all(&node.cluster).await?;
+        let (place, folder) = (Place::get()?, dir.join("cluster"));
+        let cluster = match &place {
+            Place::Bed => {
+                let options = Options::default().node().ext_address("192.88.98.10").dir(&folder);
+                let cluster = Cluster::start(options).await?;
+                load_all(&cluster).await?;
+                cluster
+            }
+            Place::Kind => kind::start(&folder).await?,
+            Place::Kubeconfig { file, .. } => Cluster::attach(file, &folder).await?,
+        };
+        let node = Self { cluster, dir: dir.to_owned(), place };
         if !spec.bare {
             node.install(&spec.values).await?;
         }
@@ -68,6 +105,7 @@ impl Node {
     pub async fn install(&self, values: &[String]) -> Result<()> {
         let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/aegis");
         let chart = chart.to_str().context("the chart's path is no text")?;
+        let registry = format!("image.registry={}", self.place.registry());
         let mut arguments = vec![
             "upgrade",
             "--install",
@@ -80,7 +118,7 @@ impl Node {
             "--timeout",
             "3m",
             "--set",
-            "image.registry=aegis.test",
+            &registry,
         ];
         for value in values {
             arguments.extend(["--set", value]);
@@ -95,7 +133,7 @@ impl Node {
 
     /// Runs helm as admin.
     pub async fn helm(&self, arguments: &[&str]) -> Result<std::process::Output> {
-        let helm = crate::helm::binary().await?;
+        let helm = tools::helm().await?;
         let scratch = self.dir.join("helm");
         let run = Command::new(helm)
             .args(arguments)
@@ -110,10 +148,23 @@ impl Node {
 
     /// Makes a namespace in which pods are injected.
     pub async fn inject(&self, name: &str) -> Result<()> {
+        self.namespace(name, json!({"aegis.dev/inject": "enabled"})).await
+    }
+
+    /// Makes a namespace with these labels. One that an earlier run left in a cluster that stays is removed before.
+    pub async fn namespace(&self, name: &str, mut labels: Value) -> Result<()> {
+        labels[LEFT] = json!("flow");
         let api: Api<Namespace> = Api::all(self.cluster.admin().await?);
-        let namespace = serde_json::from_value(json!({
-            "metadata": {"name": name, "labels": {"aegis.dev/inject": "enabled"}},
-        }))?;
+        let before = api.get_opt(name).await?;
+        if before.is_some_and(|before| before.labels().contains_key(LEFT)) {
+            api.delete(name, &DeleteParams::default()).await?;
+            eventually(&format!("the namespace {name} of an earlier run to be gone"), INSTALL_WITHIN, async || {
+                ensure!(api.get_opt(name).await?.is_none(), "it is there");
+                Ok(())
+            })
+            .await?;
+        }
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}}))?;
         api.create(&PostParams::default(), &namespace).await.with_context(|| format!("namespace {name}"))?;
         Ok(())
     }

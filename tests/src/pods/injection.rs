@@ -4,10 +4,11 @@ use aegis_crds::mesh::inspect::{agent_uid, inbound};
 use aegis_crds::mesh::{AGENT_LABEL, Brokered, COMPONENT_LABEL, GATEWAY, Images, Placement, Settings, gateway, parts};
 use aegis_decision::egress::Level;
 use anyhow::{Context, Result};
+use json_patch::Patch;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::cases::HonestCase;
+use super::cases::{HonestCase, HostileCase};
 
 /// The user of every sidecar that is injected by hand.
 const SIDECAR_UID: i64 = 31_337;
@@ -63,6 +64,37 @@ pub fn inject(case: &HonestCase, pod: &mut Pod, namespace: &str, level: Level, s
         Some(parts.containers.into_iter().chain(spec.init_containers.take().unwrap_or_default()).collect());
     spec.volumes = Some(parts.volumes.into_iter().chain(spec.volumes.take().unwrap_or_default()).collect());
     Ok(())
+}
+
+/// The pod of a hostile case, changed before and after injection, as no API server has seen it yet.
+///
+/// # Errors
+/// When a patch does not fit.
+pub fn spoiled(
+    base: &HonestCase,
+    case: &HostileCase,
+    namespace: &str,
+    level: Level,
+    settings: &Settings,
+) -> Result<Pod> {
+    let mut pod = patched(&written(base, namespace, settings)?, &case.before, namespace, settings)?;
+    if case.injected {
+        inject(base, &mut pod, namespace, level, settings)?;
+    }
+    patched(&pod, &case.patch, namespace, settings)
+}
+
+/// A patch may name the namespace, and an image that is not one of ours though it begins like it.
+pub fn patched(pod: &Pod, patch: &Patch, namespace: &str, settings: &Settings) -> Result<Pod> {
+    let text = serde_json::to_string(patch)?
+        .replace("NAMESPACE/", &format!("{namespace}/"))
+        .replace("TAGGED", &format!("{}-mine", settings.images.proxy));
+    let patch: Patch = serde_json::from_str(&text)?;
+    let mut pod = pod.clone();
+    pod.metadata.labels.get_or_insert_default();
+    let mut value = serde_json::to_value(pod)?;
+    json_patch::patch(&mut value, &patch)?;
+    Ok(serde_json::from_value(value)?)
 }
 
 fn of_version(settings: &Settings, previous: bool) -> Settings {

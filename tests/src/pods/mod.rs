@@ -9,4 +9,5 @@ mod injection;
 mod trial;
 
 pub use cases::{Act, HonestCase, HostileCase, honest_cases, hostile_cases};
+pub use injection::spoiled;
 pub use trial::{Ground, Injection, Tally, honest, hostile, prepare, state_mesh, unguarded};

@@ -12,10 +12,10 @@ use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::core::v1::{Pod, PodSchedulingGate};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cases::{Act, HonestCase, HostileCase, honest_cases, hostile_cases};
-use super::injection::{inject, written};
+use super::injection::{inject, patched, written};
 use crate::cluster::{apply_in, eventually};
 
 /// How long operator and API server may take to learn of an Agent.
@@ -154,18 +154,8 @@ impl Ground {
         Ok(pod)
     }
 
-    /// A patch may name the namespace, and an image that is not one of ours though it begins like it.
     fn patched(&self, pod: &Pod, patch: &JsonPatch) -> Result<Pod> {
-        let text = serde_json::to_string(patch)?
-            .replace("NAMESPACE/", &format!("{}/", self.namespace))
-            .replace("TAGGED", &format!("{}-mine", self.settings.images.proxy));
-        let patch: JsonPatch = serde_json::from_str(&text)?;
-        let mut value = serde_json::to_value(pod)?;
-        if value.pointer("/metadata/labels").is_none() {
-            *value.pointer_mut("/metadata").context("metadata")? = with_labels(&value);
-        }
-        json_patch::patch(&mut value, &patch)?;
-        Ok(serde_json::from_value(value)?)
+        patched(pod, patch, &self.namespace, &self.settings)
     }
 
     /// What operator and `aegis check` think of a pod as it is stored: a fault of each agent that it belongs to.
@@ -185,14 +175,6 @@ impl Ground {
         }
         faults
     }
-}
-
-fn with_labels(pod: &Value) -> Value {
-    let mut metadata = pod.get("metadata").cloned().unwrap_or_else(|| json!({}));
-    if let Some(members) = metadata.as_object_mut() {
-        members.insert("labels".to_owned(), json!({}));
-    }
-    metadata
 }
 
 /// The settings by which the agents' pods are judged, read from what the operator stated.
