@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aegis_crds::mesh::{Settings, SettingsError};
-use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs};
+use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs, leaf_life, seconds};
+use aegis_runtime::tls::rotation::{Lifetimes, TooShort};
 use clap::Parser;
 
 /// Reconciles Aegis' resources, and serves bundles, tokens and approvals to its sidecars.
@@ -31,6 +33,15 @@ pub struct Args {
         default_value = "aegis-operator.aegis-system.svc,localhost,127.0.0.1"
     )]
     pub control_names: Vec<String>,
+    /// Seconds that the control service's certificate authority is valid; the next one is made at two thirds
+    #[arg(long, env = "AEGIS_CONTROL_CA_LIFE", default_value = "31536000", value_parser = seconds)]
+    pub ca_life: Duration,
+    /// Seconds that the control service's certificate is valid, at most 90 days; it is renewed at two thirds
+    #[arg(long, env = "AEGIS_CONTROL_LEAF_LIFE", default_value = "86400", value_parser = leaf_life)]
+    pub leaf_life: Duration,
+    /// Seconds in which kubelets have given every pod a changed ConfigMap, and by which clocks of replicas may differ
+    #[arg(long, env = "AEGIS_CONTROL_CA_SETTLE", default_value = "600", value_parser = seconds)]
+    pub ca_settle: Duration,
     /// Trust domain in the subjects of agent tokens
     #[arg(long, env = "AEGIS_TRUST_DOMAIN", default_value = "aegis.local")]
     pub trust_domain: String,
@@ -85,5 +96,36 @@ impl Args {
         let file = &self.mesh_settings;
         let text = std::fs::read_to_string(file).map_err(|error| MeshSettingsError::Read(file.clone(), error))?;
         Ok(Settings::from_yaml(&text)?)
+    }
+
+    /// The lifetimes of certificates, where they leave room for a rotation.
+    pub fn lifetimes(&self) -> Result<Lifetimes, TooShort> {
+        let lifetimes = Lifetimes { authority: self.ca_life, leaf: self.leaf_life, settle: self.ca_settle };
+        lifetimes.check().map(|()| lifetimes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(further: &[&str]) -> Args {
+        Args::parse_from(["aegis-operator", "--mesh-settings", "x"].iter().chain(further))
+    }
+
+    #[test]
+    fn the_arguments_are_consistent_and_the_defaults_rotate() {
+        Args::command().debug_assert();
+        let lifetimes = parse(&[]).lifetimes().unwrap();
+        assert_eq!((lifetimes.leaf, lifetimes.settle), (Duration::from_hours(24), Duration::from_mins(10)));
+    }
+
+    #[test]
+    fn lifetimes_without_room_for_a_rotation_are_refused() {
+        assert!(parse(&["--ca-life", "261000"]).lifetimes().is_ok());
+        let error = parse(&["--ca-life", "260999"]).lifetimes().unwrap_err().to_string();
+        assert!(error.contains("at least three times"), "{error}");
     }
 }

@@ -1,11 +1,8 @@
-//! The operator's keys: one Ed25519 key per purpose and the CA of the control service, in one Secret that it makes at
-//! its first start and never overwrites.
+//! The operator's keys: one Ed25519 key per purpose, in one Secret that it makes at its first start and never overwrites.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aegis_decision::jws::{KeySet, KeySetError, Purpose, SigningKey};
-use aegis_runtime::tls::{Authority, TlsError};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
@@ -26,8 +23,6 @@ pub struct Keys {
     pub feed: SigningKey,
     /// Signs releases and claim receipts.
     pub releases: SigningKey,
-    /// CA of the control service.
-    pub ca: Authority,
 }
 
 /// Why the keys cannot be had.
@@ -41,17 +36,12 @@ pub enum KeysError {
         "secret {SECRET}: data.{0} is missing or malformed; restore it from a backup, or delete the Secret to make new keys (every sidecar must then start again)"
     )]
     Malformed(&'static str),
-    /// A key could not be made.
-    #[error("cannot make or read the control service's CA")]
-    Ca(#[from] TlsError),
     /// Two purposes have one key.
     #[error("two purposes share one key")]
     Shared(#[from] KeySetError),
 }
 
 const SEEDS: [&str; 4] = ["tokens", "attestations", "feed", "releases"];
-/// Life of the CA. The Secret is replaced long before.
-const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 
 impl Keys {
     /// Reads the Secret, or makes it. Of several replicas that start at once, one makes it and all read that one.
@@ -60,7 +50,7 @@ impl Keys {
         if let Some(secret) = secrets.get_opt(SECRET).await? {
             return Self::parse(&secret);
         }
-        match secrets.create(&PostParams::default(), &make(namespace)?).await {
+        match secrets.create(&PostParams::default(), &make(namespace)).await {
             Ok(secret) => {
                 tracing::info!(secret = SECRET, "made new keys");
                 Self::parse(&secret)
@@ -73,7 +63,6 @@ impl Keys {
     fn parse(secret: &Secret) -> Result<Self, KeysError> {
         let data = secret.data.as_ref();
         let bytes = |name: &'static str| data.and_then(|data| data.get(name)).ok_or(KeysError::Malformed(name));
-        let text = |name| String::from_utf8(bytes(name)?.0.clone()).map_err(|_| KeysError::Malformed(name));
         let key = |purpose: Purpose, name| {
             let seed: Zeroizing<[u8; 32]> =
                 Zeroizing::new(bytes(name)?.0.as_slice().try_into().map_err(|_| KeysError::Malformed(name))?);
@@ -84,7 +73,6 @@ impl Keys {
             attestations: key(Purpose::Attestations, "attestations")?,
             feed: key(Purpose::Feed, "feed")?,
             releases: key(Purpose::Releases, "releases")?,
-            ca: Authority::from_pem(&text("ca.crt")?, &Zeroizing::new(text("ca.key")?))?,
         };
         keys.public()?;
         Ok(keys)
@@ -100,13 +88,9 @@ impl Keys {
     }
 }
 
-fn make(namespace: &str) -> Result<Secret, KeysError> {
-    let ca = Authority::generate("aegis control service", CA_LIFE)?;
-    let mut data: BTreeMap<String, ByteString> =
-        SEEDS.iter().map(|name| ((*name).to_owned(), ByteString(rand::random::<[u8; 32]>().to_vec()))).collect();
-    data.insert("ca.crt".to_owned(), ByteString(ca.certificate_pem().into()));
-    data.insert("ca.key".to_owned(), ByteString(ca.key_pem().into_bytes()));
-    Ok(Secret {
+fn make(namespace: &str) -> Secret {
+    let data = SEEDS.iter().map(|name| ((*name).to_owned(), ByteString(rand::random::<[u8; 32]>().to_vec())));
+    Secret {
         metadata: kube::core::ObjectMeta {
             name: Some(SECRET.to_owned()),
             namespace: Some(namespace.to_owned()),
@@ -115,7 +99,7 @@ fn make(namespace: &str) -> Result<Secret, KeysError> {
         },
         type_: Some("aegis.dev/keys".to_owned()),
         immutable: Some(true),
-        data: Some(data),
+        data: Some(data.collect()),
         ..Default::default()
-    })
+    }
 }

@@ -48,13 +48,17 @@ pub fn run(args: args::Args) -> ExitCode {
             Ok(mesh) => mesh,
             Err(error) => return exit::bad_configuration(&error),
         };
+        let lifetimes = match args.lifetimes() {
+            Ok(lifetimes) => lifetimes,
+            Err(error) => return exit::bad_configuration(&error),
+        };
         let signals = match shutdown::signals() {
             Ok(signals) => signals,
             Err(error) => return exit::failed(&error),
         };
         let drain = Drain::new();
         let bound = args.drain.drain;
-        match shutdown::run(start::serve(args, mesh, drain.clone()), &drain, bound, signals).await {
+        match shutdown::run(start::serve(args, mesh, lifetimes, drain.clone()), &drain, bound, signals).await {
             Ended::Finished(Ok(())) => ExitCode::SUCCESS,
             Ended::Finished(Err(error)) => exit::failed(&error),
             Ended::Aborted | Ended::TimedOut => ExitCode::from(exit::ABORTED),

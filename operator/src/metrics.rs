@@ -1,11 +1,14 @@
 //! The operator's metrics. Labels are from closed sets only.
 
+use aegis_runtime::tls::rotation;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::plan::REASONS;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Result_ {
@@ -22,6 +25,12 @@ struct Outcome {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Enforcement {
+    agent_namespace: String,
+    enforcement: &'static str,
+}
+
 /// The metrics, registered once and passed in.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -33,11 +42,15 @@ pub struct Metrics {
     guards: Gauge,
     plans: Family<Result_, Counter>,
     probes: Family<Result_, Counter>,
+    agents: Family<Enforcement, Gauge>,
+    /// Of the control service's certificates.
+    pub certificates: rotation::Metrics,
 }
 
 impl Metrics {
     /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("aegis_operator");
         let metrics = Self {
             tokens: Family::default(),
             submissions: Family::default(),
@@ -47,8 +60,9 @@ impl Metrics {
             guards: Gauge::default(),
             plans: Family::default(),
             probes: Family::default(),
+            agents: Family::default(),
+            certificates: rotation::Metrics::new(registry),
         };
-        let registry = registry.sub_registry_with_prefix("aegis_operator");
         registry.register("tokens", "Token exchanges by result", metrics.tokens.clone());
         registry.register("approval_submissions", "Held calls submitted, by result", metrics.submissions.clone());
         registry.register("approval_claims", "Claims on approved requests, by result", metrics.claims.clone());
@@ -65,6 +79,7 @@ impl Metrics {
             metrics.guards.clone(),
         );
         registry.register("plans", "Plans of a namespace, by result", metrics.plans.clone());
+        registry.register("agents", "Agents by what holds of their pods", metrics.agents.clone());
         registry.register("probes", "Statements about probes of pods, by what they say", metrics.probes.clone());
         metrics
     }
@@ -104,8 +119,52 @@ impl Metrics {
         self.probes.get_or_create(&Result_ { result }).inc();
     }
 
+    /// How the agents of a namespace stand: for each the reason of its condition `EnforcementVerified`.
+    pub fn enforced<'a>(&self, namespace: &str, agents: impl Iterator<Item = &'a str> + Clone) {
+        for enforcement in REASONS {
+            let labels = Enforcement { agent_namespace: namespace.to_owned(), enforcement };
+            // What is not there has no series: a namespace without agents leaves none behind.
+            let count = agents.clone().filter(|reason| *reason == enforcement).count();
+            if count == 0 {
+                self.agents.remove(&labels);
+            } else {
+                self.agents.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
     /// A namespace was planned.
     pub fn planned(&self, result: &'static str) {
         self.plans.get_or_create(&Result_ { result }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    fn told(registry: &Registry) -> Vec<String> {
+        let mut text = String::new();
+        encode(&mut text, registry).unwrap();
+        text.lines().filter(|line| line.starts_with("aegis_operator_agents{")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn agents_are_counted_by_what_holds_and_leave_nothing_behind() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        metrics.enforced("shop", ["GotOut", "Captured", "Captured"].into_iter());
+        metrics.enforced("store", ["Ungoverned"].into_iter());
+        let mut lines = told(&registry);
+        lines.sort();
+        let line = |of: &str, enforcement: &str, count: u8| {
+            format!("aegis_operator_agents{{agent_namespace=\"{of}\",enforcement=\"{enforcement}\"}} {count}")
+        };
+        assert_eq!(lines, [line("shop", "Captured", 2), line("shop", "GotOut", 1), line("store", "Ungoverned", 1)]);
+        metrics.enforced("shop", ["Captured"].into_iter());
+        metrics.enforced("store", [].into_iter());
+        assert_eq!(told(&registry), [line("shop", "Captured", 1)]);
     }
 }

@@ -15,7 +15,6 @@ use crate::control::Control;
 use crate::hub::View;
 use crate::plan::{Gathered, Plan, plan};
 use crate::report::{self, EventKind};
-use crate::trust;
 use crate::wait;
 
 /// Everything is planned again this often, whatever the watches say.
@@ -27,20 +26,16 @@ const RETRY: Duration = Duration::from_secs(2);
 pub async fn run(control: Arc<Control>) -> TaskResult {
     let mut resync = tokio::time::interval(RESYNC);
     let mut due: BTreeMap<String, Timestamp> = BTreeMap::new();
-    let mut trusted: BTreeSet<String> = BTreeSet::new();
+    let mut with_agents: BTreeSet<String> = BTreeSet::new();
     let mut leadership = control.leadership.clone();
     loop {
         let next = due.values().min().copied();
         let namespaces = tokio::select! {
             () = control.drain.begun() => return Ok(()),
             namespaces = control.changes.namespaces.take() => namespaces,
-            _ = resync.tick() => {
-                trusted.clear();
-                control.stores.namespaces()
-            }
+            _ = resync.tick() => control.stores.namespaces(),
             // What the replica that led has not written is written now.
             () = leadership.changed() => {
-                trusted.clear();
                 let namespaces = control.stores.namespaces();
                 for namespace in &namespaces {
                     look_at_requests(&control, namespace);
@@ -53,7 +48,7 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
             }
         };
         for namespace in namespaces {
-            match reconcile(&control, &namespace, &mut trusted).await {
+            match reconcile(&control, &namespace, &mut with_agents).await {
                 Ok(Some(again)) => {
                     control.metrics.planned("ok");
                     due.insert(namespace, again);
@@ -77,15 +72,17 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
 async fn reconcile(
     control: &Control,
     namespace: &str,
-    trusted: &mut BTreeSet<String>,
+    with_agents: &mut BTreeSet<String>,
 ) -> Result<Option<Timestamp>, kube::Error> {
     let gathered = gather(control, namespace);
     let plan = plan(&gathered, &control.mesh, Timestamp::now());
+    control.metrics.enforced(namespace, plan.enforcement());
     publish_grants(control, namespace, &gathered, &plan);
     let leads = control.leadership.leads();
-    if leads && !gathered.agents.is_empty() && !trusted.contains(namespace) {
-        trust::apply(&control.client, namespace, &control.keys, &control.public).await?;
-        trusted.insert(namespace.to_owned());
+    if gathered.agents.is_empty() {
+        with_agents.remove(namespace);
+    } else if with_agents.insert(namespace.to_owned()) {
+        control.changes.appeared.notify_one();
     }
     let recorded = if leads { report(control, &plan).await? } else { BTreeSet::new() };
     for view in &plan.views {

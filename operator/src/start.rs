@@ -6,6 +6,8 @@ use std::time::Duration;
 use aegis_crds::mesh::Settings;
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tasks::{TaskError, Tasks};
+use aegis_runtime::tls::Clients;
+use aegis_runtime::tls::rotation::{About, Keeper, Lifetimes};
 use aegis_runtime::{admin, ready, serve, tls};
 use jiff::SignedDuration;
 use prometheus_client::registry::Registry;
@@ -23,9 +25,7 @@ use crate::owned::{self, Fences};
 use crate::reconcile;
 use crate::report::Events;
 use crate::stores::{self, Changes};
-
-/// Life of the control service's certificate. It is made anew at every start.
-const LEAF_LIFE: Duration = Duration::from_hours(90 * 24);
+use crate::trust::{self, Trust};
 
 /// Why the operator cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +39,6 @@ pub enum StartError {
     /// Keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// TLS.
-    #[error("cannot make the control service's certificate")]
-    Tls(#[from] tls::TlsError),
     /// Public keys.
     #[error("cannot publish keys")]
     KeySet(#[from] aegis_decision::jws::KeySetError),
@@ -61,7 +58,7 @@ pub enum StartError {
 }
 
 /// Serves until the drain begins.
-pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), StartError> {
+pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drain) -> Result<(), StartError> {
     #[cfg(feature = "failpoints")]
     crate::failpoint::arm(args.kill_at.clone()).map_err(StartError::KillAt)?;
     let guards = Guards::shipped()?;
@@ -77,11 +74,11 @@ pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), Start
     let routes = admin::router(readiness.clone(), Arc::new(registry));
     tasks.spawn_background("admin", async move { Ok(admin::serve(admin, routes).await?) });
     let stores_ready = readiness.handle("stores");
+    let certificate_ready = readiness.handle("certificate");
     let confirmed = readiness.handle("confirmed");
 
     let keys = Keys::load(client.clone(), &args.system_namespace).await?;
     let public = keys.public()?;
-    let leaf = keys.ca.leaf(&args.control_names, LEAF_LIFE)?;
     let hub = Arc::new(Hub::default());
     let changes = Arc::new(Changes::default());
     let stores = stores::start(
@@ -102,6 +99,10 @@ pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), Start
     } else {
         Leadership::always()
     };
+    let namespace = &args.system_namespace;
+    let shared = Trust::new(client.clone(), namespace, stores.agents.clone(), &public, Arc::clone(&changes.appeared));
+    let about = About { common_name: trust::COMMON_NAME, names: args.control_names.clone(), lifetimes };
+    let mut certificates = Keeper::new(shared, about, metrics.certificates.clone());
     let control = Arc::new(Control {
         client: client.clone(),
         keys,
@@ -126,7 +127,6 @@ pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), Start
     });
     let listener = listen(args.control_listen).await?;
     tracing::info!(address = %local(&listener), "control service listens");
-    let tls = Arc::new(tls::server_config(&leaf)?);
     let service = control::router(Arc::clone(&control));
     let serve_drain = drain.clone();
 
@@ -150,8 +150,17 @@ pub async fn serve(args: Args, mesh: Settings, drain: Drain) -> Result<(), Start
         let run = async {
             let (plans, requests) = (reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain));
             tokio::try_join!(plans, requests, owned::run(Arc::clone(&waiting)), async {
-                serve::https(listener, tls, service, serve::Limits::default(), serve_drain).await;
-                Ok(())
+                let served = tokio::select! {
+                    () = serve_drain.begun() => return Ok(()),
+                    served = certificates.first() => served,
+                };
+                certificate_ready.release();
+                let tls = Arc::new(tls::serving(&served, Clients::WithKey)?);
+                tokio::select! {
+                    // Feeds and calls that are open go on, whatever is shown to new ones.
+                    () = serve::https(listener, tls, service, serve::Limits::default(), serve_drain) => Ok(()),
+                    () = certificates.run() => Ok(()),
+                }
             })
         };
         let result = Box::pin(run).await.map(|_| ());

@@ -91,6 +91,11 @@ impl<K: Watched> Kind<K> {
         objects
     }
 
+    /// Every namespace that holds one.
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.stores.iter().flat_map(Store::state).filter_map(|object| object.namespace()).collect()
+    }
+
     /// The first object that satisfies a predicate.
     pub fn find(&self, predicate: impl Fn(&K) -> bool) -> Option<Arc<K>> {
         self.stores.iter().find_map(|store| store.find(&predicate))
@@ -132,6 +137,8 @@ pub struct Changes {
     pub requests: Dirty,
     /// Namespaces that were planned: what their agents own is carried out.
     pub planned: Dirty,
+    /// A namespace has its first agent: its sidecars must be told whom to trust.
+    pub appeared: Arc<Notify>,
 }
 
 struct Starter<'a> {
@@ -193,15 +200,14 @@ impl Stores {
 
     /// Every namespace that holds an object of ours.
     pub fn namespaces(&self) -> BTreeSet<String> {
-        fn of<K: Watched>(kind: &Kind<K>) -> impl Iterator<Item = String> + '_ {
-            kind.stores.iter().flat_map(Store::state).filter_map(|object| object.namespace())
-        }
-        of(&self.agents)
-            .chain(of(&self.tools))
-            .chain(of(&self.policies))
-            .chain(of(&self.registries))
-            .chain(of(&self.delegations))
-            .chain(of(&self.tiers))
+        self.agents
+            .namespaces()
+            .into_iter()
+            .chain(self.tools.namespaces())
+            .chain(self.policies.namespaces())
+            .chain(self.registries.namespaces())
+            .chain(self.delegations.namespaces())
+            .chain(self.tiers.namespaces())
             .collect()
     }
 }

@@ -61,3 +61,12 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
 pub fn seconds(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).map_err(|_| "write whole seconds, such as 20".to_owned())
 }
+
+/// Longest validity of a server's certificate.
+const MAX_LEAF: Duration = Duration::from_hours(90 * 24);
+
+/// Parses the validity of a server's certificate in whole seconds: at most 90 days.
+pub fn leaf_life(text: &str) -> Result<Duration, String> {
+    let life = seconds(text)?;
+    if life.is_zero() || life > MAX_LEAF { Err("must lie between 1 and 7776000".to_owned()) } else { Ok(life) }
+}

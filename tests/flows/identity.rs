@@ -4,5 +4,6 @@ mod claims;
 mod forged;
 mod proven;
 mod renewed;
+mod rotated;
 mod stolen;
 mod wire;

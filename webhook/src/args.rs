@@ -4,12 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs, seconds};
+use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs, leaf_life, seconds};
 use aegis_runtime::tls::rotation::{Lifetimes, TooShort};
 use clap::Parser;
-
-/// Longest validity of the server's certificate.
-const MAX_LEAF: Duration = Duration::from_hours(90 * 24);
 
 /// Injects the sidecar into agents' pods, and refuses policies that cannot work.
 #[derive(Debug, Clone, Parser)]
@@ -34,7 +31,7 @@ pub struct Args {
     #[arg(long, env = "AEGIS_WEBHOOK_CA_LIFE", default_value = "31536000", value_parser = seconds)]
     pub ca_life: Duration,
     /// Seconds that the server's certificate is valid, at most 90 days; it is renewed at two thirds
-    #[arg(long, env = "AEGIS_WEBHOOK_LEAF_LIFE", default_value = "2592000", value_parser = leaf)]
+    #[arg(long, env = "AEGIS_WEBHOOK_LEAF_LIFE", default_value = "2592000", value_parser = leaf_life)]
     pub leaf_life: Duration,
     /// Seconds in which API servers have taken over a new caBundle, and by which clocks of replicas may differ
     #[arg(long, env = "AEGIS_WEBHOOK_CA_SETTLE", default_value = "60", value_parser = seconds)]
@@ -56,11 +53,6 @@ impl Args {
         let lifetimes = Lifetimes { authority: self.ca_life, leaf: self.leaf_life, settle: self.ca_settle };
         lifetimes.check().map(|()| lifetimes)
     }
-}
-
-fn leaf(text: &str) -> Result<Duration, String> {
-    let life = seconds(text)?;
-    if life.is_zero() || life > MAX_LEAF { Err("must lie between 1 and 7776000".to_owned()) } else { Ok(life) }
 }
 
 #[cfg(test)]

@@ -1,24 +1,28 @@
 //! Wiring: from arguments to running tasks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aegis_crds::mesh::Settings;
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tasks::{TaskError, Tasks};
-use aegis_runtime::tls::rotation::Lifetimes;
+use aegis_runtime::tls::rotation::{About, Keeper, Lifetimes};
 use aegis_runtime::tls::{self, Clients};
 use aegis_runtime::{admin, ready, serve};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::args::Args;
-use crate::certificates::Certificates;
+use crate::certificates::{COMMON_NAME, Certificates};
 use crate::metrics::Metrics;
 use crate::serve::{Hooks, router};
 use crate::stores::Stores;
 
 /// Connections at once. API servers keep few.
 const CONNECTIONS: usize = 256;
+/// Time that a connection may be idle. API servers end one after 90 s, and they must be first: what is closed here may
+/// just then bring a question.
+const IDLE: Duration = Duration::from_mins(2);
 
 /// Why the webhook cannot start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +59,9 @@ pub async fn serve(args: Args, settings: Settings, lifetimes: Lifetimes, drain: 
     tracing::info!(address = %local(&listener), "webhook listens");
 
     let stores = Stores::start(&client, &mut tasks, &drain);
-    let mut certificates = Certificates::new(
-        client.clone(),
-        &settings.system_namespace,
-        &args.configuration,
-        &args.names,
-        lifetimes,
-        metrics.clone(),
-    );
+    let shared = Certificates::new(client.clone(), &settings.system_namespace, &args.configuration);
+    let about = About { common_name: COMMON_NAME, names: args.names, lifetimes };
+    let mut certificates = Keeper::new(shared, about, metrics.certificates.clone());
     let hooks = Arc::new(Hooks::new(stores.clone(), client, settings, metrics));
     let told = drain.clone();
     tasks.spawn("serve", async move {
@@ -79,7 +78,7 @@ pub async fn serve(args: Args, settings: Settings, lifetimes: Lifetimes, drain: 
         };
         certificate_ready.release();
         let tls = Arc::new(tls::serving(&served, Clients::Anyone)?);
-        let limits = serve::Limits { connections: CONNECTIONS, ..serve::Limits::default() };
+        let limits = serve::Limits { connections: CONNECTIONS, idle: IDLE, ..serve::Limits::default() };
         tokio::select! {
             // What is under way is answered with the certificate that it was asked under.
             () = serve::https(listener, tls, router(hooks), limits, told) => Ok(()),

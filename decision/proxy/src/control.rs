@@ -29,6 +29,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::args::ControlSettings;
+use crate::metrics::Metrics;
 use crate::trust::{Trust, TrustError, Trusted};
 
 /// Time for one request, from dialling to the whole answer.
@@ -82,7 +83,7 @@ pub struct Control {
 /// A connection with one answer on it.
 struct Answered {
     response: http::Response<Incoming>,
-    trusted: Trusted,
+    trusted: Arc<Trusted>,
     driver: AbortOnDropHandle<()>,
 }
 
@@ -97,8 +98,8 @@ pub struct FeedStream {
 
 impl Control {
     /// Reaches the control service of the settings as this TLS client.
-    pub fn new(settings: ControlSettings, identity: ClientIdentity) -> Self {
-        let trust = Trust::new(settings.trust_dir.clone());
+    pub fn new(settings: ControlSettings, identity: ClientIdentity, metrics: &Metrics) -> Self {
+        let trust = Trust::new(settings.trust_dir.clone(), metrics.trust_failures.clone());
         Self { settings, trust, identity, reached: AtomicBool::new(false) }
     }
 
@@ -108,7 +109,7 @@ impl Control {
     }
 
     /// What is trusted now.
-    pub async fn trusted(&self) -> Result<Trusted, TrustError> {
+    pub async fn trusted(&self) -> Result<Arc<Trusted>, TrustError> {
         self.trust.read().await
     }
 
@@ -202,7 +203,11 @@ impl Control {
         if answered.response.status() != StatusCode::OK {
             return Err(refused(answered.response).await);
         }
-        Ok(FeedStream { body: answered.response.into_body(), keys: answered.trusted.keys, _driver: answered.driver })
+        Ok(FeedStream {
+            body: answered.response.into_body(),
+            keys: Arc::clone(&answered.trusted.keys),
+            _driver: answered.driver,
+        })
     }
 
     async fn post<T: DeserializeOwned>(
@@ -232,7 +237,7 @@ impl Control {
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
             let body = body.map_err(|_| ControlFault::Answer(status))?.to_bytes();
             let answer = serde_json::from_slice(&body).map_err(|_| ControlFault::Answer(status))?;
-            Ok((answer, trusted.keys))
+            Ok((answer, Arc::clone(&trusted.keys)))
         };
         timeout(REQUEST_TIME, exchange).await.map_err(|_| ControlFault::Timeout)?
     }

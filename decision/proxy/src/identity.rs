@@ -145,6 +145,9 @@ impl Identity {
         let life = Duration::from_secs(expires_in.into());
         // The token first: whoever waits for the attestation uses it at once.
         self.state.set_token(Token { bearer: access_token, since, life });
+        if let Some(probe) = &self.probe {
+            probe.name(&attestation)?;
+        }
         self.attested.send_replace(Some(Attested { jws, attestation, keys }));
         tracing::debug!(life_seconds = life.as_secs(), "token renewed");
         Ok(life)

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub token_left_seconds: Gauge,
     /// Token exchanges that failed.
     pub token_failures: Counter,
+    /// Reads of what is trusted that failed; what was read last is used on.
+    pub trust_failures: Counter,
     /// Calls that were submitted for approval.
     pub holds: Counter,
     /// Claims that were won.
@@ -116,6 +118,7 @@ impl Metrics {
             feed_connections: Counter::default(),
             token_left_seconds: Gauge::default(),
             token_failures: Counter::default(),
+            trust_failures: Counter::default(),
             holds: Counter::default(),
             claims: Counter::default(),
             broken_connections: Counter::default(),
@@ -166,6 +169,7 @@ impl Metrics {
         );
         registry.register("token_left_seconds", "Life left of the agent token", metrics.token_left_seconds.clone());
         registry.register("token_failures", "Token exchanges that failed", metrics.token_failures.clone());
+        registry.register("trust_failures", "Reads of what is trusted that failed", metrics.trust_failures.clone());
         registry.register("holds", "Calls submitted for approval", metrics.holds.clone());
         registry.register("claims", "Claims that were won", metrics.claims.clone());
         registry.register(

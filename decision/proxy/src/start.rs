@@ -291,7 +291,7 @@ fn follow_control(
 ) -> Result<Arc<Control>, StartError> {
     let Parts { readiness, quiet, state, metrics } = *parts;
     let token_file = settings.token_file.clone();
-    let control = Arc::new(Control::new(settings, ClientIdentity::generate()?));
+    let control = Arc::new(Control::new(settings, ClientIdentity::generate()?, metrics));
     let probe =
         probe.map(|settings| start_probe(tasks, settings, &control, &record_key, attested, parts)).transpose()?;
     let identity = Identity {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -66,8 +67,13 @@ impl Default for Limits {
     }
 }
 
-/// Serves `router` until the drain begins, then finishes what is under way and returns. Long streams must end by
-/// themselves when they see the drain: the process's bound on the drain holds for them.
+/// Time for clients of HTTP/1.1 to hear that they should connect elsewhere. A connection that is closed while it is idle
+/// may just then carry a request, and many clients do not repeat one that changes something.
+const PARTING: Duration = Duration::from_secs(3);
+
+/// Serves `router` until the drain begins, then finishes what is under way and returns. Over HTTP/1.1 an answer in the
+/// drain is its connection's last, and an idle connection stays a moment for it; HTTP/2 has a frame for that. Long streams
+/// must end by themselves when they see the drain: the process's bound on the drain holds for them.
 pub async fn https(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, limits: Limits, drain: Drain) {
     let acceptor = TlsAcceptor::from(tls);
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -151,15 +157,19 @@ impl Connection {
         if key == Some(None) {
             return;
         }
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let under_way = UnderWay::default();
         let service = service_fn(|mut request: Request<Incoming>| {
             if let Some(key) = key.flatten() {
                 request.extensions_mut().insert(key);
             }
             request.extensions_mut().insert(self.stranger.clone());
-            let (router, busy) = (self.router.clone(), under_way.begin());
+            let (router, busy, drain) = (self.router.clone(), under_way.begin(), self.drain.clone());
             async move {
-                let answer = answer(router, request, self.limits.answer).await;
+                let mut answer = answer(router, request, self.limits.answer).await;
+                if !is_http2 && drain.has_begun() {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 // The answer's body may be a long stream: it holds the connection until its end.
                 Ok::<_, Infallible>(answer.map(|body| {
                     body.map_frame(move |frame| {
@@ -173,8 +183,13 @@ impl Connection {
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
             () = self.drain.begun() => {
-                connection.as_mut().graceful_shutdown();
-                Some(connection.await)
+                let parting = if is_http2 { Duration::ZERO } else { PARTING };
+                if let Ok(ended) = timeout(parting, connection.as_mut()).await {
+                    Some(ended)
+                } else {
+                    connection.as_mut().graceful_shutdown();
+                    Some(connection.await)
+                }
             }
             () = under_way.idle_for(self.limits.idle) => {
                 connection.as_mut().graceful_shutdown();
@@ -238,6 +253,26 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), server).await.unwrap().unwrap();
     }
 
+    /// Somebody who sends a request over a kept connection just after the drain began gets an answer, and is told to go.
+    #[tokio::test]
+    async fn a_kept_connection_is_answered_once_more_in_the_drain() {
+        let drain = Drain::new();
+        let scene = Scene::drained_by(Limits::default(), drain.clone()).await;
+        let mut kept = scene.ask("/").await.unwrap();
+        let mut rest = vec![0; 1024];
+        let read = kept.read(&mut rest).await.unwrap();
+        assert!(!String::from_utf8_lossy(&rest[..read]).contains("connection: close"));
+        drain.begin();
+        // Nobody can connect any more: the server has seen the drain.
+        while scene.connect().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        kept.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut last = String::new();
+        timeout(Duration::from_secs(10), kept.read_to_string(&mut last)).await.unwrap().unwrap();
+        assert!(last.starts_with("HTTP/1.1 200 OK") && last.contains("connection: close"), "{last}");
+    }
+
     /// A server with these bounds, and a client's TLS connection to it whenever asked.
     struct Scene {
         address: SocketAddr,
@@ -246,6 +281,10 @@ mod tests {
 
     impl Scene {
         async fn new(limits: Limits) -> Self {
+            Self::drained_by(limits, Drain::new()).await
+        }
+
+        async fn drained_by(limits: Limits, drain: Drain) -> Self {
             let authority = Authority::generate("test", Duration::from_hours(1)).unwrap();
             let leaf = authority.leaf(&["127.0.0.1".to_owned()], Duration::from_hours(1)).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -254,7 +293,7 @@ mod tests {
                 .route("/", get(|| async { "here" }))
                 .route("/prove", get(|Extension(stranger): Extension<Stranger>| async move { stranger.proven() }));
             let tls = Arc::new(server_config(&leaf).unwrap());
-            tokio::spawn(https(listener, tls, router, limits, Drain::new()));
+            tokio::spawn(https(listener, tls, router, limits, drain));
             let identity = ClientIdentity::generate().unwrap();
             let connector =
                 TlsConnector::from(Arc::new(client_config(authority.certificate_pem(), &identity).unwrap()));

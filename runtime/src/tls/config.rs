@@ -50,12 +50,18 @@ pub(super) fn certified(leaf: &Leaf, provider: &CryptoProvider) -> Result<Certif
     Ok(CertifiedKey::from_der(chain, key, provider)?)
 }
 
-/// A client that trusts only the given authority and shows its own key. ALPN is left to the HTTP client.
-pub fn client_config(authority_pem: &str, identity: &ClientIdentity) -> Result<ClientConfig, TlsError> {
+/// The authorities that a client trusts: one at least, and every one of them readable.
+pub fn roots(pem: &str) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("the authority", authority_pem)? {
+    for certificate in certificates("the authority", pem)? {
         roots.add(certificate)?;
     }
+    Ok(roots)
+}
+
+/// A client that trusts only the given authorities and shows its own key. ALPN is left to the HTTP client.
+pub fn client_config(authority_pem: &str, identity: &ClientIdentity) -> Result<ClientConfig, TlsError> {
+    let roots = roots(authority_pem)?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)

@@ -14,7 +14,7 @@ pub mod rotation;
 pub mod served;
 
 pub use authority::{Authority, Leaf};
-pub use config::{Clients, client_config, key_client, key_server, server_config, serving};
+pub use config::{Clients, client_config, key_client, key_server, roots, server_config, serving};
 pub use identity::ClientIdentity;
 pub use peer::peer_key;
 pub use served::Served;

@@ -25,12 +25,14 @@ rules:
 ";
 
 /// Beginnings of `verb group/resource` that are granted and not used in the flow below: why all the same.
-const UNUSED: [(&str, &str); 12] = [
+const UNUSED: [(&str, &str); 14] = [
     ("create ", "an apply that makes an object asks for create too, and is logged as a patch"),
     ("get aegis.dev/", "code for any kind reads single objects where it lists them in this flow"),
     ("patch aegis.dev/", "a status is patched or replaced, depending on the kind"),
     ("update aegis.dev/", "a status is patched or replaced, depending on the kind"),
     ("delete aegis.dev/approvalrequests", "ended requests are deleted after days"),
+    ("update secrets", "the control service's authority is replaced after months"),
+    ("patch configmaps", "sidecars are told of the new authority then"),
     ("patch events.k8s.io/events", "an Event that is repeated is patched"),
     ("patch pods/status", "written when a captured pod's probe has spoken: pods run on a node only"),
     ("list discovery.k8s.io/endpointslices", "asked where a tool is a Service of the cluster"),

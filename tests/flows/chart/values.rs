@@ -52,3 +52,15 @@ async fn another_namespace_is_refused_with_the_reason() -> Result<()> {
     );
     Ok(())
 }
+
+/// Who installs it is told what stands open.
+#[tokio::test]
+async fn an_open_port_is_told_at_install() -> Result<()> {
+    let helm = Helm::offline().await?;
+    let told = "WARNING: every pod can reach port 9443";
+    let notes = helm.act("install", &["--dry-run=client"]).await?;
+    ensure!(notes.contains(told), "{notes}");
+    let closed = "networkPolicy.apiServerCIDRs={10.0.0.10/32}";
+    ensure!(!helm.act("install", &["--dry-run=client", "--set", closed]).await?.contains(told));
+    Ok(())
+}

@@ -90,6 +90,9 @@ fn every_metric_is_documented_with_type_and_labels() {
     let mut known = registered(&read("decision/proxy/src/metrics.rs"), "aegis");
     known.extend(registered(&read("operator/src/metrics.rs"), "aegis_operator"));
     known.extend(registered(&read("webhook/src/metrics.rs"), "aegis_webhook"));
+    for program in ["aegis_operator", "aegis_webhook"] {
+        known.extend(registered(&read("runtime/src/tls/rotation/metrics.rs"), program));
+    }
     assert!(known.len() > 20, "the search for metrics is broken: {known:?}");
     let mut listed = Metrics::new();
     for row in rows(&read("docs/reference/metrics.md")) {

@@ -13,17 +13,25 @@
 //!             | Retire, Publish   trusted: new
 //!          current new
 //! ```
-//! [`evaluate`] is pure. Several replicas share the [`Kept`] authorities by compare-and-set, and each has a leaf of its
+//! [`evaluate`] is pure; a [`Keeper`] does what it says. Several replicas share the [`Kept`] authorities by compare-and-set, and each has a leaf of its
 //! own, in memory. Nobody has to say that they took over: a leaf is out of use when it has expired.
 //!
 //! For this to hold, a replica reads the places where trust is published before it reads what is kept, and publishes only
 //! if the place has not changed since. So nobody with an old view takes a certificate out of the trust again.
+//!
+//! A place that cannot be written holds up the rotation, and nothing else: who trusts the current authority is served.
 
+mod keeper;
 mod kept;
+mod metrics;
+mod shared;
 
 use std::time::Duration;
 
+pub use keeper::{About, Fault, Keeper, Turn};
 pub use kept::Kept;
+pub use metrics::Metrics;
+pub use shared::{Published, Shared, Stored};
 
 /// How long things last. Times are what they are in a [`State`]: since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +136,35 @@ pub enum Step {
     Wait(Duration),
 }
 
-/// What is to be done. `published`: every place holds exactly [`State::trusted`].
-pub fn evaluate(state: &State, published: bool, held: Option<&Held>, lifetimes: &Lifetimes, now: Duration) -> Step {
+impl Step {
+    /// Its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MakeFirst => "make_first",
+            Self::MakeNext => "make_next",
+            Self::Publish => "publish",
+            Self::Announce => "announce",
+            Self::Promote => "promote",
+            Self::Retire => "retire",
+            Self::Issue => "issue",
+            Self::Wait(_) => "wait",
+        }
+    }
+}
+
+/// Whether what must be trusted is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Every place holds exactly [`State::trusted`].
+    Published,
+    /// A place holds something else.
+    Missing,
+    /// As [`Trust::Missing`], and it cannot be written now.
+    Refused,
+}
+
+/// What is to be done.
+pub fn evaluate(state: &State, trust: Trust, held: Option<&Held>, lifetimes: &Lifetimes, now: Duration) -> Step {
     let Some(current) = &state.current else { return Step::MakeFirst };
     let renew_at =
         held.filter(|held| held.issuer == current.certificate).map(|held| two_thirds(held.made, lifetimes.leaf));
@@ -138,10 +173,14 @@ pub fn evaluate(state: &State, published: bool, held: Option<&Held>, lifetimes: 
     if renew_at.is_some_and(|at| now >= at) {
         return Step::Issue;
     }
-    if !published {
+    if trust == Trust::Missing {
         return Step::Publish;
     }
+    // What signs was published before it signed.
     let Some(renew_at) = renew_at else { return Step::Issue };
+    if trust == Trust::Refused {
+        return Step::Wait(renew_at);
+    }
     let (due, step) = match (&state.next, &state.previous) {
         (Some(Next { announced: None, .. }), _) => return Step::Announce,
         (Some(Next { announced: Some(at), .. }), _) => (at.saturating_add(lifetimes.settle), Step::Promote),

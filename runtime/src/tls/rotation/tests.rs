@@ -34,6 +34,8 @@ struct World {
     version: usize,
     /// What was published, and when; the index is the version.
     trust: Vec<(Duration, Vec<String>)>,
+    /// Whether the place cannot be written.
+    refuses: bool,
     replicas: Vec<Replica>,
     made: usize,
 }
@@ -45,6 +47,7 @@ impl World {
             state: State::default(),
             version: 0,
             trust: vec![(Duration::ZERO, Vec::new())],
+            refuses: false,
             replicas: vec![Replica::default(); replicas],
             made: 0,
         }
@@ -62,7 +65,13 @@ impl World {
         let now = self.now;
         let seen = self.replicas[who].seen.take().filter(|seen| now.saturating_sub(seen.at) <= LAG);
         let Some(seen) = seen else { return Step::Wait(now) };
-        let step = evaluate(&seen.state, seen.published, self.replicas[who].held.as_ref(), &LIFE, self.now);
+        let held = self.replicas[who].held.clone();
+        let next = |trust| evaluate(&seen.state, trust, held.as_ref(), &LIFE, now);
+        let mut step = next(if seen.published { Trust::Published } else { Trust::Missing });
+        if step == Step::Publish && self.refuses {
+            step = next(Trust::Refused);
+            assert!(matches!(step, Step::Issue | Step::Wait(_)), "{step:?} while a place cannot be written");
+        }
         match step {
             Step::Wait(until) => assert!(until > self.now, "waits for the past"),
             Step::Issue => {
@@ -123,6 +132,7 @@ enum Event {
     Both(usize),
     Restart(usize),
     Pass(u64),
+    Refuse(bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -132,6 +142,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (0..3_usize).prop_map(Event::Both),
         1 => (0..3_usize).prop_map(Event::Restart),
         5 => (0..3000_u64).prop_map(Event::Pass),
+        1 => any::<bool>().prop_map(Event::Refuse),
     ]
 }
 
@@ -152,6 +163,7 @@ proptest! {
                     world.act(who);
                 }
                 Event::Restart(who) => world.replicas[who] = Replica::default(),
+                Event::Refuse(refuses) => world.refuses = refuses,
                 Event::Pass(millis) => world.now += Duration::from_millis(millis),
             }
             world.check();
