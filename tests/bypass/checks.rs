@@ -26,7 +26,7 @@ type Claim = fn(&Programs) -> Result<String>;
 pub fn run(programs: &Programs) -> Result<Vec<Check>> {
     // Made once first, so that missing rights are one clear error and not ten failed checks.
     drop(Bed::new()?);
-    let claims: [(&'static str, Claim); 9] = [
+    let claims: [(&'static str, Claim); 10] = [
         ("loaded twice is loaded once", loaded_twice),
         ("a wrong ruleset is not called loaded", refused_without_rights),
         ("a call to a declared port is answered, to another one not", inbound),
@@ -34,14 +34,15 @@ pub fn run(programs: &Programs) -> Result<Vec<Check>> {
         ("THR-8: nothing leaves while the sidecar is killed in a loop", killed),
         ("broken: IPv6 let through is noticed", |programs| broken(programs, &IPV6_OPEN)),
         ("broken: one port let through is noticed", |programs| broken(programs, &PORT_OPEN)),
+        ("broken: one port let through and hidden by sockets of the agent's is noticed", blinded),
         ("broken: rules deleted by a container with NET_ADMIN are noticed", |programs| broken(programs, &DELETED)),
         ("broken: first layer deleted, the second stops packet sockets", second_layer_alone),
     ];
     Ok(claims
         .into_iter()
         .map(|(name, claim)| match claim(programs) {
-            Ok(detail) => Check { name, passed: true, detail },
-            Err(error) => Check { name, passed: false, detail: format!("{error:#}") },
+            Ok(detail) => Check { name, passed: true, detail, frames: None },
+            Err(error) => Check { name, passed: false, detail: format!("{error:#}"), frames: None },
         })
         .collect())
 }
@@ -195,6 +196,40 @@ fn broken(programs: &Programs, breakage: &Breakage) -> Result<String> {
         found.attempts.len(),
         noticed.target
     ))
+}
+
+/// The agent holds sockets that look like the ends of captured connections. One port is let through: every connection to
+/// it has such an end, and got out.
+fn blinded(programs: &Programs) -> Result<String> {
+    let bed = Bed::new()?;
+    // Few ports, and a short memory: otherwise the same takes an agent a minute.
+    let quick =
+        "echo 40000 40127 > /proc/sys/net/ipv4/ip_local_port_range; echo 1 > /proc/sys/net/ipv4/tcp_fin_timeout";
+    let set = bed.pod("sh").args(["-ec", quick]).output()?;
+    ensure!(set.status.success(), "{}", said(&set));
+    bed.capture(programs)?;
+    let _sidecar = bed.sidecar(programs, None)?;
+    let mut agent = Persona::Hardened.command(&bed, &programs.this);
+    agent.arg("blind").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut agent = Running::start(agent)?;
+    line(&mut agent.0)?;
+    let sink = Sink::start(&bed)?;
+    sink.take()?;
+    let whole = Persona::Hardened.attempt(&bed, programs, &[1])?;
+    ensure!(whole.unproven().is_none() && whole.got_out().is_empty(), "before it was broken: {:?}", whole.attempts);
+    ensure!(sink.take()?.count == 0, "frames before it was broken");
+    for rule in [
+        "insert rule inet aegis capture tcp dport 443 return",
+        "insert rule inet aegis leave tcp dport 443 accept",
+        "delete table netdev aegis_egress",
+    ] {
+        bed.nft(rule)?;
+    }
+    let found = Persona::Hardened.attempt(&bed, programs, &[1])?;
+    ensure!(sink.take()?.count > 0, "nothing left: it was not broken");
+    let expected = [format!("BYP-1 tcp {SINK_V4}:443")];
+    ensure!(found.got_out() == expected, "got out: {:?}", found.attempts);
+    Ok(format!("{} got out", expected.concat()))
 }
 
 fn second_layer_alone(programs: &Programs) -> Result<String> {

@@ -43,7 +43,7 @@ enum Command {
     },
     /// Inside a pod of a cluster, through kubectl
     Pod(pod::Args),
-    /// Count the frames that come in at an interface until standard input ends; prints JSON
+    /// Count the frames that come in at an interface until standard input ends: prints a line when it begins, JSON at the end
     Sink {
         /// The interface
         #[arg(long)]
@@ -51,11 +51,16 @@ enum Command {
         /// Only frames from these addresses; all by default
         #[arg(long, value_delimiter = ',')]
         from: Vec<std::net::IpAddr>,
+        /// But not TCP to this address, at which the sidecar may call a tool
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        except: Option<SocketAddr>,
     },
     #[command(hide = true)]
     StandIn,
     #[command(hide = true)]
     Hold { tcp: SocketAddr, udp: SocketAddr },
+    #[command(hide = true)]
+    Blind,
     #[command(hide = true)]
     Serve { ports: Vec<u16> },
     #[command(hide = true)]
@@ -71,9 +76,10 @@ fn main() -> anyhow::Result<ExitCode> {
             report.print(json)
         }
         Command::Pod(args) => pod::run(&args)?.print(args.json),
-        Command::Sink { device, from } => sink::until_input_ends(&device, &from),
+        Command::Sink { device, from, except } => sink::until_input_ends(&device, &from, except),
         Command::StandIn => stand_in::sidecar(),
         Command::Hold { tcp, udp } => stand_in::hold(tcp, udp),
+        Command::Blind => stand_in::blind(),
         Command::Serve { ports } => stand_in::serve(&ports),
         Command::Call { to } => stand_in::call(to),
     }

@@ -40,6 +40,9 @@ pub struct Check {
     pub name: &'static str,
     pub passed: bool,
     pub detail: String,
+    /// What arrived at the sink, where that is the claim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<Frames>,
 }
 
 /// Everything.
@@ -80,9 +83,11 @@ impl Report {
             .into_iter()
             .filter(|level| self.cells.iter().any(|cell| cell.level == *level))
             .collect();
+        let personas: Vec<Persona> =
+            ALL.into_iter().filter(|persona| self.cells.iter().any(|cell| cell.persona == *persona)).collect();
         print!("{:<48}", "");
         for level in &levels {
-            for persona in ALL {
+            for persona in &personas {
                 print!("{:<22}", format!("{level:?} {}", persona.label()));
             }
         }
@@ -90,9 +95,9 @@ impl Report {
         for technique in TABLE {
             print!("{:<48}", format!("BYP-{} {}", technique.number, technique.name));
             for level in &levels {
-                for persona in ALL {
+                for persona in &personas {
                     let cell = self.cells.iter().find(|cell| {
-                        cell.technique == technique.number && cell.level == *level && cell.persona == persona
+                        cell.technique == technique.number && cell.level == *level && cell.persona == *persona
                     });
                     print!("{:<22}", cell.map_or_else(|| "-".to_owned(), short));
                 }
@@ -100,24 +105,22 @@ impl Report {
             println!();
         }
         println!("\nNot tried here, and what got out:");
-        let mut last = String::new();
+        let mut told = std::collections::BTreeSet::new();
         for cell in self.cells.iter().filter(|cell| cell.outcome != Outcome::Blocked) {
             let line = match cell.outcome {
                 Outcome::NotApplicable => format!("BYP-{} not tried: {}", cell.technique, cell.detail),
                 _ => format!(
-                    "BYP-{} {:?} {}: {} frames {:?}; {}",
+                    "BYP-{} {:?} {}: {}{}",
                     cell.technique,
                     cell.level,
                     cell.persona.label(),
-                    cell.frames.count,
-                    cell.frames.told,
+                    arrived(&cell.frames),
                     cell.detail
                 ),
             };
-            if line != last {
+            if told.insert(line.clone()) {
                 println!("  {line}");
             }
-            last = line;
         }
         println!();
         for check in &self.checks {
@@ -129,10 +132,16 @@ impl Report {
     }
 }
 
+/// What arrived of one technique. In a pod that is not known: frames are counted over all of a persona's, see the checks.
+fn arrived(frames: &Frames) -> String {
+    if frames.count == 0 { String::new() } else { format!("{} frames {:?}; ", frames.count, frames.told) }
+}
+
 fn short(cell: &Cell) -> String {
     match cell.outcome {
         Outcome::Blocked => "blocked".to_owned(),
         Outcome::NotApplicable => "not tried".to_owned(),
+        Outcome::GotOut if cell.frames.count == 0 => "OUT".to_owned(),
         Outcome::GotOut => format!("OUT ({} frames)", cell.frames.count),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ impl Sink {
         let (ready, waited) = channel();
         let file = bed.outside_file();
         thread::spawn(move || {
-            let counter = enter(&file).and_then(|()| Counter::open(OUTSIDE_DEVICE, &pod_addresses()));
+            let counter = enter(&file).and_then(|()| Counter::open(OUTSIDE_DEVICE, &pod_addresses(), None));
             match counter {
                 Ok(counter) => {
                     drop(ready.send(Ok(())));
@@ -79,11 +79,13 @@ struct Counter {
     socket: std::os::fd::OwnedFd,
     link: LinkAddr,
     from: Vec<IpAddr>,
+    /// Where the sidecar may send.
+    except: Option<SocketAddr>,
     counted: BTreeMap<String, u64>,
 }
 
 impl Counter {
-    fn open(device: &str, from: &[IpAddr]) -> Result<Self> {
+    fn open(device: &str, from: &[IpAddr], except: Option<SocketAddr>) -> Result<Self> {
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(5))?;
         setsockopt(&socket, sockopt::RcvBuf, &(8 << 20))?;
@@ -91,7 +93,7 @@ impl Counter {
             .filter(|interface| interface.interface_name == device)
             .find_map(|interface| interface.address.and_then(|address| address.as_link_addr().copied()))
             .with_context(|| format!("no interface {device}"))?;
-        Ok(Self { socket, link, from: from.to_vec(), counted: BTreeMap::new() })
+        Ok(Self { socket, link, from: from.to_vec(), except, counted: BTreeMap::new() })
     }
 
     fn serve(mut self, orders: &Receiver<Sender<Result<Frames>>>) {
@@ -142,7 +144,7 @@ impl Counter {
             let answer = frame.get(20..22) == Some(&[0, 2]) && frame.get(28..32) == Some(&POD_V4.octets());
             return Ok(answer);
         }
-        if let Some(kind) = kind(&frame, &self.from) {
+        if let Some(kind) = kind(&frame, &self.from, self.except) {
             *self.counted.entry(kind).or_default() += 1;
         }
         Ok(false)
@@ -154,9 +156,13 @@ impl Counter {
     }
 }
 
+/// What `bypass sink` says first.
+pub const COUNTING: &str = "counting";
+
 /// `bypass sink`: for a cluster, on the machine that plays the outside.
-pub fn until_input_ends(device: &str, from: &[IpAddr]) -> Result<ExitCode> {
-    let mut counter = Counter::open(device, from)?;
+pub fn until_input_ends(device: &str, from: &[IpAddr], except: Option<SocketAddr>) -> Result<ExitCode> {
+    let mut counter = Counter::open(device, from, except)?;
+    println!("{COUNTING}");
     let (ended, end) = channel();
     thread::spawn(move || {
         drop(std::io::stdin().read_to_end(&mut Vec::new()));
@@ -178,9 +184,9 @@ fn ethertype(frame: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?))
 }
 
-/// `udp 203.0.113.10:443`, or none for a frame that the pod's kernel sends of itself (neighbour discovery, MLD) or that
-/// comes from elsewhere.
-fn kind(frame: &[u8], from: &[IpAddr]) -> Option<String> {
+/// `udp 203.0.113.10 443`, or none for a frame that the pod's kernel sends of itself (neighbour discovery, MLD), that
+/// comes from elsewhere, or that is excepted.
+fn kind(frame: &[u8], from: &[IpAddr], except: Option<SocketAddr>) -> Option<String> {
     let packet = frame.get(14..)?;
     let marked = frame.windows(MARKER.len()).any(|window| window == MARKER.as_bytes());
     let (protocol, source, target, data): (u8, IpAddr, IpAddr, &[u8]) = match ethertype(frame)? {
@@ -195,17 +201,18 @@ fn kind(frame: &[u8], from: &[IpAddr]) -> Option<String> {
         }
         other => return Some(format!("ethertype {other:#06x}")),
     };
+    let port = data.get(2..4).and_then(|port| port.try_into().ok()).map_or(0, u16::from_be_bytes);
     // Duplicate or not, a marked frame is an attempt, whatever it is dressed as and whoever it says it is from.
     if !marked {
         let own = match (protocol, data.first()) {
             (58, Some(133..=136)) | (0, _) => true,
+            (6, _) if except == Some(SocketAddr::new(target, port)) => true,
             _ => !from.is_empty() && !from.contains(&source),
         };
         if own {
             return None;
         }
     }
-    let port = data.get(2..4).and_then(|port| port.try_into().ok()).map_or(0, u16::from_be_bytes);
     Some(match protocol {
         1 | 58 => format!("icmp {target}"),
         6 => format!("tcp {target} {port}"),

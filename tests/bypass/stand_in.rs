@@ -1,14 +1,18 @@
 //! Small programs that play somebody: a sidecar that only takes what is captured, an agent that holds a socket from
-//! before the rules, an agent that is called from outside, and the caller.
+//! before the rules, one that hides where connections end, one that is called from outside, and the caller.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aegis_capture::techniques::MARKER;
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use socket2::{Domain, Socket, Type};
+
+use crate::bed::{POD_V4, WAIT};
 
 const PATIENCE: Duration = Duration::from_millis(800);
 /// What an agent that is called answers.
@@ -74,6 +78,36 @@ pub fn hold(tcp: SocketAddr, udp: SocketAddr) -> Result<ExitCode> {
     }
     println!("sent");
     // Stays, so that what is held back may be sent again.
+    told()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps a socket at the capture port of another loopback address for every port that a connection of the pod may get: its
+/// other end is that port, as if the connection were captured. Says so when all these ports are free again.
+pub fn blind() -> Result<ExitCode> {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let (first, last) = range.trim().split_once('\t').context("ip_local_port_range")?;
+    let addresses = (first.parse::<u16>()?..=last.parse()?).map(|port| SocketAddr::from((POD_V4, port)));
+    let mut kept = Vec::new();
+    for address in addresses.clone() {
+        let listener = TcpListener::bind(address)?;
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 15001)).into())?;
+        socket.connect(&address.into())?;
+        // That end is closed; the kernel forgets it, and this one stays.
+        drop(listener.accept()?);
+        kept.push(socket);
+    }
+    let started = Instant::now();
+    for address in addresses {
+        let taken = || Socket::new(Domain::IPV4, Type::STREAM, None).and_then(|socket| socket.bind(&address.into()));
+        while taken().is_err() {
+            ensure!(started.elapsed() < WAIT, "{address} is not free again");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    println!("open");
     told()?;
     Ok(ExitCode::SUCCESS)
 }

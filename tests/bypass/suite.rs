@@ -75,7 +75,7 @@ fn captured_lets_nothing_out_and_mediated_does() {
     assert_eq!(out(&report, "Captured", "Neighbour"), [24], "a process with the sidecar's user leaves");
 
     let checks = report["checks"].as_array().expect("checks");
-    assert_eq!(checks.len(), 9);
+    assert_eq!(checks.len(), 10);
     for check in checks {
         assert_eq!(check["passed"], true, "{check:#}");
     }

@@ -5,6 +5,7 @@
 
 mod changes;
 mod others;
+mod slim;
 mod statements;
 mod tables;
 

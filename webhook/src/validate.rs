@@ -4,15 +4,20 @@
 //! missing is a warning: Git applies resources in any order.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use aegis_crds::api::{ApprovalTier, Registry, Tool, ToolPolicy};
 use aegis_crds::gather::{self, Problem};
 use aegis_crds::load::Resources;
 use aegis_crds::policy_test::{CaseError, Suite, expected_words};
 use aegis_crds::{compiles, lower};
+use aegis_decision::tool::Scheme;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+/// Said of a tool whose credential anybody on the way can read.
+const IN_CLEAR: &str =
+    "spec.endpoint: is http, so spec.credential crosses the network unencrypted for everybody on the way; use https";
 /// Most failing tests that a refusal names.
 const MAX_NAMED: usize = 5;
 
@@ -27,7 +32,27 @@ pub enum Verdict {
 
 /// A tool by itself.
 pub fn tool(tool: &Tool) -> Verdict {
-    verdict(lower::tool(tool).map_err(Problem::from).and_then(compiles::tool))
+    match lower::tool(tool) {
+        Ok(core) => {
+            let warning = in_clear(&core).then(|| IN_CLEAR.to_owned());
+            match compiles::tool(core) {
+                Ok(()) => Verdict::Accepted(warning.into_iter().collect()),
+                Err(problem) => Verdict::Refused(problem.to_string()),
+            }
+        }
+        Err(invalid) => Verdict::Refused(invalid.to_string()),
+    }
+}
+
+/// Whether a credential leaves the cluster without TLS, as far as the host tells.
+fn in_clear(tool: &aegis_decision::tool::Tool) -> bool {
+    let host = tool.endpoint.host.trim_start_matches('[').trim_end_matches(']');
+    let inside = match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        // One word, or NAME.NAMESPACE.svc: a Service.
+        Err(_) => !host.contains('.') || host.split('.').nth(2) == Some("svc"),
+    };
+    tool.endpoint.scheme == Scheme::Http && tool.credential.is_some() && !inside
 }
 
 /// A registry by itself.
@@ -121,5 +146,39 @@ fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn warnings(endpoint: &str, credential: bool) -> Vec<String> {
+        let mut tool = json!({
+            "apiVersion": "aegis.dev/v1alpha1", "kind": "Tool", "metadata": {"name": "erp"},
+            "spec": {"endpoint": endpoint, "operations": [
+                {"name": "list", "class": "Read", "http": {"method": "GET", "path": "/orders"}},
+            ]},
+        });
+        if credential {
+            tool["spec"]["credential"] = json!({"name": "authorization", "secretRef": {"name": "erp", "key": "token"}});
+        }
+        match super::tool(&serde_json::from_value(tool).unwrap()) {
+            Verdict::Accepted(warnings) => warnings,
+            Verdict::Refused(why) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn a_credential_that_leaves_the_cluster_in_clear_is_warned_of() {
+        for outside in ["http://erp.example.com", "http://192.0.2.1:8080", "http://[2001:db8::1]"] {
+            assert_eq!(warnings(outside, true), [IN_CLEAR], "{outside}");
+            assert_eq!(warnings(outside, false), [""; 0], "{outside}");
+        }
+        for inside in ["https://erp.example.com", "http://erp", "http://erp.books.svc:8080", "http://127.0.0.1:8069"] {
+            assert_eq!(warnings(inside, true), [""; 0], "{inside}");
+        }
     }
 }

@@ -117,6 +117,8 @@ pub(super) fn not_sent(error: &io::Error) -> Finding {
         Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL => {
             Finding::not_applicable(format!("no route: {}", name_of(error)))
         }
+        // The socket would get a port now (ip(7)): somebody in this pod has taken all.
+        Errno::EAGAIN => Finding::out("cannot be told: no port is free, EAGAIN"),
         _ => Finding::not_applicable(name_of(error)),
     }
 }

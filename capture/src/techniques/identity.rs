@@ -12,7 +12,7 @@ use aegis_decision::probe::Outcome;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, chown, getegid, geteuid, getuid, setgid, setuid};
 
-use super::{Finding, Ground, LIMIT, datagram, raw, tcp};
+use super::{Finding, Ground, LIMIT, datagram, peers, raw, tcp};
 
 /// Runs the attempt in a child of this program and waits for its word, at most [`LIMIT`].
 pub(super) fn in_child(number: u8, ground: &Ground) -> Finding {
@@ -132,7 +132,8 @@ fn namespaces(ground: &Ground) -> Finding {
     let mapped = fs::write("/proc/self/uid_map", format!("{inner} {outer} 1")).is_ok();
     let to = SocketAddr::new(ground.v4.into(), 443);
     let mut tried = vec![datagram::udp(20, to), raw::icmp(20, to), raw::frames(20, ground.v4, 8080)];
-    tried.push(tcp::connect(to, tcp::Kind::Plain));
+    // Users of outside have no number here, or one for all (user_namespaces(7)): the sidecar's is that of its listener.
+    tried.push(tcp::connect(to, tcp::Kind::Plain, peers::sidecar_uid()));
     if let Some(out) = tried.iter().find(|finding| finding.outcome == Outcome::GotOut) {
         return Finding::out(format!("in a user namespace (mapped: {mapped}): {}", out.detail));
     }

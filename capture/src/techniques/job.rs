@@ -64,8 +64,8 @@ fn add<'a>(jobs: &mut Vec<Job<'a>>, number: u8, target: String, attempt: impl Fn
     jobs.push(Job { number, target, attempt: Box::new(attempt) });
 }
 
-fn add_tcp(jobs: &mut Vec<Job<'_>>, number: u8, to: SocketAddr, kind: Kind) {
-    add(jobs, number, format!("tcp {to}"), move || tcp::connect(to, kind));
+fn add_tcp(jobs: &mut Vec<Job<'_>>, number: u8, to: SocketAddr, kind: Kind, sidecar: Option<u32>) {
+    add(jobs, number, format!("tcp {to}"), move || tcp::connect(to, kind, sidecar));
 }
 
 fn add_udp(jobs: &mut Vec<Job<'_>>, number: u8, to: SocketAddr) {
@@ -74,31 +74,32 @@ fn add_udp(jobs: &mut Vec<Job<'_>>, number: u8, to: SocketAddr) {
 
 /// BYP-1 to 11, 13, 14, 19: by protocol.
 fn transport<'a>(ground: &'a Ground, jobs: &mut Vec<Job<'a>>) {
+    let sidecar = ground.sidecar();
     let v4 = move |port| SocketAddr::new(ground.v4.into(), port);
     let v6 = move |port| SocketAddr::new(ground.v6.into(), port);
     // A hole for one port only is found sooner or later.
     let chance = rand::random_range(1024..15000);
     for port in [80, 443, 4444, chance] {
-        add_tcp(jobs, 1, v4(port), Kind::Plain);
+        add_tcp(jobs, 1, v4(port), Kind::Plain, sidecar);
     }
     for port in [80, 443, chance] {
-        add_tcp(jobs, 2, v6(port), Kind::Plain);
+        add_tcp(jobs, 2, v6(port), Kind::Plain, sidecar);
         add_udp(jobs, 4, v4(port));
     }
     for port in [443, chance] {
         add_udp(jobs, 5, v6(port));
     }
     add(jobs, 3, format!("dns {}", v4(53)), move || dns::query(3, v4(53)));
-    add_tcp(jobs, 3, v4(53), Kind::Plain);
+    add_tcp(jobs, 3, v4(53), Kind::Plain, sidecar);
     add(jobs, 5, format!("dns {}", v6(53)), move || dns::query(5, v6(53)));
-    add_tcp(jobs, 5, v6(53), Kind::Plain);
+    add_tcp(jobs, 5, v6(53), Kind::Plain, sidecar);
     for to in [v4(0), v6(0)] {
         add(jobs, 6, format!("icmp {}", to.ip()), move || datagram::ping(6, to));
         add(jobs, 10, format!("raw icmp {}", to.ip()), move || raw::icmp(10, to));
     }
     for to in [v4(443), v6(443)] {
         add(jobs, 7, format!("udplite {to}"), move || datagram::udp_lite(7, to));
-        add_tcp(jobs, 9, to, Kind::FastOpen(9));
+        add_tcp(jobs, 9, to, Kind::FastOpen(9), sidecar);
     }
     let to = v4(443);
     add(jobs, 8, format!("sctp {to}"), move || tcp::other_protocol(to, Type::STREAM, SCTP));
@@ -108,7 +109,7 @@ fn transport<'a>(ground: &'a Ground, jobs: &mut Vec<Job<'a>>) {
     for port in [chance, 8080, 53] {
         add(jobs, 11, format!("frame to {} from port {port}", ground.v4), move || raw::frames(11, ground.v4, port));
     }
-    add_tcp(jobs, 13, v4(443), Kind::Mapped);
+    add_tcp(jobs, 13, v4(443), Kind::Mapped, sidecar);
     let mapped = tcp::mapped(v4(443));
     add(jobs, 13, format!("udp {mapped}"), move || datagram::udp(13, mapped));
     for to in [([224, 0, 0, 251], 5353).into(), ([224, 0, 0, 252], 5355).into()] {
@@ -128,7 +129,7 @@ fn transport<'a>(ground: &'a Ground, jobs: &mut Vec<Job<'a>>) {
     for mark in [1_u32, 1337, 15001, 0x4000, u32::MAX] {
         let marked = move |socket: &Socket| socket.set_mark(mark);
         add(jobs, 19, format!("udp {to} with mark {mark:#x}"), move || datagram::udp_with(19, to, marked));
-        add(jobs, 19, format!("tcp {to} with mark {mark:#x}"), move || tcp::with(to, Kind::Plain, marked));
+        add(jobs, 19, format!("tcp {to} with mark {mark:#x}"), move || tcp::with(to, Kind::Plain, sidecar, marked));
     }
     if let Some(device) = device {
         let other = device.clone();
@@ -137,35 +138,36 @@ fn transport<'a>(ground: &'a Ground, jobs: &mut Vec<Job<'a>>) {
             datagram::udp_with(19, to, |socket| socket.bind_device(Some(device.as_bytes())))
         });
         add(jobs, 19, format!("tcp {text}"), move || {
-            tcp::with(to, Kind::Bound, |socket| socket.bind_device(Some(other.as_bytes())))
+            tcp::with(to, Kind::Bound, sidecar, |socket| socket.bind_device(Some(other.as_bytes())))
         });
     }
 }
 
 /// BYP-12, 15 to 17: by place.
 fn places(ground: &Ground, jobs: &mut Vec<Job<'_>>) {
+    let sidecar = ground.sidecar();
     let metadata_v4 = SocketAddr::from(([169, 254, 169, 254], 80));
     let metadata_v6 = SocketAddr::from((Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 80));
     for to in [metadata_v4, metadata_v6] {
-        add_tcp(jobs, 12, to, Kind::Plain);
+        add_tcp(jobs, 12, to, Kind::Plain, sidecar);
         add_udp(jobs, 12, to);
     }
     match gateway() {
         Some(node) => {
             for port in [10250, NODE_PORT] {
-                add_tcp(jobs, 15, SocketAddr::new(node.into(), port), Kind::Plain);
+                add_tcp(jobs, 15, SocketAddr::new(node.into(), port), Kind::Plain, sidecar);
             }
         }
         None => add(jobs, 15, "default gateway".to_owned(), || Finding::not_applicable("there is none")),
     }
     match api_server() {
-        Some(to) => add_tcp(jobs, 16, to, Kind::Plain),
+        Some(to) => add_tcp(jobs, 16, to, Kind::Plain, sidecar),
         None => {
             add(jobs, 16, "API server".to_owned(), || Finding::not_applicable("KUBERNETES_SERVICE_HOST is not set"));
         }
     }
     for &to in &ground.others {
-        add_tcp(jobs, 17, to, Kind::Plain);
+        add_tcp(jobs, 17, to, Kind::Plain, sidecar);
         add_udp(jobs, 17, to);
     }
 }

@@ -3,6 +3,9 @@
 //! A captured connection ends at a socket of the sidecar in the same namespace: `/proc/net/tcp` lists that socket with
 //! our address and port as its remote end (proc(5)). A connection that left the pod has no such line. Every user may
 //! read the tables.
+//!
+//! The agent can make lines of its own: sockets at other loopback addresses, and ends of connections to every port that
+//! ours may get. So a line counts only at the exact address of the sidecar's listeners, and only if it is the sidecar's.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -20,17 +23,42 @@ pub struct Entry {
     pub remote: SocketAddr,
     /// The kernel's number of the state.
     pub state: u8,
-    /// Owner.
+    /// Owner; without a meaning where no process holds the socket.
     pub uid: u32,
+    /// Whether a process holds the socket: not yet before it is accepted, and no more once it is closed.
+    pub held: bool,
 }
 
-/// The end, in this namespace and on loopback at a capture port, of the connection whose other end is `own`.
-pub fn captured_end(own: SocketAddr) -> Option<Entry> {
-    let own = canonical(own);
-    let captured = |entry: &Entry| {
-        entry.remote == own && entry.local.ip().is_loopback() && CAPTURE_PORTS.contains(&entry.local.port())
-    };
-    tables(&["tcp", "tcp6"]).into_iter().find(captured)
+/// The TCP sockets of this namespace, before something is dialled.
+#[derive(Debug, Clone)]
+pub struct Before(Vec<Entry>);
+
+impl Before {
+    /// As they are now.
+    pub fn now() -> Self {
+        Self(tables(&["tcp", "tcp6"]))
+    }
+
+    /// The end, at a capture port of the sidecar, of the connection whose other end is `own` and that was dialled since.
+    pub fn captured_end(&self, own: SocketAddr, sidecar: u32) -> Option<Entry> {
+        self.end_among(&tables(&["tcp", "tcp6"]), canonical(own), sidecar)
+    }
+
+    fn end_among(&self, now: &[Entry], own: SocketAddr, sidecar: u32) -> Option<Entry> {
+        let listens = |at: SocketAddr| {
+            let own = |entry: &Entry| entry.state == LISTEN && entry.local == at && entry.uid == sidecar;
+            self.0.iter().any(own)
+        };
+        let is_new = |entry: &Entry| !self.0.iter().any(|old| (old.local, old.remote) == (entry.local, entry.remote));
+        let captured = |entry: &&Entry| {
+            entry.remote == own
+                && is_exact(entry.local.ip())
+                && CAPTURE_PORTS.contains(&entry.local.port())
+                // Nobody but the sidecar gets a new socket where it listens; an older one may have been left there.
+                && if entry.held { entry.uid == sidecar } else { listens(entry.local) && is_new(entry) }
+        };
+        now.iter().find(captured).copied()
+    }
 }
 
 /// Something listens at this TCP port of loopback.
@@ -45,12 +73,17 @@ pub fn udp_listens(port: u16) -> bool {
 
 /// Owner of the capture port: the sidecar.
 pub fn sidecar_uid() -> Option<u32> {
-    let listens = |entry: &Entry| entry.state == LISTEN && at(entry, 15001);
+    let listens = |entry: &Entry| entry.state == LISTEN && entry.local.port() == 15001 && is_exact(entry.local.ip());
     tables(&["tcp", "tcp6"]).into_iter().find(listens).map(|entry| entry.uid)
 }
 
 fn at(entry: &Entry, port: u16) -> bool {
     entry.local.port() == port && (entry.local.ip().is_loopback() || entry.local.ip().is_unspecified())
+}
+
+/// Where the sidecar listens and the rules lead. The rest of 127.0.0.0/8 is anybody's.
+fn is_exact(address: IpAddr) -> bool {
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
@@ -68,7 +101,8 @@ fn parse(line: &str) -> Option<Entry> {
     let remote = endpoint(words.next()?)?;
     let state = u8::from_str_radix(words.next()?, 16).ok()?;
     let uid = words.nth(3)?.parse().ok()?;
-    Some(Entry { local, remote, state, uid })
+    let held = words.nth(1)? != "0";
+    Some(Entry { local, remote, state, uid, held })
 }
 
 /// `0100007F:3A99`: words of 32 bits in the machine's byte order, then the port.
@@ -105,6 +139,7 @@ mod tests {
             remote: "10.0.0.2:40000".parse().unwrap(),
             state: 1,
             uid: 31_234,
+            held: true,
         };
         assert_eq!(parse(line), Some(expected));
         let loopback = "00000000000000000000000001000000:3A99";
@@ -112,6 +147,42 @@ mod tests {
         let mapped = "0000000000000000FFFF00000100007F:0050";
         assert_eq!(endpoint(mapped), Some("127.0.0.1:80".parse().unwrap()));
         assert_eq!(endpoint("0100:50"), None);
+    }
+
+    #[test]
+    fn only_an_end_that_is_the_sidecars_captures() {
+        const SIDECAR: u32 = 31_234;
+        const AGENT: u32 = 1000;
+        let entry = |local: &str, remote: &str, state, uid, held| Entry {
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            state,
+            uid,
+            held,
+        };
+        let own = "10.0.0.2:40000";
+        let end = |local: &str, uid, held| entry(local, own, 1, uid, held);
+        let listener = |local: &str, uid| entry(local, "0.0.0.0:0", LISTEN, uid, true);
+        let found =
+            |before: Vec<Entry>, end: Entry| Before(before).end_among(&[end], own.parse().unwrap(), SIDECAR).is_some();
+        let sidecar = || vec![listener("127.0.0.1:15001", SIDECAR), listener("[::1]:15053", SIDECAR)];
+        assert!(found(sidecar(), end("127.0.0.1:15001", SIDECAR, true)));
+        assert!(found(sidecar(), end("[::1]:15053", SIDECAR, true)));
+        assert!(!found(sidecar(), end("127.0.0.2:15001", AGENT, true)), "another address of loopback");
+        assert!(!found(sidecar(), end("127.0.0.2:15001", SIDECAR, true)), "another address of loopback");
+        assert!(!found(sidecar(), end("127.0.0.1:15001", AGENT, true)), "another user");
+        assert!(!found(sidecar(), end("127.0.0.1:15002", SIDECAR, true)), "another port");
+        let other = entry("127.0.0.1:15001", "10.0.0.2:40001", 1, SIDECAR, true);
+        assert!(!found(sidecar(), other), "another connection");
+
+        // Not accepted yet, or closed by the sidecar already: the kernel names no owner.
+        assert!(found(sidecar(), end("127.0.0.1:15001", 0, false)));
+        assert!(!found(sidecar(), end("127.0.0.2:15001", 0, false)));
+        assert!(!found(vec![listener("127.0.0.1:15001", AGENT)], end("127.0.0.1:15001", 0, false)));
+        assert!(!found(Vec::new(), end("127.0.0.1:15001", 0, false)), "nobody listens");
+        // Left by the agent from before the sidecar listened.
+        let left = entry("127.0.0.1:15001", own, 6, 0, false);
+        assert!(!found([sidecar(), vec![left]].concat(), left));
     }
 
     #[test]
@@ -123,7 +194,8 @@ mod tests {
         assert!(udp_listens(socket.local_addr().unwrap().port()));
         // Both ends are here, but not at a capture port.
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert_eq!(captured_end(stream.local_addr().unwrap()), None);
+        let own = nix::unistd::getuid().as_raw();
+        assert_eq!(Before(Vec::new()).captured_end(stream.local_addr().unwrap(), own), None);
         let ends = tables(&["tcp"]).into_iter().filter(|entry| entry.remote == stream.local_addr().unwrap()).count();
         assert_eq!(ends, 1);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::peers::{Before, Entry};
 use super::{Finding, PATIENCE, datagram, errno, name_of, payload, peers};
 
 /// `MSG_FASTOPEN` of Linux: data goes with the SYN.
@@ -25,18 +26,26 @@ pub(super) enum Kind {
     Bound,
 }
 
-/// Connects a fresh socket.
-pub(super) fn connect(to: SocketAddr, kind: Kind) -> Finding {
-    with(to, kind, |_| Ok(()))
+/// Connects a fresh socket. `sidecar` is the user at whose sockets a captured connection ends.
+pub(super) fn connect(to: SocketAddr, kind: Kind, sidecar: Option<u32>) -> Finding {
+    with(to, kind, sidecar, |_| Ok(()))
 }
 
 /// Connects a socket that `prepare` has changed; an error of `prepare` is the system refusing the technique.
-pub(super) fn with(to: SocketAddr, kind: Kind, prepare: impl Fn(&Socket) -> io::Result<()>) -> Finding {
+pub(super) fn with(
+    to: SocketAddr,
+    kind: Kind,
+    sidecar: Option<u32>,
+    prepare: impl Fn(&Socket) -> io::Result<()>,
+) -> Finding {
     let mut last = Finding::not_applicable("not tried");
     for _ in 0..TRIES {
-        last = match once(to, kind, &prepare) {
+        last = match once(to, kind, sidecar, &prepare) {
             Ok(finding) => finding,
-            Err(error) => return Finding::blocked(format!("the kernel refuses the socket: {}", name_of(&error))),
+            Err(error) if matches!(errno(&error), Errno::EPERM | Errno::EACCES) => {
+                return Finding::blocked(format!("the kernel refuses the socket: {}", name_of(&error)));
+            }
+            Err(error) => return Finding::not_applicable(format!("no socket: {}", name_of(&error))),
         };
         if last.detail != UNSEEN {
             break;
@@ -47,7 +56,12 @@ pub(super) fn with(to: SocketAddr, kind: Kind, prepare: impl Fn(&Socket) -> io::
 
 const UNSEEN: &str = "connected, and the other end is not in this pod";
 
-fn once(to: SocketAddr, kind: Kind, prepare: &impl Fn(&Socket) -> io::Result<()>) -> io::Result<Finding> {
+fn once(
+    to: SocketAddr,
+    kind: Kind,
+    sidecar: Option<u32>,
+    prepare: &impl Fn(&Socket) -> io::Result<()>,
+) -> io::Result<Finding> {
     let to = if kind == Kind::Mapped { mapped(to) } else { to };
     if let Some(no_route) = datagram::no_route(to) {
         return Ok(no_route);
@@ -55,6 +69,7 @@ fn once(to: SocketAddr, kind: Kind, prepare: &impl Fn(&Socket) -> io::Result<()>
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     prepare(&socket)?;
     let target = SockAddr::from(to);
+    let before = Before::now();
     let result = match kind {
         Kind::Plain | Kind::Mapped | Kind::Bound => socket.connect_timeout(&target, PATIENCE),
         Kind::FastOpen(number) => {
@@ -62,12 +77,13 @@ fn once(to: SocketAddr, kind: Kind, prepare: &impl Fn(&Socket) -> io::Result<()>
             socket.send_to_with_flags(&payload(number), &target, FAST_OPEN).map(drop)
         }
     };
-    Ok(judge(&socket, to, kind, &result))
+    let own = socket.local_addr().ok().and_then(|address| address.as_socket());
+    let end = own.zip(sidecar).and_then(|(own, sidecar)| before.captured_end(own, sidecar));
+    Ok(judge(&socket, to, kind, end, &result))
 }
 
-fn judge(socket: &Socket, to: SocketAddr, kind: Kind, result: &io::Result<()>) -> Finding {
-    let own = socket.local_addr().ok().and_then(|address| address.as_socket());
-    if let Some(end) = own.and_then(peers::captured_end) {
+fn judge(socket: &Socket, to: SocketAddr, kind: Kind, end: Option<Entry>, result: &io::Result<()>) -> Finding {
+    if let Some(end) = end {
         return Finding::blocked(format!("captured: ends at {} of user {}", end.local, end.uid));
     }
     let error = match result {
@@ -78,18 +94,22 @@ fn judge(socket: &Socket, to: SocketAddr, kind: Kind, result: &io::Result<()>) -
         Errno::EPERM | Errno::EACCES => Finding::blocked(format!("refused by the kernel: {}", name_of(error))),
         Errno::ECONNREFUSED | Errno::ECONNRESET => refused(to, error),
         Errno::EHOSTUNREACH => Finding::out("let through, and nobody answered for the address: EHOSTUNREACH"),
-        Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH => {
-            Finding::not_applicable(name_of(error))
-        }
-        // No answer in time: connect_timeout, or EINPROGRESS of a send.
-        _ => match (connection_known(socket, to), connections_are_tracked()) {
-            (false, true) => Finding::blocked("dropped before it left: no answer, and the kernel knows no connection"),
-            (true, _) if kind == Kind::Bound => {
-                Finding::not_applicable("no answer: captured or lost outside, which only a sink can tell")
+        // There is a route, or nothing would have been dialled: somebody in this pod has taken all ports.
+        Errno::EADDRNOTAVAIL => Finding::out("cannot be told: no port is free, EADDRNOTAVAIL"),
+        // No answer in time: connect_timeout, which has no number, or that of a send.
+        Errno::UnknownErrno | Errno::ETIMEDOUT | Errno::EINPROGRESS | Errno::EAGAIN => {
+            match (connection_known(socket, to), connections_are_tracked()) {
+                (false, true) => {
+                    Finding::blocked("dropped before it left: no answer, and the kernel knows no connection")
+                }
+                (true, _) if kind == Kind::Bound => {
+                    Finding::not_applicable("no answer: captured or lost outside, which only a sink can tell")
+                }
+                (true, _) => Finding::out("left unanswered: neither captured nor dropped"),
+                (false, false) => Finding::out("left unanswered: nothing in this pod looks at connections"),
             }
-            (true, _) => Finding::out("left unanswered: neither captured nor dropped"),
-            (false, false) => Finding::out("left unanswered: nothing in this pod looks at connections"),
-        },
+        }
+        _ => Finding::not_applicable(name_of(error)),
     }
 }
 

@@ -51,6 +51,12 @@ use crate::schema::{self, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER};
     validation = Rule::new("self.metadata.name.size() <= 63 && !self.metadata.name.contains('.')")
         .message("an agent's name is a DNS label of at most 63 characters")
         .reason(Reason::FieldValueInvalid),
+    // Names of Services are DNS labels that begin with a letter (RFC 1035); `-gateway` is 8 characters.
+    validation = Rule::new(
+        "self.spec.?enforcement.?level.orValue('Mediated') != 'Sealed' || self.metadata.name.matches('^[a-z].{0,54}$')"
+    )
+        .message("the name of a Sealed agent begins with a letter and has at most 55 characters: its gateway's Service is named after it")
+        .reason(Reason::FieldValueInvalid),
 )]
 #[x_kube(
     validation = Rule::new("self.tenant == oldSelf.tenant")

@@ -24,6 +24,7 @@ pub use delegation::delegation;
 pub use duration::{seconds, written};
 pub use policy::policy;
 pub use registry::registry;
+pub(crate) use text::is_label;
 pub use tier::{duties, tier};
 pub use tool::tool;
 

@@ -26,7 +26,8 @@ pub(super) fn label(text: &str, field: &str) -> Result<String, Invalid> {
     }
 }
 
-pub(super) fn is_label(text: &str) -> bool {
+/// Whether it is a DNS label of at most 63 characters.
+pub(crate) fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !text.starts_with('-')

@@ -12,6 +12,8 @@ use super::names::{
 };
 use super::parts::{Brokered, Placement, parts};
 use super::settings::{Images, Medium, Records, Settings};
+use super::volumes;
+use crate::lower::is_label;
 
 /// What names of our containers and volumes begin with.
 pub(super) const OURS: &str = "aegis-";
@@ -58,6 +60,11 @@ pub enum Fault {
     /// A volume of the agent holds the token that proves the sidecar.
     #[error("volume {0}: a token for audience aegis is for the sidecar alone")]
     Token(String),
+    /// A volume by which data leaves a captured pod.
+    #[error(
+        "volume {0}: only configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim, projected and secret are allowed"
+    )]
+    VolumeKind(String),
     /// A container of the agent mounts a volume of Aegis.
     #[error("container {0} mounts a volume of Aegis")]
     ForeignMount(String),
@@ -210,9 +217,17 @@ fn inspect_agent(
 
 /// Settings of the pod that would let a process out, or into the sidecar.
 fn pod_wide(spec: &PodSpec, level: Level, faults: &mut Vec<Fault>) {
-    if spec.host_network.unwrap_or(false) {
-        // Also where nothing is captured: any process of the node could use the sidecar.
-        faults.push(Fault::Pod("hostNetwork is not allowed"));
+    // Also where nothing is captured: any process of the node could use the sidecar, and one that sees the sidecar's
+    // process and is root reads its credentials.
+    for (found, problem) in [
+        (spec.host_network, "hostNetwork is not allowed"),
+        (spec.host_pid, "hostPID is not allowed"),
+        (spec.host_ipc, "hostIPC is not allowed"),
+        (spec.share_process_namespace, "shareProcessNamespace is not allowed"),
+    ] {
+        if found.unwrap_or(false) {
+            faults.push(Fault::Pod(problem));
+        }
     }
     for volume in spec.volumes.iter().flatten().filter(|volume| volume.name != "aegis-token") {
         let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
@@ -228,9 +243,6 @@ fn pod_wide(spec: &PodSpec, level: Level, faults: &mut Vec<Fault>) {
     let windows = spec.os.as_ref().is_some_and(|os| os.name == "windows")
         || spec.security_context.as_ref().is_some_and(|context| context.windows_options.is_some());
     for (found, problem) in [
-        (spec.host_pid.unwrap_or(false), "hostPID is not allowed"),
-        (spec.host_ipc.unwrap_or(false), "hostIPC is not allowed"),
-        (spec.share_process_namespace.unwrap_or(false), "shareProcessNamespace is not allowed"),
         // The sidecar resolves for the agent: whoever answers it chooses where an allowed name leads.
         (spec.host_aliases.iter().flatten().next().is_some(), "hostAliases are not allowed"),
         (spec.dns_policy.as_deref() == Some("None"), "dnsPolicy None is not allowed"),
@@ -239,13 +251,14 @@ fn pod_wide(spec: &PodSpec, level: Level, faults: &mut Vec<Fault>) {
             "dnsConfig.nameservers are not allowed",
         ),
         (dns.is_some_and(|dns| dns.searches.iter().flatten().next().is_some()), "dnsConfig.searches are not allowed"),
-        (spec.volumes.iter().flatten().any(|volume| volume.host_path.is_some()), "hostPath volumes are not allowed"),
         (windows, "Windows is not allowed"),
     ] {
         if found {
             faults.push(Fault::Pod(problem));
         }
     }
+    let strange = spec.volumes.iter().flatten().filter(|volume| !volumes::is_allowed(volume));
+    faults.extend(strange.map(|volume| Fault::VolumeKind(volume.name.clone())));
 }
 
 /// The user of the agent's first container, as the probe gets it.
@@ -273,7 +286,8 @@ fn brokered(spec: &PodSpec) -> Vec<Brokered> {
     let mounts = mounted.flat_map(|container| container.volume_mounts.iter().flatten());
     mounts
         .filter_map(|mount| {
-            let tool = mount.mount_path.strip_prefix("/etc/aegis/credentials/")?;
+            // No other path below: `..` would lead out of the folder.
+            let tool = mount.mount_path.strip_prefix("/etc/aegis/credentials/").filter(|tool| is_label(tool))?;
             let volume = spec.volumes.iter().flatten().find(|volume| volume.name == mount.name)?;
             let secret = volume.secret.as_ref()?;
             let [item] = secret.items.as_deref()? else { return None };

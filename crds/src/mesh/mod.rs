@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod names;
 pub mod parts;
 pub mod settings;
+mod volumes;
 
 pub use inspect::{Fault, Governed, inspect};
 pub use names::*;

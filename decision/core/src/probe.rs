@@ -122,6 +122,19 @@ impl ProbeReport {
         Ok(())
     }
 
+    /// What a run does not say about TCP, which carries everything: each attempt of BYP-1, or of BYP-2 where the pod has
+    /// no IPv4, must have been stopped. None if it does say so, or names what got out.
+    pub fn unproven(&self) -> Option<String> {
+        let all = |technique: &str, outcome| {
+            let mut of = self.attempts.iter().filter(|attempt| attempt.technique == technique).peekable();
+            of.peek().is_some() && of.all(|attempt| attempt.outcome == outcome)
+        };
+        let proven = all("BYP-1", Outcome::Blocked)
+            || all("BYP-1", Outcome::NotApplicable) && all("BYP-2", Outcome::Blocked)
+            || self.attempts.iter().any(|attempt| attempt.outcome == Outcome::GotOut);
+        (!proven).then(|| "BYP-1 (it cannot be told)".to_owned())
+    }
+
     /// What got out, as `technique target`.
     pub fn got_out(&self) -> Vec<String> {
         let out = self.attempts.iter().filter(|attempt| attempt.outcome == Outcome::GotOut);
@@ -147,7 +160,7 @@ pub struct ProbeStatement {
     pub report: Digest,
     /// Attempts that were made and stopped.
     pub blocked: u32,
-    /// What got out ([`ProbeReport::got_out`]); empty: nothing did.
+    /// What got out ([`ProbeReport::got_out`]), or that it cannot be told ([`ProbeReport::unproven`]); empty: nothing did.
     pub got_out: Vec<String>,
     /// When the last attempt ended.
     #[serde(with = "jiff::fmt::serde::timestamp::second::required")]
@@ -197,6 +210,32 @@ mod tests {
         let own = ProbeReport { uid: 30_000, ..report(&[Outcome::Blocked]) };
         assert_eq!(own.check(&order()), Err(ReportError::OwnUser));
         assert_eq!(report(&[Outcome::Blocked; MAX_ATTEMPTS + 1]).check(&order()), Err(ReportError::TooLarge));
+    }
+
+    #[test]
+    fn only_stopped_tcp_proves_that_it_is_stopped() {
+        use Outcome::{Blocked, GotOut, NotApplicable};
+        let unproven = |outcomes: &[(&str, Outcome)]| {
+            let mut run = report(&[]);
+            run.attempts = outcomes
+                .iter()
+                .map(|(technique, outcome)| Attempt {
+                    technique: (*technique).to_owned(),
+                    target: String::new(),
+                    outcome: *outcome,
+                    detail: String::new(),
+                })
+                .collect();
+            run.unproven().is_some()
+        };
+        assert!(!unproven(&[("BYP-1", Blocked), ("BYP-1", Blocked), ("BYP-2", NotApplicable)]));
+        assert!(!unproven(&[("BYP-1", NotApplicable), ("BYP-2", Blocked)]), "a pod without IPv4");
+        assert!(!unproven(&[("BYP-1", GotOut)]), "this is said by its own name");
+        assert!(unproven(&[("BYP-1", NotApplicable), ("BYP-4", Blocked)]));
+        assert!(unproven(&[("BYP-1", Blocked), ("BYP-1", NotApplicable), ("BYP-2", Blocked)]));
+        assert!(unproven(&[("BYP-1", NotApplicable), ("BYP-2", Blocked), ("BYP-2", NotApplicable)]));
+        assert!(unproven(&[("BYP-2", Blocked)]), "IPv4 was not tried at all");
+        assert!(unproven(&[]));
     }
 
     #[test]

@@ -32,19 +32,19 @@ fn slim_spec(spec: PodSpec) -> PodSpec {
     if !spec.init_containers.iter().flatten().chain(&spec.containers).any(is_ours) {
         return PodSpec { service_account_name, ..PodSpec::default() };
     }
-    let mut volumes = spec.volumes;
-    if let Some(volumes) = &mut volumes {
-        volumes.retain(|volume| volume.name.starts_with("aegis-"));
-    }
     PodSpec {
         service_account_name,
-        volumes,
+        volumes: spec.volumes,
         containers: spec.containers.into_iter().map(slim_container).collect(),
         init_containers: spec.init_containers.map(|all| all.into_iter().map(slim_container).collect()),
         ephemeral_containers: spec.ephemeral_containers.map(|all| all.into_iter().map(slim_ephemeral).collect()),
+        dns_config: spec.dns_config,
+        dns_policy: spec.dns_policy,
+        host_aliases: spec.host_aliases,
         host_ipc: spec.host_ipc,
         host_network: spec.host_network,
         host_pid: spec.host_pid,
+        os: spec.os,
         share_process_namespace: spec.share_process_namespace,
         security_context: spec.security_context,
         ..PodSpec::default()
@@ -60,6 +60,7 @@ fn slim_container(container: Container) -> Container {
         name: container.name,
         ports: container.ports,
         security_context: container.security_context,
+        volume_devices: container.volume_devices,
         volume_mounts: container.volume_mounts,
         ..Container::default()
     }
@@ -69,6 +70,8 @@ fn slim_ephemeral(container: EphemeralContainer) -> EphemeralContainer {
     EphemeralContainer {
         name: container.name,
         security_context: container.security_context,
+        target_container_name: container.target_container_name,
+        volume_devices: container.volume_devices,
         volume_mounts: container.volume_mounts,
         ..EphemeralContainer::default()
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::super::guards::scene::{PATIENCE, refused};
 use super::{ground, operator};
 
+const OF_AN_AGENT: &str = "status.mesh, status.pods and status.conditions of an Agent are written by Aegis only";
 const WRITTEN_BY_AEGIS: &str = "conditions of a pod whose type begins with aegis.dev/ are written by Aegis only";
 
 fn condition(status: &str) -> Value {
@@ -80,17 +81,55 @@ async fn only_the_operator_says_what_pods_must_look_like() -> Result<()> {
     ] {
         let change = Patch::Merge(json!({"status": {"mesh": mesh}}));
         let answer = admin.patch_status("buyer", &PatchParams::default(), &change).await;
-        refused(what, answer, "status.mesh of an Agent is written by Aegis only")?;
+        refused(what, answer, OF_AN_AGENT)?;
     }
     let first = Patch::Merge(json!({"status": {"mesh": {
         "level": "Mediated", "control": "https://control.evil.example",
         "proxyImages": ["evil:1"], "captureImages": ["evil:1"], "probeImages": ["evil:1"],
     }}}));
     let answer = admin.patch_status("starter", &PatchParams::default(), &first).await;
-    refused("the first", answer, "status.mesh of an Agent is written by Aegis only")?;
+    refused("the first", answer, OF_AN_AGENT)?;
     // The rest of the status is a matter of rights.
     let other = Patch::Merge(json!({"status": {"observedGeneration": 1}}));
     admin.patch_status("buyer", &PatchParams::default(), &other).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_operator_says_what_holds_for_an_agent() -> Result<()> {
+    let cluster = shared().await?;
+    let (_ground, namespace) = ground(cluster, "standing").await?;
+    let admin: Api<Agent> = namespace.api("admin").await?;
+    let control: Api<Agent> = Api::namespaced(operator(cluster).await?, namespace.name());
+    let write = async |agents: &Api<Agent>, status: Value| {
+        agents.patch_status("buyer", &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await
+    };
+    let conditions = |status: &str| {
+        let condition = json!({"type": "EnforcementVerified", "status": status, "reason": "Captured", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        json!({"conditions": [condition]})
+    };
+    let pods = |verified: u32| json!({"pods": {"matched": 3, "injected": 3, "current": 3, "verified": verified}});
+
+    refused("a first condition", write(&admin, conditions("True")).await, OF_AN_AGENT)?;
+    refused("a first count", write(&admin, pods(3)).await, OF_AN_AGENT)?;
+    write(&control, conditions("False")).await?;
+    write(&control, pods(0)).await?;
+    for (what, change) in [
+        ("a condition", conditions("True")),
+        ("no condition", json!({"conditions": null})),
+        ("a count", pods(3)),
+        ("no count", json!({"pods": null})),
+    ] {
+        refused(what, write(&admin, change).await, OF_AN_AGENT)?;
+    }
+    let mut whole = admin.get("buyer").await?;
+    whole.status = None;
+    refused("nothing", admin.replace_status("buyer", &PostParams::default(), &whole).await, OF_AN_AGENT)?;
+    // What is not said of pods is a matter of rights; conditions and counts may be sent along.
+    let mut seen = admin.get("buyer").await?;
+    seen.status.as_mut().context("status")?.observed_generation = Some(1);
+    admin.replace_status("buyer", &PostParams::default(), &seen).await?;
     Ok(())
 }
 

@@ -65,16 +65,14 @@ pub(super) fn pod(pod: &Pod, agent: &AgentFacts) -> Result<(), Refusal> {
             found: account.to_owned(),
         });
     }
-    // At every level: the sidecar's loopback would be the node's.
-    if spec.host_network == Some(true) {
-        return Err(Refusal::Shared("hostNetwork"));
-    }
+    // At every level: the sidecar's loopback would be the node's, or its processes the agent's to look into.
     for (shared, field) in [
+        (spec.host_network, "hostNetwork"),
         (spec.host_pid, "hostPID"),
         (spec.host_ipc, "hostIPC"),
         (spec.share_process_namespace, "shareProcessNamespace"),
     ] {
-        if agent.level.is_captured() && shared == Some(true) {
+        if shared == Some(true) {
             return Err(Refusal::Shared(field));
         }
     }

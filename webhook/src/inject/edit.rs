@@ -57,6 +57,19 @@ pub(super) fn harden(pod: &mut Value) {
     }
 }
 
+/// Takes from containers that say nothing of capabilities the one by which root reads all packets of the pod, among them
+/// what the sidecar sends to tools without TLS. Those that ask for capabilities, or for all by `privileged`, keep them.
+pub(super) fn deafen(pod: &mut Value) {
+    for container in agents_containers(pod) {
+        in_object(container, "securityContext", |context| {
+            let said = context.get("capabilities").is_some_and(|value| !value.is_null());
+            if !said && context.get("privileged") != Some(&json!(true)) {
+                context.insert("capabilities".to_owned(), json!({"drop": ["NET_RAW"]}));
+            }
+        });
+    }
+}
+
 /// Our containers before all others, our volumes after all others.
 pub(super) fn put_in(pod: &mut Value, parts: &Parts) {
     in_spec(pod, |spec| {

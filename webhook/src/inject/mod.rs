@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! gateway ----------------------------------------------> left
-//! governed already (inspect) ---------------------------> left, or missing variables added
+//! governed already (inspect) ---------------------------> left, or what is missing of variables and hardening added
 //! injected by us, then changed around our parts --------> our parts out, and in again
 //! carries our names, but not as injected ---------------> refused
-//! else: check -> variables, hardening -> parts -> inspect -> patch
+//! else: check -> hardening, variables -> parts -> inspect -> patch
 //! ```
 //! [`aegis_crds::mesh::inspect`] has the last word, so nothing leaves here that the operator would not count as governed.
 
@@ -59,6 +59,9 @@ pub fn inject(
             }
             Err(faults) => return Err(Refusal::Altered(faults)),
         }
+        if !agent.level.is_captured() {
+            edit::deafen(&mut wanted);
+        }
         edit::variables(&mut wanted, agent);
         return Ok(difference(pod, &wanted));
     }
@@ -79,6 +82,8 @@ fn add(
     if agent.level.is_captured() {
         check::users(&spec)?;
         edit::harden(&mut bare);
+    } else {
+        edit::deafen(&mut bare);
     }
     edit::variables(&mut bare, agent);
     let inbound = mesh::inspect::inbound(&spec);

@@ -20,6 +20,7 @@ use aegis_decision::digest::Digest;
 use aegis_decision::egress::Level;
 use aegis_decision::jws::{JwsError, SigningKey, base64url};
 use aegis_decision::probe::{Outcome, ProbeOrder, ProbeReport, ProbeState, ProbeStatement, ReportError};
+use aegis_decision::token::Attestation;
 use aegis_runtime::ready::{Handle, Readiness};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -44,8 +45,8 @@ pub struct Found {
     pub jws: String,
     /// Nothing got out.
     pub holds: bool,
-    /// It names this pod: made after the first token.
-    pub names_pod: bool,
+    /// The control service is to be told at once: no exchange waits for it.
+    pub unreported: bool,
 }
 
 /// What a probe is about.
@@ -91,6 +92,8 @@ pub struct Probe {
 struct Inner {
     schedule: Schedule,
     ordered: Option<ProbeOrder>,
+    /// What was stated last.
+    stated: Option<ProbeStatement>,
     /// Held while the capture is not proven.
     unready: Option<Handle>,
 }
@@ -118,7 +121,7 @@ impl Probe {
         readiness: Readiness,
     ) -> Self {
         let unready = Some(readiness.handle("capture"));
-        let inner = Mutex::new(Inner { schedule: Schedule::new(about.every), ordered: None, unready });
+        let inner = Mutex::new(Inner { schedule: Schedule::new(about.every), ordered: None, stated: None, unready });
         Self { about, control, record_key, state, attested, metrics, readiness, inner, found: watch::Sender::new(None) }
     }
 
@@ -163,7 +166,7 @@ impl Probe {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         report.check(inner.ordered.as_ref().ok_or(ReportError::OtherRun)?)?;
         let attested = self.attested.borrow().as_ref().map(|attested| attested.attestation.clone());
-        let got_out = report.got_out();
+        let got_out = report.got_out().into_iter().chain(report.unproven()).collect();
         let blocked = report.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Blocked).count();
         let statement = ProbeStatement {
             agent: attested.as_ref().map(|attested| attested.agent.clone()),
@@ -192,9 +195,22 @@ impl Probe {
                 inner.unready = Some(self.readiness.handle("capture"));
             }
             let report = serde_json::to_string(report).unwrap_or_default();
-            tracing::error!(got_out = ?statement.got_out, digest = %statement.report, report, "probe: something got out");
+            tracing::error!(got_out = ?statement.got_out, digest = %statement.report, report, "probe: something got out, or cannot be told");
         }
-        self.found.send_replace(Some(Found { jws, holds, names_pod: statement.pod.is_some() }));
+        self.found.send_replace(Some(Found { jws, holds, unreported: statement.pod.is_some() }));
+        inner.stated = Some(statement);
+        Ok(())
+    }
+
+    /// States the first finding again, with the pod's name, once the first token has told it: what names its pod counts
+    /// for two intervals, what does not for two minutes.
+    pub fn name(&self, attestation: &Attestation) -> Result<(), JwsError> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(statement) = inner.stated.as_mut().filter(|statement| statement.pod.is_none()) else { return Ok(()) };
+        statement.pod = Some(attestation.pod.clone());
+        statement.agent = Some(attestation.agent.clone());
+        let (jws, holds) = (statement.sign(&self.record_key)?, statement.got_out.is_empty() && statement.blocked > 0);
+        self.found.send_replace(Some(Found { jws, holds, unreported: false }));
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::state::State;
 /// Pause after a report that did not arrive. A newer one replaces it.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Sends every statement that names this pod, until `quiet`.
+/// Sends every statement that is unreported, until `quiet`.
 pub async fn send_all(
     probe: Arc<Probe>,
     control: Arc<Control>,
@@ -32,7 +32,7 @@ pub async fn send_all(
             changed = found.changed() => if changed.is_err() { return },
         }
         loop {
-            let newest = found.borrow_and_update().clone().filter(|found| found.names_pod);
+            let newest = found.borrow_and_update().clone().filter(|found| found.unreported);
             let attestation = attested.borrow().as_ref().map(|attested| attested.jws.clone());
             let bearer = state.token().map(|token| token.bearer.clone());
             let (Some(newest), Some(attestation), Some(bearer)) = (newest, attestation, bearer) else { break };
