@@ -28,7 +28,7 @@ func run(args []string) error {
 	flags.StringVar(&job.revision, "revision", "", "revision of the sources")
 	flags.Int64Var(&job.epoch, "epoch", -1, "time of the sources, in seconds since 1970")
 	flags.StringVar(&job.netfilter, "netfilter", "", "folder with the root of nft and its libraries")
-	plan := flags.Bool("plan", false, "only print the arguments of cargo build for the images, one a line")
+	plan := flags.Bool("plan", false, "only print the arguments of cargo build for all images, one a line")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -36,7 +36,11 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := recipes(flags.Args())
+	names := flags.Args()
+	if *plan {
+		names = known()
+	}
+	wanted, err := recipes(names)
 	if err != nil {
 		return err
 	}

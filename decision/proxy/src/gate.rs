@@ -37,7 +37,8 @@ pub(crate) struct Call {
     pub(crate) id: String,
     /// When its last byte was there.
     pub(crate) arrived: Instant,
-    gone: CancellationToken,
+    /// Cancelled when the agent no longer waits.
+    pub(crate) gone: CancellationToken,
     verdict: Option<Verdict>,
     tool: Option<String>,
 }
@@ -85,8 +86,9 @@ impl Call {
             }
         };
         self.arrived = Instant::now();
-        if let Some(relay) = &self.worker.relay {
-            return relay.send(&arrived).await;
+        let worker = Arc::clone(&self.worker);
+        if let Some(relay) = &worker.relay {
+            return self.pass_on(relay, &arrived).await;
         }
         let mut hold = Hold::default();
         while hold.next_round() {
@@ -230,7 +232,7 @@ impl Call {
     }
 
     /// Records and answers a call that was named but cannot be judged now.
-    async fn turn_away(&mut self, view: &View, about: About, call: &ToolCall, code: Code) -> Answer {
+    pub(crate) async fn turn_away(&mut self, view: &View, about: About, call: &ToolCall, code: Code) -> Answer {
         let detail = code.cause().to_owned();
         let malformed = Malformed { code, detail, operation: Some(call.operation.clone()), class: Some(call.class) };
         let decision = decide::refused(&view.policy.bundle, &call.tool, malformed);
@@ -238,7 +240,7 @@ impl Call {
     }
 
     /// Records a denial and answers it.
-    async fn refuse(&mut self, view: &View, about: About, decision: Decision) -> Answer {
+    pub(crate) async fn refuse(&mut self, view: &View, about: About, decision: Decision) -> Answer {
         self.verdict = Some(decision.output.verdict);
         let code = decision.output.code.unwrap_or(Code::NoRuleAllows);
         let answer = Problem::decided(code, &decision.output);

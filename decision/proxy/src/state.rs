@@ -7,9 +7,10 @@ use std::time::Duration;
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
 use aegis_decision::feed::{Freshness, VerifiedGrants, freshness};
+use aegis_decision::token::SKEW_SECONDS;
 use aegis_decision::tool::Class;
 use arc_swap::ArcSwapOption;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -29,6 +30,27 @@ pub enum Knowledge {
     Fixed,
     /// Complete at that time, as the control service said.
     AsOf(Timestamp),
+}
+
+/// When something was heard, on both clocks: how far they drift apart from then on shows a clock that jumped.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    wall: Timestamp,
+    at: Instant,
+}
+
+impl Heard {
+    /// Now.
+    pub fn now() -> Self {
+        Self { wall: Timestamp::now(), at: Instant::now() }
+    }
+
+    /// Whether the wall clock, which says `now`, still agrees with the time that has passed.
+    fn agrees_with(&self, now: Timestamp) -> bool {
+        let passed = SignedDuration::try_from(self.at.elapsed()).unwrap_or(SignedDuration::MAX);
+        let told = now.duration_since(self.wall);
+        told.saturating_sub(passed).unsigned_abs() <= Duration::from_secs(SKEW_SECONDS.unsigned_abs())
+    }
 }
 
 /// The agent token.
@@ -62,7 +84,7 @@ impl Capture {
 pub struct State {
     policy: ArcSwapOption<Policy>,
     grants: ArcSwapOption<VerifiedGrants>,
-    knowledge: ArcSwapOption<Knowledge>,
+    knowledge: ArcSwapOption<(Knowledge, Heard)>,
     token: ArcSwapOption<Token>,
     capture: ArcSwapOption<Capture>,
     changes: watch::Sender<u64>,
@@ -77,6 +99,8 @@ pub struct View {
     pub grants: Arc<VerifiedGrants>,
     /// How old they are.
     pub knowledge: Knowledge,
+    /// When that was heard.
+    pub heard: Heard,
     /// The token; none when policy comes from files.
     pub token: Option<Arc<Token>>,
     /// What the pod's probe found, where the pod is captured.
@@ -111,7 +135,7 @@ impl State {
 
     /// The knowledge is that old.
     pub fn set_knowledge(&self, knowledge: Knowledge) {
-        self.knowledge.store(Some(Arc::new(knowledge)));
+        self.knowledge.store(Some(Arc::new((knowledge, Heard::now()))));
     }
 
     /// A new token.
@@ -153,15 +177,17 @@ impl State {
 
     /// How old the knowledge is.
     pub fn knowledge(&self) -> Option<Knowledge> {
-        self.knowledge.load().as_deref().copied()
+        self.knowledge.load().as_deref().map(|(knowledge, _)| *knowledge)
     }
 
     /// Everything a call needs; none while a part is missing.
     pub fn view(&self) -> Option<View> {
+        let (knowledge, heard) = *self.knowledge.load_full()?;
         Some(View {
             policy: self.policy.load_full()?,
             grants: self.grants.load_full()?,
-            knowledge: self.knowledge()?,
+            knowledge,
+            heard,
             token: self.token.load_full(),
             capture: self.capture(),
         })
@@ -181,9 +207,15 @@ impl View {
     /// Whether a call of this class may be decided now: knowledge and token are fresh enough (`identity.md`: Draft and
     /// Commit close over `maxStaleness` and at five sixths of the token's life, Read at twice that and at its end). They
     /// also close when the pod's probe got out, or has not been heard of for two intervals.
+    ///
+    /// Everything closes while this clock and the time that has passed differ by more than the skew that is allowed: a
+    /// clock that was set back would make old knowledge look new. What the control service says next opens it again.
     pub fn is_open_for(&self, class: Class, now: Timestamp) -> Result<(), Code> {
         let writes = class != Class::Read;
         if let Knowledge::AsOf(as_of) = self.knowledge {
+            if !self.heard.agrees_with(now) {
+                return Err(Code::Stale);
+            }
             match freshness(as_of, now, self.policy.bundle.agent().max_staleness_seconds) {
                 Freshness::Fresh => {}
                 Freshness::WritesClosed if !writes => {}
@@ -229,6 +261,16 @@ impl std::fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_does_not_agree_with_the_time_that_has_passed() {
+        let heard = Heard::now();
+        let after = |seconds| heard.wall + SignedDuration::from_secs(seconds);
+        tokio::time::advance(Duration::from_secs(90)).await;
+        for (told, agrees) in [(59, false), (60, true), (90, true), (120, true), (121, false), (-3510, false)] {
+            assert_eq!(heard.agrees_with(after(told)), agrees, "90 s have passed, and the clock says {told} s");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn writes_close_at_five_sixths_of_the_tokens_life_and_reads_at_its_end() {

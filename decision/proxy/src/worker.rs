@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aegis_decision::codes::Code;
 use aegis_runtime::shutdown::Drain;
 use hickory_resolver::TokioResolver;
 use http::Request;
@@ -16,14 +17,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::answer::Answer;
 use crate::control::Control;
 use crate::forward::{Credentials, Upstream};
 use crate::gate::gate;
 use crate::metrics::Metrics;
-use crate::record::Recorder;
+use crate::record::{Recorder, compose};
 use crate::report::Reports;
 use crate::sealed::gateway::{Admitted, Gateway};
 use crate::sealed::relay::{Relay, RelaySettings};
@@ -246,9 +249,15 @@ async fn serve_relay(server: Arc<Server>, stream: TcpStream) {
     let service = service_fn(move |request| {
         let (worker, calls, gateway) = (Arc::clone(&serving.worker), serving.calls.clone(), Arc::clone(&gateway));
         async move {
+            let began = Instant::now();
             match gateway.admit(relay, request).await {
                 Admitted::Call(request) => call(worker, Door::Gateway, calls, *request).await,
-                Admitted::Answer(answer) => Ok(answer),
+                Admitted::Proof(proof) => Ok(proof),
+                Admitted::Stranger => {
+                    let code = Code::NotThisAgent;
+                    worker.shared.metrics.answered(None, None, Some(code), began.elapsed());
+                    Ok(Answer::from(code).into_response(&compose::new_id()))
+                }
             }
         }
     });

@@ -18,6 +18,8 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::hub::View;
 use crate::owned::Fence;
 
+pub use pods::REASONS;
+
 /// One namespace's resources, as the stores hold them, and what was published before.
 #[derive(Debug, Default)]
 pub struct Gathered {
@@ -66,6 +68,14 @@ pub struct Plan {
     pub tiers: Reported<ApprovalTier, ApprovalTierStatus>,
     /// When time alone changes the plan: a review or delegation begins or ends, a probe grows too old.
     pub check_again_at: Option<Timestamp>,
+}
+
+impl Plan {
+    /// For each agent, the reason of its condition `EnforcementVerified`.
+    pub fn enforcement(&self) -> impl Iterator<Item = &str> + Clone {
+        let conditions = self.agents.iter().flat_map(|(_, status)| &status.conditions);
+        conditions.filter(|condition| condition.type_ == pods::VERIFIED).map(|condition| condition.reason.as_str())
+    }
 }
 
 /// Plans one namespace, for a mesh of these settings.

@@ -23,6 +23,8 @@ use crate::pods::{Verdict, newest};
 
 /// Type of the condition.
 pub const VERIFIED: &str = "EnforcementVerified";
+/// Its reasons.
+pub const REASONS: [&str; 7] = ["Ungoverned", "Mediated", "GotOut", "NoPods", "ProbeOverdue", "Captured", "Sealed"];
 /// Pods that are named at most.
 const MAX_NAMED: usize = 10;
 
@@ -83,6 +85,10 @@ impl Tally {
         let Ok(Governed { current, .. }) = governed else {
             count(&mut self.ungoverned);
             if self.counts.ungoverned.len() < MAX_NAMED {
+                // A container may have been added to a pod whose probe still runs: what it found says more.
+                if let Some(Verdict { holds: false, message, .. }) = newest(pod).filter(|_| core.level.is_captured()) {
+                    self.got_out.push(format!("{name}: {message}"));
+                }
                 self.counts.ungoverned.push(name);
             }
             return;
@@ -120,8 +126,9 @@ impl Tally {
         let is = |status, reason, message: String| Wanted { kind: VERIFIED, status, reason, message };
         if self.ungoverned > 0 {
             let names = named(&self.counts.ungoverned, self.ungoverned);
-            let text = format!("pods under spec.workload.serviceAccountName without the injected sidecar: {names}");
-            return is(Some(false), "Ungoverned", text);
+            let text = format!("pods under spec.workload.serviceAccountName that are not as injected: {names}");
+            let all: Vec<String> = std::iter::once(text).chain(self.got_out.iter().cloned()).collect();
+            return is(Some(false), "Ungoverned", all.join(" | "));
         }
         if !core.level.is_captured() {
             let text = "level Mediated: nothing stops a process of the agent that dials elsewhere";
@@ -280,6 +287,13 @@ mod tests {
         let many = found(Level::Captured, (0..12).map(|number| plain(&format!("p{number}"))).collect());
         assert!(many.condition.message.ends_with("p9 and 2 more"), "{}", many.condition.message);
         assert_eq!((many.counts.ungoverned.len(), many.counts.matched), (10, 12));
+        let mut opened = running("a", &verdict("False", "got out: BYP-4 udp 192.0.2.1:443", 0));
+        opened.spec.as_mut().unwrap().ephemeral_containers =
+            Some(vec![serde_json::from_value(json!({"name": "opener", "securityContext": {"runAsUser": 0}})).unwrap()]);
+        let opened = found(Level::Captured, vec![opened]);
+        assert_eq!(opened.condition.reason, "Ungoverned");
+        let expected = ": a | a: got out: BYP-4 udp 192.0.2.1:443";
+        assert!(opened.condition.message.ends_with(expected), "{}", opened.condition.message);
         // Injected, but for another level than the agent has now.
         assert_eq!(found(Level::Sealed, vec![running("a", &other())]).condition.reason, "Ungoverned");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aegis_tests::cluster::eventually;
 use aegis_tests::mesh::binary;
-use aegis_tests::node::{Bench, BenchSpec, may_run, records_of};
+use aegis_tests::node::{Bench, BenchSpec, Node, is_ready, may_run, records_of};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -15,6 +15,18 @@ use super::scene;
 
 const WITHIN: Duration = Duration::from_mins(2);
 
+/// The gateway's pods of agent `buyer`, all ready.
+pub async fn gateways(node: &Node, namespace: &str) -> Result<Vec<Pod>> {
+    let pods: Api<Pod> = Api::namespaced(node.cluster.admin().await?, namespace);
+    let selected = ListParams::default().labels("aegis.dev/agent=buyer,aegis.dev/component=gateway");
+    eventually("the gateway to be ready", WITHIN, async || {
+        let found = pods.list(&selected).await?.items;
+        ensure!(!found.is_empty() && found.iter().all(is_ready), "{} pods", found.len());
+        Ok(found)
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sealed_agent_is_judged_and_recorded_at_its_gateway() -> Result<()> {
     if !may_run() {
@@ -22,18 +34,7 @@ async fn a_sealed_agent_is_judged_and_recorded_at_its_gateway() -> Result<()> {
     }
     let node = scene::node().await?;
     let bench = Bench::set(node, &BenchSpec::new("sealed", "Sealed", 18_005)).await?;
-    let pods: Api<Pod> = Api::namespaced(node.cluster.admin().await?, "sealed");
-    let selected = ListParams::default().labels("aegis.dev/agent=buyer,aegis.dev/component=gateway");
-    let gateways = eventually("the gateway to be ready", WITHIN, async || {
-        let found = pods.list(&selected).await?.items;
-        let ready = |pod: &&Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.clone().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        };
-        ensure!(!found.is_empty() && found.iter().filter(ready).count() == found.len(), "{} pods", found.len());
-        Ok(found)
-    })
-    .await?;
+    let gateways = gateways(node, "sealed").await?;
     let addresses: Vec<String> = gateways.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.clone()).collect();
 
     let agent = bench.agent("agent").await?;

@@ -27,6 +27,8 @@ async fn a_refusal_names_what_has_to_be_changed() -> Result<()> {
         container[name] = value;
         json!({"containers": [container]})
     };
+    let mut drop_box = container("securityContext", json!({"runAsUser": 1000}));
+    drop_box["volumes"] = json!([{"name": "drop", "nfs": {"server": "192.0.2.1", "path": "/"}}]);
     let mut opted_out = plain("refused", "reader", "reader-account")?;
     opted_out.metadata.labels.get_or_insert_default().insert("aegis.dev/inject".into(), "disabled".into());
     for (what, pod, message) in vec![
@@ -50,6 +52,17 @@ async fn a_refusal_names_what_has_to_be_changed() -> Result<()> {
             "one process namespace",
             in_spec("buyer", json!({"shareProcessNamespace": true}))?,
             "spec.shareProcessNamespace must not be true".to_owned(),
+        ),
+        (
+            "one process namespace of a Mediated agent",
+            in_spec("reader", json!({"shareProcessNamespace": true}))?,
+            "spec.shareProcessNamespace must not be true".to_owned(),
+        ),
+        (
+            "a volume of another machine",
+            in_spec("buyer", drop_box)?,
+            "volume drop: only configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim, projected and"
+                .to_owned(),
         ),
         (
             "no user",

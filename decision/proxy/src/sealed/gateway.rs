@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use aegis_decision::codes::Code;
 use aegis_decision::jws::{SigningKey, thumbprint};
-use aegis_decision::token::{AgentClaims, prove_record_key};
+use aegis_decision::token::{AgentClaims, TokenError, prove_record_key};
 use aegis_runtime::tls::{TlsError, peer_key};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -54,8 +54,27 @@ pub struct Relay([u8; 32]);
 pub enum Admitted {
     /// A call, its token taken off.
     Call(Box<Request<Incoming>>),
-    /// Answered here.
-    Answer(Response<Full<Bytes>>),
+    /// This gateway's own proof was asked for.
+    Proof(Response<Full<Bytes>>),
+    /// It is not of this agent's relay.
+    Stranger,
+}
+
+/// Why a request is a stranger's.
+#[derive(Debug, thiserror::Error)]
+enum Strange {
+    /// Not exactly one token, as text.
+    #[error("no token, or several")]
+    NoToken,
+    /// This gateway does not know yet whose it is, or whom it may trust.
+    #[error("this gateway is not ready")]
+    NotReady,
+    /// The token is not good for this connection.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token is good, and another agent's.
+    #[error("it is agent {0}")]
+    OtherAgent(String),
 }
 
 impl Gateway {
@@ -84,32 +103,34 @@ impl Gateway {
         Some((stream, Relay(key)))
     }
 
-    /// Lets a request of this agent's relay through, and answers all others.
+    /// Lets a request of this agent's relay through, and no other.
     pub async fn admit(&self, relay: Relay, mut request: Request<Incoming>) -> Admitted {
         if request.uri().path() == PROOF_PATH {
-            return Admitted::Answer(self.prove(request.method()));
+            return Admitted::Proof(self.prove(request.method()));
         }
-        let mut tokens = request.headers().get_all(TOKEN).iter();
-        let only = match (tokens.next(), tokens.next()) {
-            (Some(token), None) => token.to_str().ok().map(str::to_owned),
-            _ => None,
-        };
-        let is_ours = match only {
-            Some(token) => self.is_of_this_agent(&token, relay).await,
-            None => false,
-        };
-        if !is_ours {
-            return Admitted::Answer(Answer::from(Code::NotThisAgent).into_response(&compose::new_id()));
+        if let Err(strange) = self.is_of_this_agent(relay, request.headers()).await {
+            match strange {
+                // Somebody who can be named, and has no business here.
+                Strange::OtherAgent(_) => tracing::warn!(error = %strange, "request of a stranger"),
+                _ => tracing::debug!(error = %strange, "request of a stranger"),
+            }
+            return Admitted::Stranger;
         }
         request.headers_mut().remove(TOKEN);
         Admitted::Call(Box::new(request))
     }
 
-    async fn is_of_this_agent(&self, token: &str, Relay(key): Relay) -> bool {
-        let Some(view) = self.state.view() else { return false };
-        let Ok(trusted) = self.control.trusted().await else { return false };
-        let claims = AgentClaims::verify(token, &trusted.keys, AUDIENCE, &thumbprint(&key), Timestamp::now());
-        claims.is_ok_and(|claims| claims.agent.uid == view.policy.bundle.agent().uid)
+    async fn is_of_this_agent(&self, Relay(key): Relay, headers: &HeaderMap) -> Result<(), Strange> {
+        let mut tokens = headers.get_all(TOKEN).iter();
+        let (Some(token), None) = (tokens.next(), tokens.next()) else { return Err(Strange::NoToken) };
+        let token = token.to_str().map_err(|_| Strange::NoToken)?;
+        let view = self.state.view().ok_or(Strange::NotReady)?;
+        let trusted = self.control.trusted().await.map_err(|_| Strange::NotReady)?;
+        let claims = AgentClaims::verify(token, &trusted.keys, AUDIENCE, &thumbprint(&key), Timestamp::now())?;
+        if claims.agent.uid == view.policy.bundle.agent().uid {
+            return Ok(());
+        }
+        Err(Strange::OtherAgent(format!("{}/{}", claims.agent.namespace, claims.agent.name)))
     }
 
     fn prove(&self, method: &Method) -> Response<Full<Bytes>> {

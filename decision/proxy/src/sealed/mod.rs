@@ -7,9 +7,10 @@
 //! | who | proves | how |
 //! | --- | --- | --- |
 //! | relay | that it is this agent's sidecar | agent token in every request, bound to its TLS key ([`TOKEN`]) |
-//! | gateway | that it is this agent's | attestation of its record key, which signs its TLS key ([`Proof`]) |
+//! | gateway | that it is this agent's | attestation of its record key and its pod; the key signs its TLS key ([`Proof`]) |
 
 pub mod gateway;
+mod pass;
 pub mod relay;
 
 use aegis_decision::jws::{KeySet, thumbprint};
@@ -45,6 +46,9 @@ pub enum Unproven {
     /// Not now.
     #[error("the gateway's attestation has ended")]
     Ended,
+    /// Of a pod that is no gateway: a sidecar of this agent has a record key, too.
+    #[error("the attestation is of a pod that is no gateway")]
+    NoGateway,
     /// Made for another connection.
     #[error("the gateway does not prove the key of this connection")]
     OtherKey,
@@ -60,12 +64,22 @@ impl Proof {
         if !attestation.covers(now) {
             return Err(Unproven::Ended);
         }
+        if !is_gateway(&attestation) {
+            return Err(Unproven::NoGateway);
+        }
         if verify_record_key(&attestation.key, &thumbprint(tls_key), &self.proof) {
             Ok(())
         } else {
             Err(Unproven::OtherKey)
         }
     }
+}
+
+/// Whether an attested pod is one of the Deployment `<agent>-gateway`. The API server makes the names of such pods, and
+/// cuts what they begin with to 58 characters.
+fn is_gateway(attestation: &Attestation) -> bool {
+    let whole = format!("{}-gateway-", attestation.agent.name);
+    attestation.pod.name.starts_with(whole.get(..58).unwrap_or(&whole))
 }
 
 #[cfg(test)]
@@ -84,7 +98,7 @@ mod tests {
         keys.insert(Purpose::Attestations, control.public()).unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let attestation = Attestation {
-            pod: PodName { name: "g".to_owned(), uid: "g".to_owned() },
+            pod: PodName { name: "buyer-gateway-6d5f-x2x9z".to_owned(), uid: "g".to_owned() },
             agent: AgentName {
                 namespace: "shop".to_owned(),
                 name: "buyer".to_owned(),
@@ -105,6 +119,19 @@ mod tests {
         assert_eq!(proof.check(&keys, "u", &[8; 32], now), Err(Unproven::OtherKey));
         assert_eq!(proof.check(&keys, "u", &tls_key, now + SignedDuration::from_hours(1)), Err(Unproven::Ended));
         assert_eq!(proof.check(&KeySet::new(), "u", &tls_key, now), Err(Unproven::Attestation));
+        let long = "b".repeat(55);
+        let (cut, other) = (format!("{long}-ga2x9zw"), format!("{long}-0"));
+        for (agent, pod, expected) in [
+            ("buyer", "buyer-0", Err(Unproven::NoGateway)),
+            ("buyer", "buyer-gateway", Err(Unproven::NoGateway)),
+            (long.as_str(), cut.as_str(), Ok(())),
+            (long.as_str(), other.as_str(), Err(Unproven::NoGateway)),
+        ] {
+            let mut attestation = attestation.clone();
+            (attestation.agent.name, attestation.pod.name) = (agent.to_owned(), pod.to_owned());
+            let proof = Proof { attestation: attestation.issue(&control).unwrap(), ..proof.clone() };
+            assert_eq!(proof.check(&keys, "u", &tls_key, now), expected, "{pod}");
+        }
         let own = Proof { proof: prove_record_key(&control_as_record_key(), &thumbprint(&tls_key)), ..proof };
         assert_eq!(own.check(&keys, "u", &tls_key, now), Err(Unproven::OtherKey));
     }

@@ -16,14 +16,15 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{PROOF_PATH, Proof, TOKEN, Unproven};
-use crate::answer::Answer;
 use crate::control::Control;
 use crate::forward::UpstreamAnswer;
 use crate::identity::Attested;
@@ -35,8 +36,10 @@ use crate::ways::site::Site;
 const DIAL_TIME: Duration = Duration::from_secs(10);
 /// Time for a call: longer than any hold and any tool's own limit, which the gateway watches.
 const CALL_TIME: Duration = Duration::from_mins(15);
-/// Connections that are kept for the next calls, per worker.
+/// Connections that are kept for the next calls by a safe method (RFC 9110, 9.2.1), per worker.
 const KEPT: usize = 4;
+/// Time without a sign of the gateway's kernel after which a connection is given up.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Largest answer in bytes: the largest that a tool's limit can be, and its head.
 const MAX_ANSWER: usize = 65 * 1024 * 1024;
 /// Largest proof in bytes.
@@ -63,19 +66,36 @@ pub enum RelayFault {
     /// This sidecar has no token yet.
     #[error("no token")]
     NoToken,
+    /// The agent waits no longer.
+    #[error("the agent went away")]
+    Gone,
 }
 
-impl RelayFault {
-    /// Whether it is sure that no call was passed on.
-    fn was_not_sent(&self) -> bool {
+/// A call without the gateway's answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// No byte of it was passed on.
+    #[error("the call was not passed on")]
+    NotSent(#[source] RelayFault),
+    /// It may have been: nobody here knows how it ended.
+    #[error("the call was passed on and not answered")]
+    Unknown(#[source] RelayFault),
+}
+
+impl Unanswered {
+    /// What the agent is told.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Connect(_) | Self::Unproven(_) | Self::NoToken => true,
-            // A kept connection that was closed meanwhile: hyper says so before it writes.
-            Self::Http(error) => error.is_canceled(),
-            Self::Timeout | Self::Answer => false,
+            Self::NotSent(RelayFault::NoToken) => Code::TokenNotFresh,
+            Self::NotSent(_) => Code::GatewayUnavailable,
+            Self::Unknown(RelayFault::Timeout) => Code::UpstreamTimeout,
+            Self::Unknown(_) => Code::UpstreamFailed,
         }
     }
 }
+
+/// A request to the gateway, with the call whole.
+type Call = Request<Full<Bytes>>;
 
 /// How this sidecar reaches the gateway.
 pub struct Relay {
@@ -120,30 +140,50 @@ impl Relay {
         Ok(Self { address, control, state, attested, connector, idle: Mutex::new(Vec::new()) })
     }
 
-    /// Sends a call and brings the gateway's answer back as it is.
-    pub async fn send(&self, arrived: &Arrived) -> Answer {
-        match timeout(CALL_TIME, self.exchange(arrived)).await.unwrap_or(Err(RelayFault::Timeout)) {
-            Ok(answer) => Answer::Relayed(answer),
-            Err(RelayFault::NoToken) => Code::TokenNotFresh.into(),
-            Err(fault) => {
-                tracing::warn!(error = &fault as &dyn std::error::Error, "call not relayed");
-                let code = if fault.was_not_sent() { Code::GatewayUnavailable } else { Code::UpstreamTimeout };
-                code.into()
+    /// Sends a call and brings the gateway's answer back as it is, unless the agent goes away before.
+    pub async fn send(&self, arrived: &Arrived, gone: &CancellationToken) -> Result<UpstreamAnswer, Unanswered> {
+        tokio::select! {
+            answered = timeout(CALL_TIME, self.exchange(arrived)) => {
+                answered.unwrap_or(Err(Unanswered::Unknown(RelayFault::Timeout)))
             }
+            // The connection ends with it, so the gateway knows that nobody waits for an approval; a call that it has
+            // begun to send it ends properly.
+            () = gone.cancelled() => Err(Unanswered::Unknown(RelayFault::Gone)),
         }
     }
 
-    async fn exchange(&self, arrived: &Arrived) -> Result<UpstreamAnswer, RelayFault> {
-        let request = self.request(arrived)?;
-        let mut line = match self.kept() {
-            Some(line) => line,
-            None => self.dial().await?,
+    async fn exchange(&self, arrived: &Arrived) -> Result<UpstreamAnswer, Unanswered> {
+        let mut call = self.request(arrived).map_err(Unanswered::NotSent)?;
+        // A kept line may be closed just now: what may have an effect is not left in doubt for that.
+        let kept = if call.method().is_safe() { self.kept() } else { None };
+        if let Some(line) = kept {
+            match self.ask(line, call).await {
+                Ok(answer) => return Ok(answer),
+                Err((fault, None)) => return Err(Unanswered::Unknown(fault)),
+                // It was closed before.
+                Err((_, Some(unsent))) => call = *unsent,
+            }
+        }
+        let line = self.dial().await.map_err(Unanswered::NotSent)?;
+        self.ask(line, call).await.map_err(|(fault, unsent)| match unsent {
+            Some(_) => Unanswered::NotSent(fault),
+            None => Unanswered::Unknown(fault),
+        })
+    }
+
+    /// Asks on a line and keeps it. A call of which surely nothing was written comes back with the fault.
+    async fn ask(&self, mut line: Line, call: Call) -> Result<UpstreamAnswer, (RelayFault, Option<Box<Call>>)> {
+        let response = match line.sender.try_send_request(call).await {
+            Ok(response) => response,
+            Err(mut error) => {
+                let unsent = error.take_message().map(Box::new);
+                return Err((RelayFault::Http(error.into_error()), unsent));
+            }
         };
-        let response = line.sender.send_request(request).await?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|_| RelayFault::Answer)?.to_bytes();
+        let Ok(body) = Limited::new(body, MAX_ANSWER).collect().await else { return Err((RelayFault::Answer, None)) };
         self.keep(line);
-        Ok(UpstreamAnswer { status: parts.status, headers: end_to_end(parts.headers), body })
+        Ok(UpstreamAnswer { status: parts.status, headers: end_to_end(parts.headers), body: body.to_bytes() })
     }
 
     /// A tunnel to a host of `Agent.egress`, through the gateway, which judges it too.
@@ -167,7 +207,7 @@ impl Relay {
         timeout(DIAL_TIME, opening).await.map_err(|_| RelayFault::Timeout)?
     }
 
-    fn request(&self, arrived: &Arrived) -> Result<Request<Full<Bytes>>, RelayFault> {
+    fn request(&self, arrived: &Arrived) -> Result<Call, RelayFault> {
         let http = arrived.http();
         let target = match http.query {
             Some(query) => format!("/{}{}?{query}", arrived.tool(), http.path),
@@ -210,6 +250,7 @@ impl Relay {
         let dialling = async {
             let stream = TcpStream::connect(&self.address).await.map_err(RelayFault::Connect)?;
             let _ = stream.set_nodelay(true);
+            notice_silence(&stream);
             let name = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
             let name = ServerName::try_from(name.to_owned()).map_err(|_| RelayFault::Answer)?;
             let stream = self.connector.connect(name, stream).await.map_err(RelayFault::Connect)?;
@@ -251,6 +292,15 @@ async fn read(response: http::Response<Incoming>) -> Option<Proof> {
     }
     let body = Limited::new(response.into_body(), MAX_PROOF).collect().await.ok()?.to_bytes();
     serde_json::from_slice(&body).ok()
+}
+
+/// A call may be held for minutes: a gateway whose node died meanwhile says nothing, and the agent should not wait on.
+fn notice_silence(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(SILENCE / 3).with_interval(SILENCE / 3).with_retries(2);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(SILENCE));
 }
 
 /// Headers that are for the agent, not for the connection to the gateway.

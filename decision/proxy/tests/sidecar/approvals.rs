@@ -13,7 +13,7 @@ use crate::control::{Asked, Mesh};
 const CONFIRM: &str = "/ledger/orders/8/confirm";
 
 /// Holds for that many seconds.
-fn holds(seconds: u32) -> impl FnOnce(&mut Trial) {
+pub fn holds(seconds: u32) -> impl FnOnce(&mut Trial) {
     move |trial| {
         for rule in &mut trial.source.policies[0].rules {
             if let Effect::RequireApproval { hold_seconds, .. } = &mut rule.effect {
@@ -23,12 +23,12 @@ fn holds(seconds: u32) -> impl FnOnce(&mut Trial) {
     }
 }
 
-async fn confirm(sidecar: &Sidecar) -> Answer {
+pub async fn confirm(sidecar: &Sidecar) -> Answer {
     sidecar.post(CONFIRM, "{}").await
 }
 
 /// The newest request, as soon as it is as wanted.
-async fn asked_until(mesh: &Mesh, wanted: impl Fn(&Asked) -> bool) -> (String, Asked) {
+pub async fn asked_until(mesh: &Mesh, wanted: impl Fn(&Asked) -> bool) -> (String, Asked) {
     let end = std::time::Instant::now() + WAIT;
     loop {
         if let Some((uid, asked)) = mesh.control.newest()
@@ -41,7 +41,7 @@ async fn asked_until(mesh: &Mesh, wanted: impl Fn(&Asked) -> bool) -> (String, A
     }
 }
 
-fn confirmations(mesh: &Mesh) -> Vec<String> {
+pub fn confirmations(mesh: &Mesh) -> Vec<String> {
     let posts = mesh.upstream.seen().into_iter().filter(|seen| seen.method == "POST");
     posts.map(|seen| seen.headers["idempotency-key"].to_str().unwrap().to_owned()).collect()
 }

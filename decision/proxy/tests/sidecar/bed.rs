@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::upstream::Upstream;
@@ -154,8 +155,15 @@ impl Bed {
 
 /// The arguments that every sidecar has.
 pub fn command(folder: &Path) -> Command {
+    let mut command = bare(folder);
+    command.args(["--listen", "127.0.0.1:0"]);
+    command
+}
+
+/// The arguments that sidecars and gateways share.
+pub fn bare(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aegis-proxy"));
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--workers", "2"]);
+    command.args(["--admin-listen", "127.0.0.1:0", "--workers", "2"]);
     command.args(["--log-format", "text", "--log-level", "warn"]);
     for (name, path) in [
         ("--records-dir", "records"),
@@ -183,6 +191,13 @@ impl Sidecar {
         sidecar.address = sidecar.address_in(&folder.join("address")).await;
         sidecar.admin = sidecar.address_in(&folder.join("admin")).await;
         sidecar
+    }
+
+    /// Kills it at once; gives the verified records.
+    pub fn kill(mut self) -> Records {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.records()
     }
 
     pub fn pid(&self) -> u32 {
@@ -278,7 +293,8 @@ impl Sidecar {
         }
     }
 
-    fn records(&self) -> Records {
+    /// The records as they are now, verified.
+    pub fn records(&self) -> Records {
         let file = std::fs::read_dir(&self.records).unwrap().next().unwrap().unwrap().path();
         let bytes = std::fs::read(file).unwrap();
         let report = verify(&bytes, &self.keys, None).unwrap_or_else(|findings| panic!("{findings:?}"));
@@ -327,7 +343,14 @@ impl Records {
 
 /// One request on a connection of its own.
 pub async fn exchange(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
-    let stream = TcpStream::connect(address).await.unwrap();
+    exchange_on(TcpStream::connect(address).await.unwrap(), request).await
+}
+
+/// One request on this connection.
+pub async fn exchange_on(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> Answer {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
     let (parts, body) = sender.send_request(request).await.unwrap().into_parts();

@@ -41,6 +41,8 @@ use crate::upstream::Upstream;
 
 const AUDIENCE: &str = "aegis-control";
 pub const POD_TOKEN: &str = "pod.token";
+/// Of a gateway's pod.
+pub const GATEWAY_TOKEN: &str = "gateway.token";
 
 /// What the feed tells.
 #[derive(Clone)]
@@ -83,6 +85,8 @@ pub struct Control {
     /// What was reported about it later.
     pub probed: Mutex<Vec<ProbeStatement>>,
     pub settings: Mutex<Settings>,
+    /// Every token that was issued, the newest last.
+    pub issued: Mutex<Vec<String>>,
     pub keys: KeySet,
     tokens: SigningKey,
     attestations: SigningKey,
@@ -127,6 +131,7 @@ impl Mesh {
                 refuse_tokens: false,
                 forge_receipts: false,
             }),
+            issued: Mutex::default(),
             keys,
             tokens,
             attestations,
@@ -139,7 +144,9 @@ impl Mesh {
         std::fs::create_dir(folder.path().join("trust")).unwrap();
         std::fs::write(folder.path().join("trust/ca.crt"), authority.certificate_pem()).unwrap();
         std::fs::write(folder.path().join("trust/jwks.json"), serde_json::to_string(&control.keys).unwrap()).unwrap();
-        std::fs::write(folder.path().join("token"), POD_TOKEN).unwrap();
+        for (file, token) in [("token", POD_TOKEN), ("gateway-token", GATEWAY_TOKEN)] {
+            std::fs::write(folder.path().join(file), token).unwrap();
+        }
         write_credential(folder.path());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -149,10 +156,14 @@ impl Mesh {
     }
 
     fn command(&self) -> std::process::Command {
-        let mut command = command(self.folder.path());
+        self.reached_by(command(self.folder.path()), "token")
+    }
+
+    /// The same program with the control service, and what it takes to be believed by it: the pod's token, in this file.
+    pub fn reached_by(&self, mut command: std::process::Command, token: &str) -> std::process::Command {
         command.arg("--control").arg(format!("https://{}", self.address)).args(["--agent", "shop/clerk"]);
         command.arg("--trust-dir").arg(self.folder.path().join("trust"));
-        command.arg("--token-file").arg(self.folder.path().join("token"));
+        command.arg("--token-file").arg(self.folder.path().join(token));
         command
     }
 
@@ -228,10 +239,47 @@ impl Control {
         self.set(|told| told.grants.releases.push(release));
     }
 
-    fn agent(&self) -> AgentName {
+    /// What a token says that is bound to this TLS key.
+    pub fn claims(&self, key: &[u8; 32], from: Timestamp, seconds: u32, number: u32) -> AgentClaims {
+        AgentClaims {
+            iss: "https://control.test".to_owned(),
+            sub: subject("test", "shop", "clerk"),
+            aud: AUDIENCE.to_owned(),
+            exp: from + SignedDuration::from_secs(seconds.into()),
+            nbf: from,
+            iat: from,
+            jti: number.to_string(),
+            org: "test".to_owned(),
+            tenant: "acme".to_owned(),
+            bu: "it".to_owned(),
+            agent: self.agent(),
+            scope: String::new(),
+            amr: Vec::new(),
+            cnf: Confirmation { jkt: thumbprint(key) },
+            pod: pod("clerk-0"),
+        }
+    }
+
+    /// Signs a token.
+    pub fn token(&self, claims: &AgentClaims) -> String {
+        claims.issue(&self.tokens).unwrap()
+    }
+
+    /// Attests a record key for an hour.
+    pub fn attest(&self, agent: AgentName, pod: PodName, key: PublicKey, from: Timestamp) -> String {
+        let attestation = Attestation { pod, agent, key, nbf: from, exp: from + SignedDuration::from_hours(1) };
+        attestation.issue(&self.attestations).unwrap()
+    }
+
+    pub fn agent(&self) -> AgentName {
         let agent = self.told.borrow().source.agent.clone();
         AgentName { namespace: agent.namespace, name: agent.name, uid: agent.uid, version: agent.version }
     }
+}
+
+/// A pod of that name.
+pub fn pod(name: &str) -> PodName {
+    PodName { name: name.to_owned(), uid: "pod-1".to_owned() }
 }
 
 type Refused = (StatusCode, Json<ControlError>);
@@ -267,45 +315,27 @@ async fn token(
         return Err(refused(503, "temporarily_unavailable", None));
     }
     assert_eq!((form.grant_type.as_str(), form.subject_token_type.as_str()), (GRANT_TYPE, SUBJECT_TOKEN_TYPE));
-    assert_eq!((form.agent.as_str(), form.subject_token.as_str()), ("shop/clerk", POD_TOKEN));
+    assert_eq!(form.agent, "shop/clerk");
+    let pod = match form.subject_token.as_str() {
+        POD_TOKEN => pod("clerk-0"),
+        GATEWAY_TOKEN => pod("clerk-gateway-6d5f-x2x9z"),
+        other => panic!("{other}"),
+    };
     let record_key = PublicKey::from_bytes(&from_base64url(&form.record_key).unwrap().try_into().unwrap()).unwrap();
     assert!(verify_record_key(&record_key, &thumbprint(&key), &form.record_key_proof));
     settings.exchanges += 1;
     let statement = form.probe.map(|statement| ProbeStatement::verify(&statement, &record_key).unwrap());
     control.exchanged.lock().unwrap().push(statement);
-    let now = Timestamp::now();
     let life = settings.token_seconds;
-    let pod = PodName { name: "clerk-0".to_owned(), uid: "pod-1".to_owned() };
-    let claims = AgentClaims {
-        iss: "https://control.test".to_owned(),
-        sub: subject("test", "shop", "clerk"),
-        aud: AUDIENCE.to_owned(),
-        exp: now + SignedDuration::from_secs(life.into()),
-        nbf: now,
-        iat: now,
-        jti: settings.exchanges.to_string(),
-        org: "test".to_owned(),
-        tenant: "acme".to_owned(),
-        bu: "it".to_owned(),
-        agent: control.agent(),
-        scope: String::new(),
-        amr: Vec::new(),
-        cnf: Confirmation { jkt: thumbprint(&key) },
-        pod: pod.clone(),
-    };
-    let attestation = Attestation {
-        pod,
-        agent: control.agent(),
-        key: record_key,
-        nbf: now,
-        exp: now + SignedDuration::from_hours(1),
-    };
+    let claims = control.claims(&key, Timestamp::now(), life, settings.exchanges);
+    let access_token = control.token(&claims);
+    control.issued.lock().unwrap().push(access_token.clone());
     Ok(Json(TokenAnswer {
-        access_token: claims.issue(&control.tokens).unwrap(),
+        access_token,
         issued_token_type: ISSUED_TOKEN_TYPE.to_owned(),
         token_type: "Bearer".to_owned(),
         expires_in: life,
-        attestation: attestation.issue(&control.attestations).unwrap(),
+        attestation: control.attest(control.agent(), pod, record_key, Timestamp::now()),
     }))
 }
 

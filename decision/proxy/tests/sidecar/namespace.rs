@@ -63,10 +63,16 @@ pub fn run<F: Future<Output = ()>>(test: &str, inside: impl FnOnce() -> F) {
 }
 
 /// The same command as the sidecar's user, who owns the folder from now on.
-pub fn as_sidecar(mut command: Command, folder: &Path) -> Command {
+pub fn as_user(mut command: Command, folder: &Path) -> Command {
     let owner = format!("{SIDECAR}:{SIDECAR}");
     sh(&["chown", "-R", &owner, folder.to_str().unwrap()]);
     command.uid(SIDECAR).gid(SIDECAR);
+    command
+}
+
+/// The same, with captured connections coming in.
+pub fn as_sidecar(command: Command, folder: &Path) -> Command {
+    let mut command = as_user(command, folder);
     command.args(["--level", "Captured", "--capture-listen", "127.0.0.1:15001,[::1]:15001"]);
     command.args(["--dns-listen", "127.0.0.1:15053,[::1]:15053"]);
     command

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aegis_decision::egress::Level;
-use aegis_decision::probe::{Attempt, Outcome, ProbeOrder, ProbeReport, ProbeState};
+use aegis_decision::probe::{Attempt, Outcome, ProbeOrder, ProbeReport, ProbeState, ProbeStatement};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -32,13 +32,13 @@ async fn ask(socket: &Path, method: &str, path: &str, body: String) -> (StatusCo
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-async fn ordered(socket: &Path) -> ProbeOrder {
+pub async fn ordered(socket: &Path) -> ProbeOrder {
     let asked = tokio::time::timeout(WAIT, ask(socket, "GET", "/next", String::new())).await.unwrap();
     assert_eq!(asked.0, StatusCode::OK);
     serde_json::from_value(asked.1).unwrap()
 }
 
-async fn report(socket: &Path, report: &ProbeReport) -> StatusCode {
+pub async fn report(socket: &Path, report: &ProbeReport) -> StatusCode {
     ask(socket, "POST", "/result", serde_json::to_string(report).unwrap()).await.0
 }
 
@@ -46,7 +46,7 @@ async fn state(socket: &Path) -> ProbeState {
     serde_json::from_value(ask(socket, "GET", "/state", String::new()).await.1).unwrap()
 }
 
-fn found(order: &ProbeOrder, ipv6: Outcome) -> ProbeReport {
+pub fn found(order: &ProbeOrder, ipv6: Outcome) -> ProbeReport {
     let attempt = |technique: &str, target: &str, outcome| Attempt {
         technique: technique.to_owned(),
         target: target.to_owned(),
@@ -58,6 +58,17 @@ fn found(order: &ProbeOrder, ipv6: Outcome) -> ProbeReport {
         attempt("BYP-2", "tcp [2001:db8::20]:443", ipv6),
     ];
     ProbeReport { run: order.run.clone(), uid: AGENT_UID, at: Timestamp::now(), attempts }
+}
+
+async fn reported(mesh: &Mesh) -> ProbeStatement {
+    let end = Instant::now() + WAIT;
+    loop {
+        if let Some(statement) = mesh.control.probed.lock().unwrap().last().cloned() {
+            return statement;
+        }
+        assert!(Instant::now() < end, "nothing was reported");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn socket(mesh: &Mesh) -> PathBuf {
@@ -122,14 +133,7 @@ async fn what_got_out_closes_writes_at_once_and_is_reported() {
     assert_eq!(sidecar.ready().await.body, "pending: capture\n");
     assert!(!state(&socket).await.verified);
     assert!(sidecar.metrics().await.contains("\naegis_probes_total{result=\"got_out\"} 1\n"));
-    let end = Instant::now() + WAIT;
-    let statement = loop {
-        if let Some(statement) = mesh.control.probed.lock().unwrap().last().cloned() {
-            break statement;
-        }
-        assert!(Instant::now() < end, "nothing was reported");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let statement = reported(&mesh).await;
     assert_eq!(statement.got_out, ["BYP-2 tcp [2001:db8::20]:443"]);
 
     ask_again();
@@ -137,4 +141,49 @@ async fn what_got_out_closes_writes_at_once_and_is_reported() {
     report(&socket, &found(&order, Outcome::Blocked)).await;
     assert_eq!(sidecar.post("/ledger/payments/1", PAYMENT).await.status, StatusCode::CREATED);
     sidecar.until_ready().await;
+}
+
+/// A pod whose ports are all taken tells nothing about TCP, whatever else is stopped.
+#[tokio::test]
+async fn a_run_that_cannot_tell_about_tcp_does_not_hold() {
+    let mesh = Mesh::new().await;
+    let socket = socket(&mesh);
+    let sidecar = mesh.probed(&socket).await;
+    let order = ordered(&socket).await;
+    report(&socket, &found(&order, Outcome::NotApplicable)).await;
+    sidecar.until_ready().await;
+
+    mesh.control.set(|told| told.grants.probe_requested = Some(Timestamp::now()));
+    let mut blind = found(&ordered(&socket).await, Outcome::NotApplicable);
+    let stopped = Attempt { technique: "BYP-4".to_owned(), ..blind.attempts[0].clone() };
+    blind.attempts[0].outcome = Outcome::NotApplicable;
+    blind.attempts.push(stopped);
+    assert_eq!(report(&socket, &blind).await, StatusCode::ACCEPTED);
+    let refused = sidecar.post("/ledger/payments/1", PAYMENT).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "capture_broken"));
+    assert!(!state(&socket).await.verified);
+    let statement = reported(&mesh).await;
+    assert_eq!(statement.got_out, ["BYP-1 (it cannot be told)"], "so the control service issues no token either");
+}
+
+/// The first statement cannot name its pod and counts for two minutes, so a renewal brings it with the pod's name.
+#[tokio::test]
+async fn a_renewal_names_the_pod_of_the_first_finding() {
+    let mesh = Mesh::new().await;
+    mesh.control.settings.lock().unwrap().token_seconds = 3;
+    let socket = socket(&mesh);
+    let sidecar = mesh.probed(&socket).await;
+    report(&socket, &found(&ordered(&socket).await, Outcome::Blocked)).await;
+    sidecar.until_ready().await;
+    let end = Instant::now() + WAIT;
+    let [first, renewed] = loop {
+        if let [Some(first), Some(renewed), ..] = mesh.control.exchanged.lock().unwrap().as_slice() {
+            break [first.clone(), renewed.clone()];
+        }
+        assert!(Instant::now() < end, "the token was not renewed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(first.pod.is_none() && renewed.pod.is_some() && renewed.agent.is_some());
+    assert_eq!((renewed.at, renewed.report), (first.at, first.report), "it is the same finding");
+    assert!(mesh.control.probed.lock().unwrap().is_empty(), "nothing new was found");
 }

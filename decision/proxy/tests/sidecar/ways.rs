@@ -27,7 +27,7 @@ use crate::namespace::{self, DNS, HOST, NOWHERE};
 use crate::proxied::without_identity;
 
 /// Lets the agent reach these hosts on port 443.
-fn open(trial: &mut Trial, hosts: &[&str]) {
+pub fn open(trial: &mut Trial, hosts: &[&str]) {
     let egress = |host: &&str| Egress { host: (*host).to_owned(), ports: vec![443], reason: "models".to_owned() };
     trial.source.agent.egress = hosts.iter().map(egress).collect();
     trial.source.agent.egress.sort_by(|one, other| one.host.cmp(&other.host));
@@ -44,7 +44,7 @@ async fn captured(bed: &Bed) -> (Sidecar, Arc<Mutex<Vec<String>>>) {
 }
 
 /// A host that says back what it hears, and counts who came.
-async fn echo(address: &str) -> Arc<AtomicU64> {
+pub async fn echo(address: &str) -> Arc<AtomicU64> {
     let listener = TcpListener::bind(address).await.unwrap();
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);
@@ -62,7 +62,7 @@ async fn echo(address: &str) -> Arc<AtomicU64> {
 }
 
 /// A `ClientHello`.
-fn hello(name: &'static str) -> Vec<u8> {
+pub fn hello(name: &'static str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -104,7 +104,7 @@ async fn asked(to: &str, host: &str, method: &str, path: &str, body: &str) -> An
 }
 
 /// A tunnel through the sidecar as a proxy.
-async fn tunnel(sidecar: &Sidecar, target: &str, version: &str) -> (TcpStream, String) {
+pub async fn tunnel(sidecar: &Sidecar, target: &str, version: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(sidecar.address).await.unwrap();
     let host = if version == "1.1" { format!("host: {target}\r\n") } else { String::new() };
     stream.write_all(format!("CONNECT {target} HTTP/{version}\r\n{host}\r\n").as_bytes()).await.unwrap();
@@ -115,7 +115,7 @@ async fn tunnel(sidecar: &Sidecar, target: &str, version: &str) -> (TcpStream, S
     (stream, String::from_utf8(answer).unwrap())
 }
 
-async fn echoed(stream: &mut TcpStream, bytes: &[u8]) {
+pub async fn echoed(stream: &mut TcpStream, bytes: &[u8]) {
     stream.write_all(bytes).await.unwrap();
     let mut back = vec![0; bytes.len()];
     timeout(WAIT, stream.read_exact(&mut back)).await.unwrap().unwrap();
@@ -123,7 +123,7 @@ async fn echoed(stream: &mut TcpStream, bytes: &[u8]) {
 }
 
 /// Waits for the end of a connection that the sidecar ends.
-async fn ended(stream: &mut TcpStream) {
+pub async fn ended(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     let _ = timeout(WAIT, stream.read_to_end(&mut rest)).await.expect("the tunnel is ended");
 }
@@ -373,7 +373,7 @@ fn floods_and_silence_are_bounded() {
 }
 
 /// A name server that counts the bytes of names that it is asked for, and answers each `flip.example` with another address.
-async fn name_server() -> Arc<Mutex<Vec<String>>> {
+pub async fn name_server() -> Arc<Mutex<Vec<String>>> {
     let socket = UdpSocket::bind(format!("{DNS}:53")).await.unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let asked = Arc::clone(&seen);

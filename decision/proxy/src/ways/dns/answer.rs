@@ -154,7 +154,7 @@ pub fn plan(question: &Question, view: &View, names: &Names, at: Timestamp, now:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Knowledge, Policy};
+    use crate::state::{Heard, Knowledge, Policy};
     use aegis_decision::agent::{Lifecycle, Review, Standing};
     use aegis_decision::bundle::{Bundle, BundleSource};
     use aegis_decision::feed::VerifiedGrants;
@@ -190,6 +190,7 @@ mod tests {
                 probe_requested: None,
             }),
             knowledge: Knowledge::Fixed,
+            heard: Heard::now(),
             token: None,
             capture: None,
         }
