@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint bench latency images test-images node-images
+.PHONY: help demo test tools testbed erp bless lint bench latency images test-images node-images reproducible
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,12 @@ testbed: tools ## Build the Kubernetes of tests and demo (about 5 minutes the fi
 erp: tools ## Prepare the ERP of tests and demo
 	@tests/erp/prepare.sh >/dev/null
 
-bless: ## Write generated files again: CRDs and golden outputs
+bless: tools testbed $(NODE) ## Write generated files again: CRDs, golden outputs, the table of faults (needs a node)
 	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis -p aegis-webhook
 	AEGIS_BLESS=1 $(CARGO) test --locked -p aegis-tests --test house -- docs:: chart:: gitops::
 	INSTA_UPDATE=always $(CARGO) test --locked -p aegis-tests --test flows chart::golden
+	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
+	AEGIS_BLESS=1 $(CARGO) test --locked --workspace --features $(FAILPOINTS) --test flows faults::
 
 bench: ## Count the instructions of a decision and of its parts (needs valgrind)
 	@bench/instructions
@@ -54,6 +56,9 @@ images: tools ## Build the container images into target/images, without a contai
 
 node-images: tools
 	@images/make $(IMAGES) $(TEST_IMAGES)
+
+reproducible: tools ## Build every image twice and compare all bytes
+	@scripts/step "images: twice, and every byte the same" images/reproducible $(IMAGES) $(TEST_IMAGES)
 
 test-images: tools ## Build the images that tests use beside those of Aegis
 	@images/make $(TEST_IMAGES)

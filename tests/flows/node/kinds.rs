@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aegis_tests::cluster::{apply_in, eventually};
-use aegis_tests::node::{Bench, BenchSpec, create, documents, may_run, pod, wait_running};
+use aegis_tests::node::{Bench, BenchSpec, create, documents, is_ready, may_run_anywhere, pod, wait_running};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -33,7 +33,7 @@ fn template(arguments: &[&str], restart: Option<&str>) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_workload_is_injected_and_jobs_complete() -> Result<()> {
-    if !may_run() {
+    if !may_run_anywhere() {
         return Ok(());
     }
     let node = scene::node().await?;
@@ -101,9 +101,4 @@ async fn every_kind_of_workload_is_injected_and_jobs_complete() -> Result<()> {
     }
     ensure!(bench.reached().await? >= 5, "each agent's first instruction was a call: {}", bench.reached().await?);
     Ok(())
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.clone().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -98,11 +98,6 @@ impl Bench {
         Ok(seen.iter().filter_map(trace).collect())
     }
 
-    /// The tool.
-    pub fn server(&self) -> &Tool {
-        &self.server
-    }
-
     /// Calls until an answer has this status: what was applied needs a moment to reach a sidecar.
     pub async fn until(&self, agent: &PodAgent, path: &str, status: u16) -> Result<Reply> {
         eventually(&format!("{path} to be answered {status}"), WITHIN, async || {

@@ -23,5 +23,4 @@ pub use place::Place;
 pub use pods::{container_pid, create, is_ready, logs, pod, settled, wait_running};
 pub use start::{CHART_NAMESPACE, Node, NodeSpec, may_run, may_run_anywhere, possible};
 pub use stream::{Called, Series, Stream};
-pub use tool::Tool;
 pub use world::World;

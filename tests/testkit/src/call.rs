@@ -2,6 +2,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
@@ -180,6 +181,27 @@ fn numbered(text: &str, n: u64) -> String {
 }
 
 impl Args {
+    /// A request of a program, with a JSON body where there is one; `timeout` in milliseconds.
+    pub fn json(url: String, method: &str, body: Option<String>, timeout: u64) -> anyhow::Result<Self> {
+        let method = method.parse().with_context(|| format!("{method} is no method"))?;
+        let headers = body.iter().map(|_| "content-type: application/json".to_owned()).collect();
+        Ok(Self {
+            url,
+            method: Some(method),
+            headers,
+            body,
+            proxy: None,
+            proxy_from_env: false,
+            proxy_authorization: None,
+            connect: None,
+            sni: None,
+            timeout,
+            expect: None,
+            retry: None,
+            trust: Trust::default(),
+        })
+    }
+
     /// The request in the form of RFC 9112, section 3.2: whole URL to a proxy, path else.
     fn request(&self, url: &Uri, absolute: bool, n: u64) -> Result<Request<Full<Bytes>>, CallError> {
         let usage = |error: String| CallError::Usage(error);

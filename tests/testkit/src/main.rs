@@ -5,6 +5,7 @@ mod control;
 mod dial;
 mod dns;
 mod emit;
+mod load;
 mod lookup;
 mod repeat;
 mod script;
@@ -38,6 +39,8 @@ enum Command {
     Get(call::Args),
     /// Send the same request again and again at a rate
     Loop(repeat::Args),
+    /// Make several kinds of calls in turn, on a steady schedule
+    Load(load::Args),
     /// Resolve a name, by the system's resolver or by asking one server
     Lookup(lookup::Args),
     /// Open one TCP connection or send one datagram, and print what came back
@@ -67,6 +70,7 @@ async fn run(command: Command) -> anyhow::Result<bool> {
         Command::Sink(args) => sink::run(args).await,
         Command::Get(args) => call::run(&args).await,
         Command::Loop(args) => repeat::run(&args).await,
+        Command::Load(args) => load::run(args).await,
         Command::Lookup(args) => lookup::run(&args).await,
         Command::Connect(args) => connect::run(&args).await,
         Command::Read { path } => Ok(read(&path)),
@@ -100,7 +104,10 @@ fn read(path: &std::path::Path) -> bool {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let serves = matches!(cli.command, Command::Serve(_) | Command::Sink(_) | Command::Dns(_) | Command::Idle);
+    let serves = matches!(
+        cli.command,
+        Command::Serve(_) | Command::Sink(_) | Command::Dns(_) | Command::Load(_) | Command::Idle
+    );
     let stopped = stop::asked();
     let result = tokio::select! {
         result = run(cli.command) => result,

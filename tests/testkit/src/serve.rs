@@ -43,6 +43,9 @@ pub struct Args {
     /// Body of every answer instead of what was seen
     #[arg(long, value_name = "TEXT")]
     reply: Option<String>,
+    /// Print a line for each request that came in whole: time, method, path and Idempotency-Key
+    #[arg(long)]
+    each: bool,
     /// Another address for GET /count and POST /reset, out of reach of the callers
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
@@ -181,6 +184,11 @@ impl Server {
             "tls": matches!(channel, Channel::Tls(_)),
             "sni": if let Channel::Tls(name) = channel { name.as_deref() } else { None },
         });
+        if self.args.each {
+            let key = head.headers.get("idempotency-key").map(|key| String::from_utf8_lossy(key.as_bytes()));
+            let (method, path) = (head.method.as_str(), head.uri.path());
+            emit::line(&json!({"at": crate::load::now(), "method": method, "path": path, "key": key}));
+        }
         let n = self.seen.lock().unwrap_or_else(PoisonError::into_inner).add(head.uri.path(), &request);
         if let Value::Object(members) = &mut request {
             members.insert("n".into(), n.into());

@@ -48,7 +48,7 @@ impl Identity {
 }
 
 /// Whom a client believes.
-#[derive(Clone, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 pub struct Trust {
     /// Trust the certificates of this file (PEM)
     #[arg(long, value_name = "FILE")]

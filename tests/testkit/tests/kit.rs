@@ -8,7 +8,7 @@
     reason = "a test may panic"
 )]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -157,6 +157,43 @@ fn sends_a_proxy_the_whole_url() {
     let (code, refused) = get(&["https://no.such.name.test/", "--proxy", &at, "--insecure"]);
     assert_eq!(code, 1);
     assert!(["tunnel", "tls", "http"].contains(&refused["stage"].as_str().unwrap()), "{refused}");
+}
+
+#[test]
+fn loads_with_several_kinds_each_call_with_an_id_of_its_own() {
+    let mut log = tempfile::NamedTempFile::new().unwrap();
+    let mut server =
+        kit(&["serve", "--listen", ANY, "--each", "--status", "503"]).stdout(log.reopen().unwrap()).spawn().unwrap();
+    let lines = |log: &mut tempfile::NamedTempFile| -> Vec<Value> {
+        let mut text = String::new();
+        log.rewind().unwrap();
+        log.read_to_string(&mut text).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    while lines(&mut log).is_empty() {
+        std::thread::yield_now();
+    }
+    let url = format!("http://{}", lines(&mut log)[0]["listening"][0].as_str().unwrap());
+    let (read, held) = ("read GET /items/{id}", r#"held POST /orders/{id} {"id":"{id}"}"#);
+    let (code, told) = run(kit(&[
+        "load", &url, "--call", read, "--call", held, "--again", "held", "--tries", "3", "--pause", "1", "--every",
+        "1", "--calls", "2",
+    ]));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (begun, calls): (Vec<Value>, Vec<Value>) = told.into_iter().partition(|line| line.get("began").is_some());
+    assert_eq!(
+        (code, begun.len(), calls.len()),
+        (0, 4, 4),
+        "a held call is repeated while it is answered 503: {calls:?}"
+    );
+    let of = |kind: &str| -> Vec<&Value> { calls.iter().filter(|call| call["kind"] == kind).collect() };
+    assert_eq!(of("held").iter().map(|call| call["attempt"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(of("held").iter().all(|call| call["id"] == of("held")[0]["id"] && call["id"] != of("read")[0]["id"]));
+    let seen: Vec<String> = lines(&mut log)[1..].iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect();
+    let expected = |call: &&Value, folder: &str| format!("/{folder}/{}", call["id"].as_str().unwrap());
+    assert_eq!(seen.iter().filter(|path| **path == expected(&of("held")[0], "orders")).count(), 3, "{seen:?}");
+    assert_eq!(seen.iter().filter(|path| **path == expected(&of("read")[0], "items")).count(), 1, "{seen:?}");
 }
 
 #[test]

@@ -1,32 +1,6 @@
 //! Figures that the documents name, measured and printed, never judged by a clock.
 
-use std::time::{Duration, Instant};
-
-use aegis_tests::node::{Bench, BenchSpec, create, may_run, pod, wait_running};
-use anyhow::{Result, ensure};
-
-use super::scene;
-
-const WITHIN: Duration = Duration::from_mins(2);
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_start_of_a_pod_with_and_without_aegis_is_told() -> Result<()> {
-    if !may_run() {
-        return Ok(());
-    }
-    let node = scene::node().await?;
-    let bench = Bench::set(node, &BenchSpec::new("figures", "Captured", 18_004)).await?;
-    let mut plain = pod("plain", "buyer", &["idle"]);
-    plain["spec"]["serviceAccountName"] = "default".into();
-    plain["metadata"]["labels"] = serde_json::json!({});
-    let began = Instant::now();
-    create(node, "figures", plain).await?;
-    wait_running(node, "figures", "plain", WITHIN).await?;
-    let without = began.elapsed();
-    let began = Instant::now();
-    let agent = bench.agent("captured").await?;
-    let with = began.elapsed();
-    println!("start of a pod: {} ms without Aegis, {} ms captured", without.as_millis(), with.as_millis());
-    ensure!(bench.until(&agent, "/bench/items/7", 200).await?.status == Some(200), "the captured agent must work");
-    Ok(())
-}
+mod latency;
+mod memory;
+mod start;
+mod suspend;

@@ -1,0 +1,291 @@
+//! The pods under load, and the acts: something breaks, enough calls are made meanwhile, it is put right, and all works
+//! as before.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aegis_tests::cluster::eventually;
+use aegis_tests::node::pod;
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::calls::Kind;
+use super::fault::{Fault, command, processes};
+use super::lane::{Beside, Lane, WITHIN};
+use super::scene::{NAMESPACE, Scene};
+use super::signal::{Signal, signal};
+use super::{besides, now};
+
+/// Time of a fault during which nobody hears the agents, milliseconds.
+const UNHEARD: u64 = 8_000;
+
+/// A fault from its beginning to the next one's.
+pub struct Act {
+    pub title: &'static str,
+    /// Milliseconds since 1970.
+    pub began: u64,
+    /// From the end of the fault until every pod worked as before.
+    pub recovered: Duration,
+}
+
+/// A time in which a fault held, for one pod.
+pub struct Window {
+    pub fault: String,
+    pub lane: usize,
+    pub beside: &'static str,
+    pub from: u64,
+    pub to: u64,
+}
+
+/// Everything on it.
+pub struct Stage {
+    pub scene: Scene,
+    pub lanes: Vec<Lane>,
+    pub acts: Vec<Act>,
+    pub windows: Vec<Window>,
+}
+
+impl Stage {
+    /// Starts node and pods, and returns when every pod works.
+    pub async fn set(folder: &Path) -> Result<Self> {
+        let scene = Scene::set(folder).await?;
+        let starts = ["pod-a", "pod-b", "pod-c", "pod-d"].map(|name| Lane::start(&scene.node, name));
+        let lanes = try_join_all(starts).await?;
+        let mut stage = Self { scene, lanes, acts: Vec::new(), windows: Vec::new() };
+        let start = Act { title: "start", began: 0, recovered: Duration::ZERO };
+        stage.acts.push(start);
+        stage.all_work(0).await?;
+        Ok(stage)
+    }
+
+    /// One fault, and what each pod meets besides.
+    pub async fn act(&mut self, fault: Fault, besides: [Beside; 4]) -> Result<()> {
+        let sidecars = self.begin(fault.title()).await?;
+        let asked = now();
+        fault.begin(&mut self.scene).await?;
+        let struck = now();
+        for ((lane, beside), sidecar) in self.lanes.iter_mut().zip(besides).zip(sidecars) {
+            lane.strike(beside, sidecar).await?;
+        }
+        for (lane, beside) in self.lanes.iter_mut().zip(besides) {
+            settle(lane, beside, fault, struck).await.with_context(|| format!("{}, {beside:?}", lane.name))?;
+        }
+        let from = now();
+        if fault.is_unheard() {
+            self.pass(from + UNHEARD).await?;
+        } else {
+            for lane in &mut self.lanes {
+                lane.calls_since(from).await?;
+            }
+        }
+        let to = now();
+        if !fault.is_unheard() {
+            for lane in &mut self.lanes {
+                lane.all_ended(from, to).await?;
+            }
+        }
+        if fault == Fault::Webhook {
+            self.admission().await?;
+        }
+        let told = if besides == super::ALONE { 1 } else { self.lanes.len() };
+        for (lane, beside) in besides.into_iter().enumerate().take(told) {
+            let (fault, beside) = (fault.title().to_owned(), name(beside));
+            self.windows.push(Window { fault, lane, beside, from, to });
+        }
+        let held = now();
+        self.end(fault).await?;
+        println!(
+            "{}: broken in {} ms, shows after {} ms, {} ms of calls, {} ms until they ended, works again {} ms later",
+            fault.title(),
+            struck - asked,
+            from - struck,
+            to - from,
+            held - to,
+            now() - held,
+        );
+        Ok(())
+    }
+
+    /// Containers of the pods themselves: they are started again at once.
+    pub async fn containers(&mut self) -> Result<()> {
+        let title = "containers of pods killed";
+        self.begin(title).await?;
+        let victims: [(usize, &'static str, &[&str]); 4] = [
+            (0, "agent killed", &["agent"]),
+            (1, "probe killed", &["aegis-probe"]),
+            (2, "agent, probe and sidecar killed", &["agent", "aegis-probe", "aegis-sidecar"]),
+            (3, "operator and webhook killed, once", &[]),
+        ];
+        for (lane, _, containers) in victims {
+            for container in containers {
+                let pid = self.lanes.get(lane).context("no such pod")?.process(container).await?;
+                signal(pid, Signal::Kill)?;
+            }
+        }
+        for name in ["operator", "webhook"] {
+            for pid in processes(&self.scene.node, name).await? {
+                signal(pid, Signal::Kill)?;
+            }
+        }
+        let struck = Instant::now();
+        self.all_work(now()).await?;
+        let from = now();
+        for lane in &mut self.lanes {
+            lane.calls_since(from).await?;
+        }
+        let to = now();
+        for lane in &mut self.lanes {
+            lane.all_ended(from, to).await?;
+        }
+        for (lane, beside, _) in victims {
+            self.windows.push(Window { fault: format!("{title}; once they are back"), lane, beside, from, to });
+        }
+        self.over(struck);
+        Ok(())
+    }
+
+    /// The API server is away for two minutes, and what needs it is killed at the end of them.
+    pub async fn two_minutes(&mut self) -> Result<()> {
+        const CLOCK: i32 = -60;
+        let (fault, pairs) = (Fault::ApiServer, besides(CLOCK));
+        let sidecars = self.begin("API server away for 2 minutes").await?;
+        // While there is an API server to ask where they are.
+        let (operators, webhooks) =
+            (processes(&self.scene.node, "operator").await?, processes(&self.scene.node, "webhook").await?);
+        let struck = now();
+        fault.begin(&mut self.scene).await?;
+        for ((lane, beside), sidecar) in self.lanes.iter_mut().zip(pairs).zip(&sidecars).take(3) {
+            lane.strike(beside, *sidecar).await?;
+        }
+        for (lane, beside) in self.lanes.iter_mut().zip(pairs).take(3) {
+            settle(lane, beside, fault, struck).await?;
+        }
+        let settled = now();
+        let since = |seconds: u64| struck + seconds * 1000;
+        self.until(since(30)).await?;
+        self.window("API server away, first 30 s", &pairs[..3], settled.max(since(5)), since(30));
+        self.until(since(75)).await?;
+        self.window("API server away, after 50 s", &pairs[..1], since(50), since(75));
+        self.until(since(92)).await?;
+        // A clock that goes back must not make old knowledge fresh.
+        let (lane, sidecar) = (self.lanes.get_mut(3).context("no such pod")?, sidecars.get(3).context("no such pod")?);
+        lane.strike(pairs[3], *sidecar).await?;
+        let jumped = now();
+        self.until(since(105)).await?;
+        self.window("API server away, after 90 s", &pairs[..1], since(92), since(105));
+        let (late, beside) = ("API server away, after 90 s".to_owned(), name(pairs[3]));
+        self.windows.push(Window { fault: late, lane: 3, beside, from: jumped + 500, to: since(105) });
+        for pid in operators.into_iter().chain(webhooks) {
+            signal(pid, Signal::Kill)?;
+        }
+        command(&self.scene.node, "kill", "etcd")?;
+        self.until(since(120)).await?;
+        let title = "API server away, after 105 s: operator, webhook and etcd killed, too";
+        self.window(title, &pairs[..1], since(106), since(120));
+        command(&self.scene.node, "start", "etcd")?;
+        self.end(fault).await
+    }
+
+    /// Begins an act: answers the sidecars' processes.
+    async fn begin(&mut self, title: &'static str) -> Result<Vec<u32>> {
+        let sidecars = try_join_all(self.lanes.iter().map(|lane| lane.process("aegis-sidecar"))).await?;
+        self.acts.push(Act { title, began: now(), recovered: Duration::ZERO });
+        Ok(sidecars)
+    }
+
+    /// Ends it: everything is put right, and then works.
+    async fn end(&mut self, fault: Fault) -> Result<()> {
+        for lane in &mut self.lanes {
+            lane.mend().await?;
+        }
+        fault.end(&mut self.scene).await?;
+        let (over, since) = (Instant::now(), now());
+        self.all_work(since).await?;
+        self.over(over);
+        Ok(())
+    }
+
+    fn over(&mut self, ended: Instant) {
+        if let Some(act) = self.acts.last_mut() {
+            act.recovered = ended.elapsed();
+        }
+    }
+
+    async fn all_work(&mut self, since: u64) -> Result<()> {
+        for lane in &mut self.lanes {
+            lane.works(since).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the time of a fault pass.
+    async fn pass(&self, until: u64) -> Result<()> {
+        eventually("the time of this fault", WITHIN, async || {
+            ensure!(now() >= until, "not over");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Returns when every call that began until then has ended.
+    async fn until(&mut self, at: u64) -> Result<()> {
+        self.pass(at).await?;
+        for lane in &mut self.lanes {
+            lane.all_ended(0, at).await?;
+        }
+        Ok(())
+    }
+
+    fn window(&mut self, fault: &str, besides: &[Beside], from: u64, to: u64) {
+        for (lane, beside) in besides.iter().enumerate() {
+            self.windows.push(Window { fault: fault.to_owned(), lane, beside: name(*beside), from, to });
+        }
+    }
+
+    /// Without a webhook no pod of an agent starts as it was written, and every other pod does.
+    async fn admission(&self) -> Result<()> {
+        let api: Api<Pod> = Api::namespaced(self.scene.node.cluster.admin().await?, NAMESPACE);
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let mut plain = pod("plain", "buyer", &["idle"]);
+        let agent: Pod = serde_json::from_value(plain.clone())?;
+        ensure!(api.create(&dry, &agent).await.is_err(), "an agent's pod was let in without its sidecar");
+        plain["metadata"]["labels"] = serde_json::json!({});
+        plain["spec"]["serviceAccountName"] = "default".into();
+        let plain: Pod = serde_json::from_value(plain)?;
+        api.create(&dry, &plain).await.context("a pod of nobody's was refused")?;
+        Ok(())
+    }
+}
+
+/// Returns when a pod shows what was done to it.
+async fn settle(lane: &mut Lane, beside: Beside, fault: Fault, since: u64) -> Result<()> {
+    let (kind, sign) = match beside {
+        Beside::Nothing => return Ok(()),
+        Beside::SidecarKilled if fault.revives() => return lane.works(since).await,
+        Beside::SidecarKilled if fault == Fault::Kubelet => (Kind::Read, "no answer"),
+        Beside::SidecarKilled => (Kind::Read, "`not_ready`"),
+        // Before the key of the records was attested, nothing can be recorded either.
+        Beside::RecordsFull | Beside::Clock(..=-3600) => (Kind::Read, "`record_not_writable`"),
+        Beside::Clock(_) => (Kind::Read, "`stale`"),
+    };
+    eventually(&format!("{kind:?} to come to {sign}"), WITHIN, async || {
+        let came_to = lane.came_to(kind, since)?;
+        ensure!(came_to.contains(sign), "{came_to:?}");
+        Ok(())
+    })
+    .await
+}
+
+fn name(beside: Beside) -> &'static str {
+    match beside {
+        Beside::Nothing => "nothing",
+        Beside::SidecarKilled => "sidecar killed",
+        Beside::RecordsFull => "records full",
+        Beside::Clock(-60) => "clock 1 min behind",
+        Beside::Clock(seconds) if seconds < 0 => "clock 1 h behind",
+        Beside::Clock(_) => "clock 1 h ahead",
+    }
+}
