@@ -1,6 +1,7 @@
 //! Reads what the checks judge, with the rights of whoever calls.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aegis_crds::api::Agent;
 use aegis_crds::mesh;
@@ -19,6 +20,8 @@ use serde_json::{Value, json};
 const WEBHOOK: &str = "aegis-webhook";
 /// Field manager of what this command writes.
 const MANAGER: &str = "aegis-cli";
+/// Longest wait for what a sidecar says of itself.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The installation as it was found.
 #[derive(Debug, Clone)]
@@ -221,12 +224,13 @@ fn belongs(pod: &Pod, agent: &Agent) -> bool {
             || pod.labels().get(mesh::AGENT_LABEL) == Some(&agent.name_any()))
 }
 
-/// Asks a sidecar through the API server. Needs the verb get on pods/proxy; without it the columns stay empty.
+/// Asks a sidecar through the API server. Needs the verb get on pods/proxy; without it the columns stay empty, and so do
+/// those of a pod that does not answer in time: it must not keep the others from being told.
 async fn report(client: &Client, pod: &Pod) -> Option<SidecarReport> {
     let path =
         format!("/api/v1/namespaces/{}/pods/{}:{}/proxy/status", pod.namespace()?, pod.name_any(), mesh::ADMIN_PORT);
     let request = http::Request::get(path).body(Vec::new()).ok()?;
-    client.request(request).await.ok()
+    tokio::time::timeout(ANSWER, client.request(request)).await.ok()?.ok()
 }
 
 /// Asks for a probe of every agent's pods.
