@@ -120,11 +120,11 @@ impl Metrics {
     }
 
     /// How the agents of a namespace stand: for each the reason of its condition `EnforcementVerified`.
-    pub fn enforced<'a>(&self, namespace: &str, agents: impl Iterator<Item = &'a str> + Clone) {
+    pub fn enforced(&self, namespace: &str, agents: &[&str]) {
         for enforcement in REASONS {
             let labels = Enforcement { agent_namespace: namespace.to_owned(), enforcement };
             // What is not there has no series: a namespace without agents leaves none behind.
-            let count = agents.clone().filter(|reason| *reason == enforcement).count();
+            let count = agents.iter().filter(|reason| **reason == enforcement).count();
             if count == 0 {
                 self.agents.remove(&labels);
             } else {
@@ -155,16 +155,16 @@ mod tests {
     fn agents_are_counted_by_what_holds_and_leave_nothing_behind() {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
-        metrics.enforced("shop", ["GotOut", "Captured", "Captured"].into_iter());
-        metrics.enforced("store", ["Ungoverned"].into_iter());
+        metrics.enforced("shop", &["GotOut", "Captured", "Captured"]);
+        metrics.enforced("store", &["Ungoverned"]);
         let mut lines = told(&registry);
         lines.sort();
         let line = |of: &str, enforcement: &str, count: u8| {
             format!("aegis_operator_agents{{agent_namespace=\"{of}\",enforcement=\"{enforcement}\"}} {count}")
         };
         assert_eq!(lines, [line("shop", "Captured", 2), line("shop", "GotOut", 1), line("store", "Ungoverned", 1)]);
-        metrics.enforced("shop", ["Captured"].into_iter());
-        metrics.enforced("store", [].into_iter());
+        metrics.enforced("shop", &["Captured"]);
+        metrics.enforced("store", &[]);
         assert_eq!(told(&registry), [line("shop", "Captured", 1)]);
     }
 }

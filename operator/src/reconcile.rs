@@ -76,7 +76,7 @@ async fn reconcile(
 ) -> Result<Option<Timestamp>, kube::Error> {
     let gathered = gather(control, namespace);
     let plan = plan(&gathered, &control.mesh, Timestamp::now());
-    control.metrics.enforced(namespace, plan.enforcement());
+    control.metrics.enforced(namespace, &plan.enforcement().collect::<Vec<_>>());
     publish_grants(control, namespace, &gathered, &plan);
     let leads = control.leadership.leads();
     if gathered.agents.is_empty() {

@@ -90,15 +90,7 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         &mut tasks,
         &drain,
     );
-    let leadership = if args.leader_elect {
-        let me = args.identity.clone().unwrap_or_else(|| format!("aegis-operator-{:08x}", rand::random::<u32>()));
-        let (leads, leadership) = Leadership::elected();
-        let running = leader::run(client.clone(), args.system_namespace.clone(), me, leads, drain.clone());
-        tasks.spawn("leader", running);
-        leadership
-    } else {
-        Leadership::always()
-    };
+    let leadership = elect(&args, &client, &mut tasks, &drain);
     let namespace = &args.system_namespace;
     let shared = Trust::new(client.clone(), namespace, stores.agents.clone(), &public, Arc::clone(&changes.appeared));
     let about = About { common_name: trust::COMMON_NAME, names: args.control_names.clone(), lifetimes };
@@ -168,6 +160,17 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         result
     });
     Ok(tasks.run(drain).await?)
+}
+
+/// Takes part in the election, where there is one.
+fn elect(args: &Args, client: &kube::Client, tasks: &mut Tasks, drain: &Drain) -> Leadership {
+    if !args.leader_elect {
+        return Leadership::always();
+    }
+    let me = args.identity.clone().unwrap_or_else(|| format!("aegis-operator-{:08x}", rand::random::<u32>()));
+    let (leads, leadership) = Leadership::elected();
+    tasks.spawn("leader", leader::run(client.clone(), args.system_namespace.clone(), me, leads, drain.clone()));
+    leadership
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {

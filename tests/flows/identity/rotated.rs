@@ -105,7 +105,7 @@ impl Mesh<'_> {
         }
         let (feeds, issued) = (self.feeds().await?, self.tokens().await?);
         let (began, seen) = (Instant::now(), Seen::default());
-        let (_, _, sizes) = tokio::try_join!(self.call(&seen), self.connect(&seen), self.watch(&seen, issued))?;
+        let ((), (), sizes) = tokio::try_join!(self.call(&seen), self.connect(&seen), self.watch(&seen, issued))?;
 
         println!(
             "figure: {} rotations in {:?}: {} calls, {} new connections, {} leaves, {} tokens renewed, none failed; {} feeds open all the time",

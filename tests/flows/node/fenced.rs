@@ -1,4 +1,4 @@
-//! NetworkPolicies on a node that enforces them: what is left to a sidecar that was taken over.
+//! Network policies on a node that enforces them: what is left to a sidecar that was taken over.
 //!
 //! Everything is tried from the network of the agent's pod as the sidecar's own user, whom the packet rules let out: only
 //! the policies are in the way. What must not be reached is tried from a pod that no policy selects as well, and answers

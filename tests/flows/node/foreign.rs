@@ -120,8 +120,8 @@ async fn named(node: &Node, pods: &Api<Pod>, agent: &PodAgent) -> Result<()> {
     wait_running(node, NAMESPACE, "naked", WITHIN).await?;
     eventually("the container to have ended", WITHIN, async || {
         let pod = pods.get("agent").await?;
-        let states = pod.status.iter().flat_map(|status| status.ephemeral_container_statuses.iter().flatten());
-        let ended = states.filter_map(|one| one.state.as_ref()?.terminated.as_ref()).next().context("it runs")?;
+        let mut states = pod.status.iter().flat_map(|status| status.ephemeral_container_statuses.iter().flatten());
+        let ended = states.find_map(|one| one.state.as_ref()?.terminated.as_ref()).context("it runs")?;
         ensure!(ended.exit_code == 0, "{ended:?}");
         Ok(())
     })

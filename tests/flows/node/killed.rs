@@ -54,7 +54,7 @@ async fn nothing_leaves_while_the_sidecar_is_killed_in_a_loop() -> Result<()> {
     let stream = Stream::start(&agent, series, 8);
     let began = Instant::now();
     let killed = killed(&bench).await;
-    let took = began.elapsed();
+    let length = began.elapsed();
     stop.store(true, Ordering::Relaxed);
     let (calls, runs) = (stream.stop().await?, attempts.await??);
     killed?;
@@ -68,7 +68,7 @@ async fn nothing_leaves_while_the_sidecar_is_killed_in_a_loop() -> Result<()> {
     println!(
         "{KILLS} kills of a sidecar in {} s: {} calls, {} answered with 200, {} seen by the tool, {} recorded as allowed \
          in {} epochs; {runs} runs of the attempts; frames at the sink: {frames}",
-        took.as_secs(),
+        length.as_secs(),
         calls.len(),
         answered.len(),
         traces.len(),

@@ -207,15 +207,12 @@ fn squeeze(pid: u64) -> Result<u64> {
             controllers.split(',').any(|one| one == controller).then(|| path.trim_start_matches('/').to_owned())
         })
     };
-    let (file, stat) = match of("memory") {
-        Some(path) => {
-            let folder = PathBuf::from("/sys/fs/cgroup/memory").join(path);
-            (folder.join("memory.limit_in_bytes"), folder.join("memory.stat"))
-        }
-        None => {
-            let folder = PathBuf::from("/sys/fs/cgroup").join(of("").context("the process is in no cgroup")?);
-            (folder.join("memory.max"), folder.join("memory.stat"))
-        }
+    let (file, stat) = if let Some(path) = of("memory") {
+        let folder = PathBuf::from("/sys/fs/cgroup/memory").join(path);
+        (folder.join("memory.limit_in_bytes"), folder.join("memory.stat"))
+    } else {
+        let folder = PathBuf::from("/sys/fs/cgroup").join(of("").context("the process is in no cgroup")?);
+        (folder.join("memory.max"), folder.join("memory.stat"))
     };
     let stat = fs::read_to_string(stat)?;
     let held = stat.lines().find_map(|line| line.strip_prefix("total_rss ").or_else(|| line.strip_prefix("anon ")));

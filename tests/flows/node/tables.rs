@@ -5,7 +5,7 @@ use std::time::Duration;
 use aegis_tests::cluster::{eventually, until_refused};
 use aegis_tests::mesh::webhook::enable;
 use aegis_tests::node::{CHART_NAMESPACE, Node, create, may_run, pod, wait_running};
-use aegis_tests::pods::{Ground, Injection, Tally, honest, hostile, prepare};
+use aegis_tests::pods::{Ground, Injection, honest, hostile, prepare};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;

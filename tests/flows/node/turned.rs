@@ -7,7 +7,7 @@ use aegis_tests::cluster::eventually;
 use aegis_tests::erp::http_json;
 use aegis_tests::node::{Bench, BenchSpec, Node, PodAgent, TOOL_ADDRESS, TOOL_NAME, World, logs, may_run};
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::scene::{self, EGRESS_ADDRESS};
 use super::sink::SINK_V4;
@@ -95,7 +95,7 @@ async fn requests(node: &Node, address: &str) -> Result<u64> {
 async fn forbidden(node: &Node, agent: &PodAgent, class: &str) -> Result<()> {
     eventually(&format!("a {class} address to be refused"), WITHIN, async || {
         let reply = agent.call("GET", &format!("http://127.0.0.1:15080{CALL}"), None, &[]).await?;
-        ensure!(reply.status == Some(502) && reply.body["code"] == Value::from("upstream_unreachable"), "{reply:?}");
+        ensure!(reply.status == Some(502) && reply.body["code"] == "upstream_unreachable", "{reply:?}");
         let log = logs(node, NAMESPACE, "agent", "aegis-sidecar").await?;
         ensure!(
             log.contains(&format!("forbidden address: {class}")),

@@ -153,7 +153,7 @@ impl Node {
 
     /// Makes a namespace with these labels. One that an earlier run left in a cluster that stays is removed before.
     pub async fn namespace(&self, name: &str, mut labels: Value) -> Result<()> {
-        labels[LEFT] = json!("flow");
+        labels.as_object_mut().context("labels are an object")?.insert(LEFT.to_owned(), json!("flow"));
         let api: Api<Namespace> = Api::all(self.cluster.admin().await?);
         let before = api.get_opt(name).await?;
         if before.is_some_and(|before| before.labels().contains_key(LEFT)) {

@@ -48,7 +48,11 @@ impl Tool {
         let namespace = format!("{}-tool", spec.namespace);
         node.namespace(&namespace, json!({})).await?;
         let mut server = pod("bench", "default", &arguments(&format!("0.0.0.0:{port}")));
-        server["metadata"]["labels"] = json!({"app": "bench"});
+        // An agent's label is all that a pod comes with.
+        server
+            .as_object_mut()
+            .context("a pod is an object")?
+            .insert("metadata".to_owned(), json!({"name": "bench", "labels": {"app": "bench"}}));
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "bench"},
             "spec": {"selector": {"app": "bench"}, "ports": [{"port": port, "protocol": "TCP"}]},

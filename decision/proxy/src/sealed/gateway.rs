@@ -109,10 +109,11 @@ impl Gateway {
             return Admitted::Proof(self.prove(request.method()));
         }
         if let Err(strange) = self.is_of_this_agent(relay, request.headers()).await {
-            match strange {
+            if matches!(strange, Strange::OtherAgent(_)) {
                 // Somebody who can be named, and has no business here.
-                Strange::OtherAgent(_) => tracing::warn!(error = %strange, "request of a stranger"),
-                _ => tracing::debug!(error = %strange, "request of a stranger"),
+                tracing::warn!(error = %strange, "request of a stranger");
+            } else {
+                tracing::debug!(error = %strange, "request of a stranger");
             }
             return Admitted::Stranger;
         }

@@ -43,8 +43,6 @@ pub struct Call {
 /// How it ended.
 #[derive(Debug, Clone, Deserialize)]
 pub struct End {
-    /// Milliseconds since 1970.
-    pub ended: u64,
     pub status: Option<u16>,
     pub code: Option<String>,
     pub decision: Option<String>,
@@ -65,12 +63,11 @@ impl Call {
     /// In one word: `goes on` for what was done or waits for a person, else why not.
     pub fn came_to(&self) -> String {
         match &self.end {
-            None => "no answer".to_owned(),
+            None | Some(End { status: None, .. }) => "no answer".to_owned(),
             Some(End { status: Some(200), .. }) => "goes on".to_owned(),
             Some(End { status: Some(428), .. }) if self.kind == Kind::Held => "goes on".to_owned(),
             Some(End { code: Some(code), .. }) => format!("`{code}`"),
             Some(End { status: Some(status), .. }) => status.to_string(),
-            Some(End { status: None, .. }) => "no answer".to_owned(),
         }
     }
 

@@ -52,6 +52,7 @@ impl Jump {
 
 /// `clock_gettime` as a system call; seconds are added for `CLOCK_REALTIME` (0) only.
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
 fn code(seconds: i32) -> Result<Vec<u8>> {
     let mut code = vec![
         0xb8, 0xe4, 0, 0, 0, // mov eax, 228 (clock_gettime)

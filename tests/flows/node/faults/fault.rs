@@ -23,7 +23,6 @@ pub enum Fault {
     ApiServer,
     Etcd,
     EtcdFrozen,
-    ApiServerAndEtcd,
     OperatorAndEtcd,
     Dns,
     Tool,
@@ -43,7 +42,6 @@ impl Fault {
             Self::ApiServer => "API server killed, away",
             Self::Etcd => "etcd killed, away",
             Self::EtcdFrozen => "etcd frozen",
-            Self::ApiServerAndEtcd => "API server and etcd killed, away",
             Self::OperatorAndEtcd => "operator and etcd killed, away",
             Self::Dns => "cluster DNS frozen",
             Self::Tool => "tool killed, away",
@@ -69,7 +67,6 @@ impl Fault {
         match self {
             Self::ApiServer => &["kube-apiserver"],
             Self::Etcd | Self::OperatorAndEtcd => &["etcd"],
-            Self::ApiServerAndEtcd => &["kube-apiserver", "etcd"],
             Self::Kubelet => &["kubelet"],
             Self::KubeletAndContainerd => &["kubelet", "containerd"],
             _ => &[],

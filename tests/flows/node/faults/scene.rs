@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, ResourceExt as _};
 use serde::Deserialize;
@@ -24,7 +25,7 @@ use super::super::scene::names;
 /// Where the agents live.
 pub const NAMESPACE: &str = "faults";
 const PORT: u16 = 18_031;
-/// Time between two tries to store a verdict.
+/// Time between two tries to hear of requests, and to store a verdict.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Time for one request to the API server, which may be away.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,7 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Effect {
     /// Milliseconds since 1970.
     pub at: u64,
-    pub method: String,
     pub path: String,
     /// Idempotency-Key.
     pub key: Option<String>,
@@ -60,7 +60,6 @@ impl Scene {
                 "operator.listEverySeconds=10",
                 // Nobody can decide while the API server is away.
                 "operator.maxOpenApprovals=1000",
-                "mesh.probeMinutes=1", // TEMP
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -114,10 +113,25 @@ impl Drop for Scene {
     }
 }
 
+/// Listens again a second after it could not.
+struct Steady;
+
+impl Iterator for Steady {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(AGAIN)
+    }
+}
+
+impl Backoff for Steady {
+    fn reset(&mut self) {}
+}
+
 /// Approves whatever waits. What cannot be heard of or stored now is tried again.
 async fn approve(client: kube::Client) {
     let requests: Api<ApprovalRequest> = Api::namespaced(client, NAMESPACE);
-    let heard = watcher(requests.clone(), watcher::Config::default()).default_backoff().applied_objects();
+    let heard = watcher(requests.clone(), watcher::Config::default()).backoff(Steady).applied_objects();
     heard
         .try_filter(|request| std::future::ready(request.spec.decision.is_none()))
         .for_each_concurrent(None, |request| decide(requests.clone(), request.ok()))

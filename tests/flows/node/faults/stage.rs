@@ -13,11 +13,10 @@ use kube::Api;
 use kube::api::PostParams;
 
 use super::calls::Kind;
-use super::fault::{Fault, command, processes};
+use super::fault::Fault;
 use super::lane::{Beside, Lane, WITHIN};
+use super::now;
 use super::scene::{NAMESPACE, Scene};
-use super::signal::{Signal, signal};
-use super::{besides, now};
 
 /// Time of a fault during which nobody hears the agents, milliseconds.
 const UNHEARD: u64 = 8_000;
@@ -73,20 +72,13 @@ impl Stage {
         for (lane, beside) in self.lanes.iter_mut().zip(besides) {
             settle(lane, beside, fault, struck).await.with_context(|| format!("{}, {beside:?}", lane.name))?;
         }
-        let from = now();
-        if fault.is_unheard() {
+        let (from, to) = if fault.is_unheard() {
+            let from = now();
             self.pass(from + UNHEARD).await?;
+            (from, now())
         } else {
-            for lane in &mut self.lanes {
-                lane.calls_since(from).await?;
-            }
-        }
-        let to = now();
-        if !fault.is_unheard() {
-            for lane in &mut self.lanes {
-                lane.all_ended(from, to).await?;
-            }
-        }
+            self.enough().await?
+        };
         if fault == Fault::Webhook {
             self.admission().await?;
         }
@@ -109,95 +101,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Containers of the pods themselves: they are started again at once.
-    pub async fn containers(&mut self) -> Result<()> {
-        let title = "containers of pods killed";
-        self.begin(title).await?;
-        let victims: [(usize, &'static str, &[&str]); 4] = [
-            (0, "agent killed", &["agent"]),
-            (1, "probe killed", &["aegis-probe"]),
-            (2, "agent, probe and sidecar killed", &["agent", "aegis-probe", "aegis-sidecar"]),
-            (3, "operator and webhook killed, once", &[]),
-        ];
-        for (lane, _, containers) in victims {
-            for container in containers {
-                let pid = self.lanes.get(lane).context("no such pod")?.process(container).await?;
-                signal(pid, Signal::Kill)?;
-            }
-        }
-        for name in ["operator", "webhook"] {
-            for pid in processes(&self.scene.node, name).await? {
-                signal(pid, Signal::Kill)?;
-            }
-        }
-        let struck = Instant::now();
-        self.all_work(now()).await?;
-        let from = now();
-        for lane in &mut self.lanes {
-            lane.calls_since(from).await?;
-        }
-        let to = now();
-        for lane in &mut self.lanes {
-            lane.all_ended(from, to).await?;
-        }
-        for (lane, beside, _) in victims {
-            self.windows.push(Window { fault: format!("{title}; once they are back"), lane, beside, from, to });
-        }
-        self.over(struck);
-        Ok(())
-    }
-
-    /// The API server is away for two minutes, and what needs it is killed at the end of them.
-    pub async fn two_minutes(&mut self) -> Result<()> {
-        const CLOCK: i32 = -60;
-        let (fault, pairs) = (Fault::ApiServer, besides(CLOCK));
-        let sidecars = self.begin("API server away for 2 minutes").await?;
-        // While there is an API server to ask where they are.
-        let (operators, webhooks) =
-            (processes(&self.scene.node, "operator").await?, processes(&self.scene.node, "webhook").await?);
-        let struck = now();
-        fault.begin(&mut self.scene).await?;
-        for ((lane, beside), sidecar) in self.lanes.iter_mut().zip(pairs).zip(&sidecars).take(3) {
-            lane.strike(beside, *sidecar).await?;
-        }
-        for (lane, beside) in self.lanes.iter_mut().zip(pairs).take(3) {
-            settle(lane, beside, fault, struck).await?;
-        }
-        let settled = now();
-        let since = |seconds: u64| struck + seconds * 1000;
-        self.until(since(30)).await?;
-        self.window("API server away, first 30 s", &pairs[..3], settled.max(since(5)), since(30));
-        self.until(since(75)).await?;
-        self.window("API server away, after 50 s", &pairs[..1], since(50), since(75));
-        self.until(since(92)).await?;
-        // A clock that goes back must not make old knowledge fresh.
-        let (lane, sidecar) = (self.lanes.get_mut(3).context("no such pod")?, sidecars.get(3).context("no such pod")?);
-        lane.strike(pairs[3], *sidecar).await?;
-        let jumped = now();
-        self.until(since(105)).await?;
-        self.window("API server away, after 90 s", &pairs[..1], since(92), since(105));
-        let (late, beside) = ("API server away, after 90 s".to_owned(), name(pairs[3]));
-        self.windows.push(Window { fault: late, lane: 3, beside, from: jumped + 500, to: since(105) });
-        for pid in operators.into_iter().chain(webhooks) {
-            signal(pid, Signal::Kill)?;
-        }
-        command(&self.scene.node, "kill", "etcd")?;
-        self.until(since(120)).await?;
-        let title = "API server away, after 105 s: operator, webhook and etcd killed, too";
-        self.window(title, &pairs[..1], since(106), since(120));
-        command(&self.scene.node, "start", "etcd")?;
-        self.end(fault).await
-    }
-
     /// Begins an act: answers the sidecars' processes.
-    async fn begin(&mut self, title: &'static str) -> Result<Vec<u32>> {
+    pub async fn begin(&mut self, title: &'static str) -> Result<Vec<u32>> {
         let sidecars = try_join_all(self.lanes.iter().map(|lane| lane.process("aegis-sidecar"))).await?;
         self.acts.push(Act { title, began: now(), recovered: Duration::ZERO });
         Ok(sidecars)
     }
 
     /// Ends it: everything is put right, and then works.
-    async fn end(&mut self, fault: Fault) -> Result<()> {
+    pub async fn end(&mut self, fault: Fault) -> Result<()> {
         for lane in &mut self.lanes {
             lane.mend().await?;
         }
@@ -208,17 +120,30 @@ impl Stage {
         Ok(())
     }
 
-    fn over(&mut self, ended: Instant) {
+    pub fn over(&mut self, ended: Instant) {
         if let Some(act) = self.acts.last_mut() {
             act.recovered = ended.elapsed();
         }
     }
 
-    async fn all_work(&mut self, since: u64) -> Result<()> {
+    pub async fn all_work(&mut self, since: u64) -> Result<()> {
         for lane in &mut self.lanes {
             lane.works(since).await?;
         }
         Ok(())
+    }
+
+    /// Returns when enough calls were made in every pod and have ended; answers when the first and the last began.
+    pub async fn enough(&mut self) -> Result<(u64, u64)> {
+        let from = now();
+        for lane in &mut self.lanes {
+            lane.calls_since(from).await?;
+        }
+        let to = now();
+        for lane in &mut self.lanes {
+            lane.all_ended(from, to).await?;
+        }
+        Ok((from, to))
     }
 
     /// Lets the time of a fault pass.
@@ -231,7 +156,7 @@ impl Stage {
     }
 
     /// Returns when every call that began until then has ended.
-    async fn until(&mut self, at: u64) -> Result<()> {
+    pub async fn until(&mut self, at: u64) -> Result<()> {
         self.pass(at).await?;
         for lane in &mut self.lanes {
             lane.all_ended(0, at).await?;
@@ -239,7 +164,7 @@ impl Stage {
         Ok(())
     }
 
-    fn window(&mut self, fault: &str, besides: &[Beside], from: u64, to: u64) {
+    pub fn window(&mut self, fault: &str, besides: &[Beside], from: u64, to: u64) {
         for (lane, beside) in besides.iter().enumerate() {
             self.windows.push(Window { fault: fault.to_owned(), lane, beside: name(*beside), from, to });
         }
@@ -261,7 +186,7 @@ impl Stage {
 }
 
 /// Returns when a pod shows what was done to it.
-async fn settle(lane: &mut Lane, beside: Beside, fault: Fault, since: u64) -> Result<()> {
+pub async fn settle(lane: &mut Lane, beside: Beside, fault: Fault, since: u64) -> Result<()> {
     let (kind, sign) = match beside {
         Beside::Nothing => return Ok(()),
         Beside::SidecarKilled if fault.revives() => return lane.works(since).await,
@@ -279,7 +204,7 @@ async fn settle(lane: &mut Lane, beside: Beside, fault: Fault, since: u64) -> Re
     .await
 }
 
-fn name(beside: Beside) -> &'static str {
+pub fn name(beside: Beside) -> &'static str {
     match beside {
         Beside::Nothing => "nothing",
         Beside::SidecarKilled => "sidecar killed",

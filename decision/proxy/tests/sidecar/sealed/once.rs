@@ -18,7 +18,7 @@ fn slow_and_held(trial: &mut Trial) {
     slow(trial);
     let rules = &mut trial.source.policies[0].rules;
     let mut asks = rules.iter().find(|rule| rule.name == "large-orders").unwrap().clone();
-    asks.name = "payments".to_owned();
+    "payments".clone_into(&mut asks.name);
     asks.operations = vec!["payments.create".to_owned()];
     asks.when.clear();
     rules.push(asks);
