@@ -167,6 +167,12 @@ impl Call {
                 if worker.upstream.is_prepared_for(tool).is_err() {
                     return Round::Answer(unsent(tool, ErrorClass::Credential, "the credential cannot be added"));
                 }
+                if !self.recorder.is_writable() {
+                    let (code, approval) = (Code::RecordNotWritable, Approval::released(once.release()));
+                    let output = refused_by_approval(output, code);
+                    // Writing down the refusal finds out whether the next one can be written.
+                    return Round::Answer(self.keep_refusal(view, about, &output, approval, code.into()).await);
+                }
                 match claim(&worker.shared, view, *once, &output, &self.id).await {
                     Claimed::Won(permit, won) => {
                         Round::Answer(self.send(view, tool, class, *permit, &output, about, Some(won)).await)

@@ -49,6 +49,7 @@ async fn a_hole_in_the_rules_is_named_within_an_interval() -> Result<()> {
         return Ok(());
     }
     let torn = torn().await?;
+    let _cable = torn.cable.lock().await;
     let node = &torn.node;
     let (bench, agents) = {
         let _whole = torn.whole.read().await;

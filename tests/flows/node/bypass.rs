@@ -28,6 +28,7 @@ async fn the_suite_in_pods_lets_nothing_out_of_captured_and_tells_of_mediated() 
         return Ok(());
     }
     let torn = torn().await?;
+    let _cable = torn.cable.lock().await;
     let node = &torn.node;
     let whole = torn.whole.read().await;
     let captured = Bench::set(node, &BenchSpec::new("bypass", "Captured", 18_104)).await?;
@@ -65,6 +66,8 @@ async fn the_suite_in_pods_lets_nothing_out_of_captured_and_tells_of_mediated() 
     nft(node, &held, "flush ruleset\n").await?;
     let (passed, report) = captured.json().await?;
     ensure!(!passed && frames(&report) > 0, "without rules nothing arrives: {report:#}");
+    // Its own probe would go on finding that out.
+    node.kubectl(&["delete", "pod", "agent", "-n", "bypass", "--now"]).await?;
 
     let uid = sidecar_uid(&open)?;
     let more =

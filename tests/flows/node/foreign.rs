@@ -26,6 +26,7 @@ async fn a_container_that_came_past_admission_is_named() -> Result<()> {
         return Ok(());
     }
     let torn = torn().await?;
+    let _cable = torn.cable.lock().await;
     let node = &torn.node;
     let admin = node.cluster.admin().await?;
     let pods: Api<Pod> = Api::namespaced(admin.clone(), NAMESPACE);

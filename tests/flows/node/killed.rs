@@ -35,6 +35,7 @@ async fn nothing_leaves_while_the_sidecar_is_killed_in_a_loop() -> Result<()> {
         return Ok(());
     }
     let torn = torn().await?;
+    let _cable = torn.cable.lock().await;
     let node = &torn.node;
     let (bench, agent) = {
         let _whole = torn.whole.read().await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aegis_tests::node::{Node, NodeSpec};
 use anyhow::Result;
-use tokio::sync::{OnceCell, RwLock};
+use tokio::sync::{Mutex, OnceCell, RwLock};
 
 use super::scene;
 
@@ -14,6 +14,8 @@ pub struct Torn {
     pub node: Arc<Node>,
     /// Held to read while pods are made, to write while webhook or guards are away.
     pub whole: RwLock<()>,
+    /// Held, before the other, while frames are counted and while a pod has a hole: its probe's frames would be counted.
+    pub cable: Mutex<()>,
 }
 
 /// The one of this process, started by the first flow that asks and ended with the process.
@@ -25,7 +27,7 @@ pub async fn torn() -> Result<&'static Torn> {
         let spec = NodeSpec { values: values.map(str::to_owned).to_vec(), ..NodeSpec::default() };
         let node = Node::start(&folder, &spec).await?;
         scene::names(&node)?;
-        Ok(Torn { node: Arc::new(node), whole: RwLock::default() })
+        Ok(Torn { node: Arc::new(node), whole: RwLock::default(), cable: Mutex::default() })
     })
     .await
 }

@@ -144,7 +144,7 @@ impl Recorder {
 
     /// Records what was decided about a connection: queued, as a Read is.
     pub fn connection(&self, record: ConnectionRecord) -> Result<(), NotWritable> {
-        if !self.writable.load(Ordering::Acquire) {
+        if !self.is_writable() {
             return Err(NotWritable);
         }
         self.queue(Record::Connection(Box::new(record)))
@@ -164,12 +164,18 @@ impl Recorder {
     async fn keep(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
         let (waiter, done) = oneshot::channel();
         // Whoever waits learns from the writer itself, which so finds out when the disk is writable again.
-        if !durable && !self.writable.load(Ordering::Acquire) {
+        if !durable && !self.is_writable() {
             return Err(NotWritable);
         }
         let job = Job { record, waiter: durable.then_some(waiter) };
         self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
         if durable { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+    }
+
+    /// Whether the last batch was kept. While not, what needs a record fails for sure; a refusal that is recorded finds
+    /// out when that is over.
+    pub fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
     }
 
     /// Writes a renewed attestation of the record key.

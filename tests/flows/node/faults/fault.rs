@@ -19,7 +19,6 @@ pub enum Fault {
     Nothing,
     Operator,
     Webhook,
-    OperatorAndWebhook,
     ApiServer,
     Etcd,
     EtcdFrozen,
@@ -38,7 +37,6 @@ impl Fault {
             Self::Nothing => "nothing",
             Self::Operator => "operator killed, away",
             Self::Webhook => "webhook killed, away",
-            Self::OperatorAndWebhook => "operator and webhook killed, away",
             Self::ApiServer => "API server killed, away",
             Self::Etcd => "etcd killed, away",
             Self::EtcdFrozen => "etcd frozen",
@@ -78,7 +76,6 @@ impl Fault {
         match self {
             Self::Operator | Self::OperatorAndEtcd => &["operator"],
             Self::Webhook => &["webhook"],
-            Self::OperatorAndWebhook => &["operator", "webhook"],
             _ => &[],
         }
     }

@@ -51,14 +51,24 @@ impl Lane {
         let id = format!("{name}-{{id}}");
         // A person decides less often than an agent calls.
         let mut calls = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..5 {
             calls.push(format!("read GET /items/{id}"));
             calls.push(format!(r#"draft POST /items/{id} {{"amount":"5.00"}}"#));
             calls.push(format!(r#"commit POST /orders/{id} {{"amount":"50.00"}}"#));
         }
         calls.push(format!(r#"held POST /orders/{id} {{"amount":"5000.00"}}"#));
-        let mut arguments =
-            vec!["load", "http://127.0.0.1:15080/bench", "--every", "400", "--timeout", "20000", "--again", "held"];
+        let mut arguments = vec![
+            "load",
+            "http://127.0.0.1:15080/bench",
+            "--every",
+            "400",
+            "--timeout",
+            "20000",
+            "--again",
+            "held",
+            "--pause",
+            "2000",
+        ];
         for call in &calls {
             arguments.extend(["--call", call]);
         }
@@ -83,6 +93,11 @@ impl Lane {
             Ok(pid)
         })
         .await
+    }
+
+    /// Uid of the pod.
+    pub fn uid(&self) -> Option<&str> {
+        self.pod.metadata.uid.as_deref()
     }
 
     /// Folder of the records, as the node sees it: what lies in memory is mounted there only.

@@ -7,6 +7,7 @@
 
 mod acts;
 mod calls;
+mod claims;
 mod clock;
 mod fault;
 mod judge;
@@ -62,7 +63,6 @@ async fn nothing_acknowledged_is_lost_and_no_effect_happens_twice() -> Result<()
         (Fault::Tool, ALONE),
         (Fault::ToolFrozen, ALONE),
         (Fault::EtcdFrozen, ALONE),
-        (Fault::OperatorAndWebhook, ALONE),
         (Fault::OperatorAndEtcd, ALONE),
     ];
     for (fault, besides) in singles_and_pairs {
@@ -80,6 +80,7 @@ async fn nothing_acknowledged_is_lost_and_no_effect_happens_twice() -> Result<()
     println!("{numbers}");
     println!("{} s in all", began.elapsed().as_secs());
     closed(&rows)?;
+    claims::none_is_spent_in_vain(&stage, &rows).await?;
     page::compare(&table, &numbers)
 }
 

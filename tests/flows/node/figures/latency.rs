@@ -20,6 +20,7 @@ async fn the_latency_inside_the_pod_network_is_told() -> Result<()> {
     if !may_run() {
         return Ok(());
     }
+    let _alone = super::ALONE.lock().await;
     let node = scene::node().await?;
     let bench = Bench::set(node, &BenchSpec::new("figures-latency", "Mediated", 18_042)).await?;
     bench.until(&bench.agent("warm").await?, "/bench/items/7", 200).await?;

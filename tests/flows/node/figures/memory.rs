@@ -10,11 +10,22 @@ async fn the_memory_of_a_sidecar_in_its_pod_is_told() -> Result<()> {
     if !may_run() {
         return Ok(());
     }
+    let _alone = super::ALONE.lock().await;
     let node = scene::node().await?;
     let bench = Bench::set(node, &BenchSpec::new("figures-memory", "Captured", 18_041)).await?;
     let agent = bench.agent("agent").await?;
     bench.until(&agent, "/bench/items/7", 200).await?;
-    let loops = ["loop", "http://127.0.0.1:15080/bench/items/7", "--rate", "500", "--calls", "1000", "--quiet"];
+    let loops = [
+        "loop",
+        "http://127.0.0.1:15080/bench/items/7",
+        "--rate",
+        "500",
+        "--calls",
+        "1000",
+        "--seconds",
+        "120",
+        "--quiet",
+    ];
     let told = agent.exec(&loops).await?;
     ensure!(told.contains("\"good\":1000"), "{told}");
     for container in ["aegis-sidecar", "aegis-probe"] {

@@ -14,6 +14,7 @@ async fn the_start_of_a_pod_with_and_without_aegis_is_told() -> Result<()> {
     if !may_run_anywhere() {
         return Ok(());
     }
+    let _alone = super::ALONE.lock().await;
     let node = scene::node().await?;
     let bench = Bench::set(node, &BenchSpec::new("figures", "Captured", 18_004)).await?;
     let mut plain = pod("plain", "buyer", &["idle"]);

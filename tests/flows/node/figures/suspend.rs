@@ -23,9 +23,10 @@ async fn a_suspension_reaches_ten_pods() -> Result<()> {
     if !may_run() {
         return Ok(());
     }
+    let _alone = super::ALONE.lock().await;
     let node = scene::node().await?;
-    let bench = Bench::set(node, &BenchSpec::new(NAMESPACE, "Captured", 18_043)).await?;
-    let calls = ["loop", "http://127.0.0.1:15080/bench/items/7", "--rate", "20", "--seconds", "600", "--keep"];
+    let bench = Bench::set(node, &BenchSpec::new(NAMESPACE, "Mediated", 18_043)).await?;
+    let calls = ["loop", "http://127.0.0.1:15080/bench/items/7", "--rate", "10", "--seconds", "600", "--keep"];
     let template = pod("unused", "buyer", &calls);
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many"},
