@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint bench latency images test-images node-images reproducible
+.PHONY: help demo test tools testbed erp bless lint bench latency images test-images node-images reproducible faults
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ images: tools ## Build the container images into target/images, without a contai
 
 node-images: tools
 	@images/make $(IMAGES) $(TEST_IMAGES)
+
+faults: tools testbed $(NODE) ## Break one part after the other on a node, and compare with docs/reference/faults.md (12 minutes)
+	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
+	AEGIS_FAULTS=1 $(CARGO) test --locked --workspace --features $(FAILPOINTS) --test flows faults::
 
 reproducible: tools ## Build every image twice and compare all bytes
 	@scripts/step "images: twice, and every byte the same" images/reproducible $(IMAGES) $(TEST_IMAGES)

@@ -133,9 +133,13 @@ impl State {
         self.changed();
     }
 
-    /// The knowledge is that old.
+    /// The knowledge is that old. Hearing the same again confirms nothing: then it counts from the first time.
     pub fn set_knowledge(&self, knowledge: Knowledge) {
-        self.knowledge.store(Some(Arc::new((knowledge, Heard::now()))));
+        let heard = match self.knowledge.load().as_deref() {
+            Some((before, heard)) if *before == knowledge => *heard,
+            _ => Heard::now(),
+        };
+        self.knowledge.store(Some(Arc::new((knowledge, heard))));
     }
 
     /// A new token.
@@ -270,6 +274,19 @@ mod tests {
         for (told, agrees) in [(59, false), (60, true), (90, true), (120, true), (121, false), (-3510, false)] {
             assert_eq!(heard.agrees_with(after(told)), agrees, "90 s have passed, and the clock says {told} s");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_newer_knowledge_counts_from_the_time_that_it_is_heard() {
+        let (state, as_of) = (State::default(), Timestamp::now());
+        let first_heard = |state: &State| state.knowledge.load().as_deref().map(|(_, heard)| heard.at);
+        state.set_knowledge(Knowledge::AsOf(as_of));
+        let first = first_heard(&state);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        state.set_knowledge(Knowledge::AsOf(as_of));
+        assert_eq!(first_heard(&state), first, "a heartbeat without news");
+        state.set_knowledge(Knowledge::AsOf(as_of + SignedDuration::from_secs(1)));
+        assert!(first_heard(&state) > first);
     }
 
     #[tokio::test(start_paused = true)]
