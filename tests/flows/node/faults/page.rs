@@ -50,8 +50,10 @@ pub fn table(rows: &[Row]) -> String {
 /// The part that is told and not compared.
 pub fn numbers(numbers: &[Numbers]) -> String {
     let mut page = format!(
-        "{END}\n\nEach call counts where it began. Records and effects are those of its whole life; a call that waits \
-         for a person is made\nup to five times. Lost records and double effects: none, or the test fails.\n\n"
+        "{END}\n\nOf the pods `pod-a` meets only what is broken for all; where the table has lines for it, the sidecar of \
+         `pod-b` is killed\nbesides, the records of `pod-c` are full, and the clock of `pod-d` jumps. Each call counts \
+         where it began, its records and\neffects with its first try; a call that waits for a person is made up to five \
+         times. Lost records and double effects:\nnone, or the test fails.\n\n"
     );
     page.push_str("| broken for all | pod | made | done | refused | not answered | decisions recorded | at the tool | works again after |\n");
     page.push_str("| --- | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |\n");
