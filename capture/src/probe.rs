@@ -227,13 +227,13 @@ mod tests {
         assert!(matches!(Sidecar::at(&socket).state(), Err(WireError::Io(_))));
         let answers = vec![
             "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-            ok(r#"{"verified":true,"token":false}"#),
+            ok(r#"{"verified":true,"ready":false}"#),
             "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_owned(),
         ];
         let served = sidecar(&socket, answers);
         let at = Sidecar::at(&socket);
         assert_eq!(at.next().unwrap(), None);
-        assert_eq!(at.state().unwrap(), ProbeState { verified: true, token: false });
+        assert_eq!(at.state().unwrap(), ProbeState { verified: true, ready: false });
         let refused = at.result(&written("other".to_owned(), Vec::new()));
         assert!(matches!(refused, Err(WireError::Status(400))), "{refused:?}");
         served.join().unwrap();

@@ -31,37 +31,18 @@ mod start;
 
 use std::process::ExitCode;
 
-use aegis_runtime::exit;
-use aegis_runtime::shutdown::{self, Drain, Ended};
+use aegis_runtime::{exit, process};
 
 /// Runs the operator to its end.
 pub fn run(args: args::Args) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit::failed(&error),
+    let mesh = match args.mesh() {
+        Ok(mesh) => mesh,
+        Err(error) => return exit::bad_configuration(&error),
     };
-    runtime.block_on(async {
-        if let Err(error) = aegis_runtime::telemetry::init(&args.log) {
-            return exit::bad_configuration(&error);
-        }
-        let mesh = match args.mesh() {
-            Ok(mesh) => mesh,
-            Err(error) => return exit::bad_configuration(&error),
-        };
-        let lifetimes = match args.lifetimes() {
-            Ok(lifetimes) => lifetimes,
-            Err(error) => return exit::bad_configuration(&error),
-        };
-        let signals = match shutdown::signals() {
-            Ok(signals) => signals,
-            Err(error) => return exit::failed(&error),
-        };
-        let drain = Drain::new();
-        let bound = args.drain.drain;
-        match shutdown::run(start::serve(args, mesh, lifetimes, drain.clone()), &drain, bound, signals).await {
-            Ended::Finished(Ok(())) => ExitCode::SUCCESS,
-            Ended::Finished(Err(error)) => exit::failed(&error),
-            Ended::Aborted | Ended::TimedOut => ExitCode::from(exit::ABORTED),
-        }
-    })
+    let lifetimes = match args.lifetimes() {
+        Ok(lifetimes) => lifetimes,
+        Err(error) => return exit::bad_configuration(&error),
+    };
+    let (log, bound) = (args.log.clone(), args.drain.drain);
+    process::run(&log, bound, |drain| start::serve(args, mesh, lifetimes, drain))
 }

@@ -43,6 +43,8 @@ pub struct Metrics {
     plans: Family<Result_, Counter>,
     probes: Family<Result_, Counter>,
     agents: Family<Enforcement, Gauge>,
+    feeds: Gauge,
+    feeds_displaced: Counter,
     /// Of the control service's certificates.
     pub certificates: rotation::Metrics,
 }
@@ -61,6 +63,8 @@ impl Metrics {
             plans: Family::default(),
             probes: Family::default(),
             agents: Family::default(),
+            feeds: Gauge::default(),
+            feeds_displaced: Counter::default(),
             certificates: rotation::Metrics::new(registry),
         };
         registry.register("tokens", "Token exchanges by result", metrics.tokens.clone());
@@ -80,6 +84,12 @@ impl Metrics {
         );
         registry.register("plans", "Plans of a namespace, by result", metrics.plans.clone());
         registry.register("agents", "Agents by what holds of their pods", metrics.agents.clone());
+        registry.register("feeds", "Feeds that are open", metrics.feeds.clone());
+        registry.register(
+            "feeds_displaced",
+            "Feeds that ended because their pod opened newer ones",
+            metrics.feeds_displaced.clone(),
+        );
         registry.register("probes", "Statements about probes of pods, by what they say", metrics.probes.clone());
         metrics
     }
@@ -131,6 +141,16 @@ impl Metrics {
                 self.agents.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }
+    }
+
+    /// So many feeds are open.
+    pub fn feeds(&self, open: usize) {
+        self.feeds.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// A feed ended because its pod opened newer ones.
+    pub fn feed_displaced(&self) {
+        self.feeds_displaced.inc();
     }
 
     /// A namespace was planned.

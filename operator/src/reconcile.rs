@@ -6,10 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aegis_cluster::Watched;
 use aegis_runtime::tasks::TaskResult;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
+use kube::core::object::HasStatus;
+use serde::Serialize;
 
 use crate::control::Control;
 use crate::hub::View;
@@ -163,42 +166,22 @@ fn look_at_requests(control: &Control, namespace: &str) {
 /// Writes every status that differs. One failure does not stop the others; the first is returned. Answers the agents
 /// whose status is now as planned.
 async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube::Error> {
-    let client = &control.client;
+    let Plan { views: _, agents, tools, policies, registries, delegations, tiers, check_again_at: _ } = plan;
     let mut first = Ok(());
     let mut recorded = BTreeSet::new();
-    // By compare-and-set: of two replicas that think that they lead, one gives a bundle its version.
-    for (agent, wanted) in &plan.agents {
-        match report::status_of_version(client, agent.as_ref(), agent.status.as_ref(), wanted).await {
-            Ok(written) => {
-                recorded.extend(agent.uid());
-                if written {
-                    let before = agent.status.as_ref().map(|status| &status.conditions[..]);
-                    announce(control, agent.as_ref(), before, &wanted.conditions).await;
-                }
-            }
-            // Deleted or changed meanwhile: the watch brings what it is now, and the plan begins anew.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
+    for (agent, wanted) in agents {
+        // By compare-and-set: of two replicas that think that they lead, one gives a bundle its version.
+        match write(control, agent.as_ref(), wanted, agent.resource_version(), |status| &status.conditions).await {
+            Ok(true) => recorded.extend(agent.uid()),
+            Ok(false) => {}
             Err(error) => first = first.and(Err(error)),
         }
     }
     macro_rules! each {
         ($list:ident) => {
-            for (object, wanted) in &plan.$list {
-                match report::status(client, object.as_ref(), object.status.as_ref(), wanted).await {
-                    Ok(true) => {
-                        announce(
-                            control,
-                            object.as_ref(),
-                            object.status.as_ref().map(|s| &s.conditions[..]),
-                            &wanted.conditions,
-                        )
-                        .await
-                    }
-                    Ok(false) => {}
-                    // The object was deleted meanwhile.
-                    Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
-                    Err(error) => first = first.and(Err(error)),
-                }
+            for (object, wanted) in $list {
+                let written = write(control, object.as_ref(), wanted, None, |status| &status.conditions).await;
+                first = first.and(written.map(drop));
             }
         };
     }
@@ -210,16 +193,35 @@ async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube
     first.map(|()| recorded)
 }
 
+/// Writes one status and announces what it changes; says whether the object's status is now as wanted.
+async fn write<K>(
+    control: &Control,
+    object: &K,
+    wanted: &K::Status,
+    version: Option<String>,
+    conditions: fn(&K::Status) -> &[Condition],
+) -> Result<bool, kube::Error>
+where
+    K: Watched + HasStatus<Status: Serialize + PartialEq>,
+{
+    match report::status(&control.client, object, wanted, version).await {
+        Ok(written) => {
+            if written {
+                announce(control, object, object.status().map(conditions), conditions(wanted)).await;
+            }
+            Ok(true)
+        }
+        // Deleted or changed meanwhile: the watch brings what it is now, and the plan begins anew.
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Conditions whose change is worth an Event.
 const ANNOUNCED: [&str; 2] = ["Ready", "EnforcementVerified"];
 
 /// An Event for every condition that changed and that somebody waits for.
-async fn announce<K: crate::stores::Watched>(
-    control: &Control,
-    object: &K,
-    before: Option<&[Condition]>,
-    after: &[Condition],
-) {
+async fn announce<K: Watched>(control: &Control, object: &K, before: Option<&[Condition]>, after: &[Condition]) {
     for kind in ANNOUNCED {
         let of = |conditions: &[Condition]| conditions.iter().find(|condition| condition.type_ == kind).cloned();
         let (was, is) = (before.and_then(of), of(after));

@@ -1,15 +1,17 @@
 //! What the outside sees: status, written only when it differs, and Events.
 
+use aegis_cluster::Watched;
 use aegis_crds::api::ApprovalRequest;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
+use kube::core::ObjectMeta;
+use kube::core::object::HasStatus;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::approvals::write::MANAGER;
-use crate::stores::Watched;
 
 /// Kind of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,54 +65,30 @@ impl Events {
     }
 }
 
-/// Writes a status by server-side apply, if it differs from the one that the object has.
-pub async fn status<K, S>(client: &Client, object: &K, current: Option<&S>, wanted: &S) -> Result<bool, kube::Error>
-where
-    K: Watched + Resource<DynamicType = ()>,
-    S: Serialize + PartialEq,
-{
-    write(client, object, current, wanted, None).await
-}
-
-/// As [`status`], refused with 409 when the object is not in the version that was planned for.
-pub async fn status_of_version<K, S>(
+/// Writes a status by server-side apply, if it differs from the one that the object has; says whether it did. Where a
+/// `version` is named, the write is refused with 409 once the object has another one.
+pub async fn status<K>(
     client: &Client,
     object: &K,
-    current: Option<&S>,
-    wanted: &S,
-) -> Result<bool, kube::Error>
-where
-    K: Watched + Resource<DynamicType = ()>,
-    S: Serialize + PartialEq,
-{
-    write(client, object, current, wanted, object.resource_version()).await
-}
-
-async fn write<K, S>(
-    client: &Client,
-    object: &K,
-    current: Option<&S>,
-    wanted: &S,
+    wanted: &K::Status,
     version: Option<String>,
 ) -> Result<bool, kube::Error>
 where
-    K: Watched + Resource<DynamicType = ()>,
-    S: Serialize + PartialEq,
+    K: Watched + HasStatus<Status: Serialize + PartialEq>,
 {
-    if current == Some(wanted) {
+    if object.status() == Some(wanted) {
         return Ok(false);
     }
-    let namespace = object.namespace().unwrap_or_default();
-    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
-    let mut patch = json!({
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let metadata =
+        ObjectMeta { name: Some(name.clone()), uid: object.uid(), resource_version: version, ..ObjectMeta::default() };
+    let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        "metadata": {"name": object.name_any(), "uid": object.uid()},
+        "metadata": metadata,
         "status": wanted,
     });
-    if let (Some(version), Some(metadata)) = (version, patch.get_mut("metadata").and_then(|it| it.as_object_mut())) {
-        metadata.insert("resourceVersion".to_owned(), version.into());
-    }
-    api.patch_status(&object.name_any(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await?;
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await?;
     Ok(true)
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::approvals::{Released, steps};
 use crate::args::Args;
-use crate::control::{self, Control, Heads, Opening};
+use crate::control::{self, Control, Feeds, Heads, Opening};
 use crate::guards::{Guards, ShippedError};
 use crate::hub::Hub;
 use crate::keys::{Keys, KeysError};
@@ -99,6 +99,7 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         client: client.clone(),
         keys,
         public,
+        feeds: Feeds::new(metrics.clone()),
         hub,
         stores,
         changes,

@@ -5,22 +5,20 @@
 //! when that confirmation grows old, not when an error is seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aegis_cluster::{Watched, watch};
 use aegis_crds::api::{Agent, ApprovalRequest, ApprovalTier, Delegation, Registry, Tool, ToolPolicy};
 use aegis_crds::mesh::AGENT_LABEL;
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tasks::{TaskResult, Tasks};
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::Notify;
 
 use crate::hub::Hub;
@@ -55,28 +53,6 @@ pub struct Stores {
 #[derive(Clone)]
 pub struct Kind<K: Watched> {
     stores: Vec<Store<K>>,
-}
-
-/// What can be watched here.
-pub trait Watched:
-    Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-    + Clone
-    + DeserializeOwned
-    + Debug
-    + Send
-    + Sync
-    + 'static
-{
-}
-impl<K> Watched for K where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static
-{
 }
 
 impl<K: Watched> Kind<K> {
@@ -230,9 +206,9 @@ impl Starter<'_> {
     /// Watches pods. Only those of an agent, by label or service account, are worth a new plan.
     fn pods(&mut self, agents: &Kind<Agent>) -> Kind<Pod> {
         let apis: Vec<Api<Pod>> = self.apis();
-        let watch = |api| {
+        let start = |api| {
             let (changes, agents) = (Arc::clone(self.changes), agents.clone());
-            self.watch("watch pods", api, pods::slim, move |event| {
+            let note = move |event: watcher::Event<Pod>| {
                 if let Some(pod) = object(&event) {
                     let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref());
                     let namespace = pod.metadata.namespace.as_deref();
@@ -244,55 +220,28 @@ impl Starter<'_> {
                         note(&changes, pod);
                     }
                 }
-            })
+            };
+            watch("watch pods", api, pods::slim, note, self.tasks, self.drain)
         };
-        Kind { stores: apis.into_iter().map(watch).collect() }
+        Kind { stores: apis.into_iter().map(start).collect() }
     }
 
     fn confirmed<K: Watched>(&mut self, name: &'static str, api: Api<K>) -> Store<K> {
-        let changes = Arc::clone(self.changes);
-        let store = self.watch(
-            name,
-            api.clone(),
-            |object| object.meta_mut().managed_fields = None,
-            move |event| {
-                if let Some(object) = object(&event) {
-                    note(&changes, object);
-                }
-            },
-        );
+        let (changes, seen) = (Arc::clone(self.changes), Arc::new(Notify::new()));
+        let slim = |object: &mut K| object.meta_mut().managed_fields = None;
+        let told = Arc::clone(&seen);
+        let note = move |event: watcher::Event<K>| {
+            if let Some(object) = object(&event) {
+                note(&changes, object);
+            }
+            told.notify_one();
+        };
+        let store = watch(name, api.clone(), slim, note, self.tasks, self.drain);
         let confirmation = Arc::new(Mutex::new(None));
         self.confirmations.push(Arc::clone(&confirmation));
-        let list =
-            relist(api, store.clone(), confirmation, Arc::clone(self.changes), self.drain.clone(), self.list_every);
+        let (changes, drain) = (Arc::clone(self.changes), self.drain.clone());
+        let list = relist(api, store.clone(), seen, confirmation, changes, drain, self.list_every);
         self.tasks.spawn("relist", list);
-        store
-    }
-
-    /// Watches, keeps what `slim` leaves, and hands every event to `note`.
-    fn watch<K: Watched>(
-        &mut self,
-        name: &'static str,
-        api: Api<K>,
-        slim: impl FnMut(&mut K) + Send + 'static,
-        note: impl Fn(watcher::Event<K>) + Send + 'static,
-    ) -> Store<K> {
-        let (store, writer) = reflector::store();
-        let drain = self.drain.clone();
-        let stream = watcher(api, watcher::Config::default()).default_backoff().modify(slim).reflect(writer);
-        self.tasks.spawn(name, async move {
-            let mut stream = std::pin::pin!(stream);
-            loop {
-                tokio::select! {
-                    () = drain.begun() => return Ok(()),
-                    event = stream.next() => match event {
-                        Some(Ok(event)) => note(event),
-                        Some(Err(error)) => tracing::warn!(name, %error, "watch failed, trying again"),
-                        None => return Ok(()),
-                    }
-                }
-            }
-        });
         store
     }
 }
@@ -315,10 +264,12 @@ fn note<K: Watched>(changes: &Changes, object: &K) {
     }
 }
 
-/// Lists a kind at every `list_every`; confirms the start of the list once the store holds what it said.
+/// Lists a kind at every `list_every`; confirms the start of the list once the store, which changes when `seen` tells,
+/// holds what it said.
 async fn relist<K: Watched>(
     api: Api<K>,
     store: Store<K>,
+    seen: Arc<Notify>,
     confirmation: Arc<Mutex<Option<Timestamp>>>,
     changes: Arc<Changes>,
     drain: Drain,
@@ -346,7 +297,7 @@ async fn relist<K: Watched>(
                 if newer_or_same(&versions(state.iter().map(|object| object.meta())), &listed) {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                seen.notified().await;
             }
         });
         if tokio::select! { result = caught_up => result.is_ok(), () = drain.begun() => return Ok(()) } {

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aegis_cluster::AuthoritySecret;
 use aegis_crds::api::Agent;
 use aegis_decision::jws::KeySet;
 use aegis_runtime::tls::rotation::{Published, Shared, Stored};
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{ObjectMeta, Status};
 use kube::{Api, Client};
@@ -44,7 +44,7 @@ pub enum TrustError {
 /// What the replicas of the control service share.
 pub struct Trust {
     client: Client,
-    secrets: Api<Secret>,
+    secret: AuthoritySecret,
     agents: Kind<Agent>,
     jwks: String,
     appeared: Arc<Notify>,
@@ -62,7 +62,7 @@ impl Trust {
     /// `namespace`: the operator's own. `agents` must have been listed. `appeared` tells of a namespace's first agent.
     pub fn new(client: Client, namespace: &str, agents: Kind<Agent>, public: &KeySet, appeared: Arc<Notify>) -> Self {
         let jwks = serde_json::to_string_pretty(public).unwrap_or_default();
-        Self { secrets: Api::namespaced(client.clone(), namespace), client, agents, jwks, appeared }
+        Self { secret: AuthoritySecret::new(client.clone(), namespace, SECRET), client, agents, jwks, appeared }
     }
 
     fn maps(&self, namespace: &str) -> Api<ConfigMap> {
@@ -117,35 +117,11 @@ impl Shared for Trust {
     }
 
     async fn kept(&self) -> Result<Option<Stored>, TrustError> {
-        let secret = self.secrets.get_opt(SECRET).await.map_err(TrustError::Secret)?;
-        Ok(secret.map(|secret| Stored {
-            data: secret.data.into_iter().flatten().map(|(name, bytes)| (name, bytes.0)).collect(),
-            version: secret.metadata.resource_version.unwrap_or_default(),
-        }))
+        self.secret.kept().await.map_err(TrustError::Secret)
     }
 
     async fn keep(&self, data: BTreeMap<&'static str, String>, version: Option<&str>) -> Result<bool, TrustError> {
-        let data = data.into_iter().map(|(name, text)| (name.to_owned(), ByteString(text.into_bytes())));
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(SECRET.to_owned()),
-                resource_version: version.map(str::to_owned),
-                labels: Some(labels()),
-                ..ObjectMeta::default()
-            },
-            type_: Some("aegis.dev/certificates".to_owned()),
-            data: Some(data.collect()),
-            ..Secret::default()
-        };
-        let written = match version {
-            None => self.secrets.create(&PostParams::default(), &secret).await,
-            Some(_) => self.secrets.replace(SECRET, &PostParams::default(), &secret).await,
-        };
-        match written {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-            Err(error) => Err(TrustError::Secret(error)),
-        }
+        self.secret.keep(data, version).await.map_err(TrustError::Secret)
     }
 
     async fn changed(&self) {
@@ -160,7 +136,7 @@ fn build(namespace: &str, version: Option<String>, authorities: &str, jwks: &str
             name: Some(NAME.to_owned()),
             namespace: Some(namespace.to_owned()),
             resource_version: version,
-            labels: Some(labels()),
+            labels: Some(BTreeMap::from([("app.kubernetes.io/part-of".to_owned(), "aegis".to_owned())])),
             ..ObjectMeta::default()
         },
         data: Some(BTreeMap::from([
@@ -169,10 +145,6 @@ fn build(namespace: &str, version: Option<String>, authorities: &str, jwks: &str
         ])),
         ..ConfigMap::default()
     }
-}
-
-fn labels() -> BTreeMap<String, String> {
-    BTreeMap::from([("app.kubernetes.io/part-of".to_owned(), "aegis".to_owned())])
 }
 
 /// Whether the namespace is gone or going: nothing new can be made there.

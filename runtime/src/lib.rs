@@ -1,14 +1,15 @@
 //! The process shell that every long-running part of Aegis shares.
 //!
 //! One file per concern: [`args`], [`telemetry`], [`admin`], [`ready`], [`shutdown`], [`tasks`], [`tls`], [`serve`],
-//! [`exit`]. A program parses its arguments (a bad one ends it before a port is bound), makes a [`shutdown::Drain`],
-//! spawns its work into one [`tasks::Tasks`] and hands that to [`shutdown::run`].
+//! [`exit`]. A program parses its arguments (a bad one ends it before a port is bound) and spawns its work into one
+//! [`tasks::Tasks`]; [`process`] runs it, and tells it by a [`shutdown::Drain`] when to finish.
 //!
 //! Deliberately absent: everything about agents, tools and policy, and Kubernetes.
 
 pub mod admin;
 pub mod args;
 pub mod exit;
+pub mod process;
 pub mod ready;
 pub mod serve;
 pub mod shutdown;

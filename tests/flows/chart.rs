@@ -5,8 +5,8 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 mod golden;
-mod helm;
 mod install;
 mod lifecycle;
+mod rendered;
 mod rights;
 mod values;

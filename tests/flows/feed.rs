@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aegis_crds::api::{Agent, Tool, ToolPolicy};
-use aegis_tests::cluster::eventually;
+use aegis_tests::cluster::{AuditEvent, eventually};
 use aegis_tests::install::OPERATOR_USERNAME;
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -174,19 +174,24 @@ async fn an_operator_at_rest_writes_nothing() -> Result<()> {
         let (order, _) = shop.approved().await?;
         shop.until_confirmed(order).await?;
         shop.held(shop.order().await?).await?;
-        let mut seen = writes(shop)?;
+        let (mut seen, mut since) = (writes(shop)?, rounds(shop)?);
         eventually("the last outcome to be written", PATIENCE, async || {
-            let now = writes(shop)?;
-            let same = now == seen;
-            seen = now;
-            ensure!(same, "{} writes", seen.len());
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            ensure!(writes(shop)? == seen, "still writing");
+            let (now, round) = (writes(shop)?, rounds(shop)?);
+            if now != seen {
+                (seen, since) = (now, round);
+            }
+            ensure!(round >= since + 3, "{} writes, {} rounds since", seen.len(), round - since);
             Ok(())
         })
         .await?;
-        // That nothing happens can only be seen by letting time pass; lists go on every second meanwhile.
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        // That nothing happens can only be seen while something else does: lists, one each second.
+        let before = rounds(shop)?;
+        eventually("twenty rounds of lists", PATIENCE, async || {
+            let passed = rounds(shop)? - before;
+            ensure!(passed >= 20, "{passed}");
+            Ok(())
+        })
+        .await?;
         let more = writes(shop)?;
         ensure!(more == seen, "written at rest: {:?}", more.iter().skip(seen.len()).collect::<Vec<_>>());
         Ok(())
@@ -196,10 +201,23 @@ async fn an_operator_at_rest_writes_nothing() -> Result<()> {
 
 /// Writes of the operator's account in this namespace, oldest first.
 fn writes(shop: &Shop<'_>) -> Result<Vec<String>> {
-    let events = shop.cluster().audit_events()?.into_iter().filter(|event| {
-        let here = event.object_ref.as_ref().is_some_and(|object| object.namespace == shop.namespace.name());
-        let reads = matches!(event.verb.as_str(), "get" | "list" | "watch");
-        here && !reads && event.user.username.as_deref() == Some(OPERATOR_USERNAME)
-    });
+    let reads = |verb: &str| matches!(verb, "get" | "list" | "watch");
+    let events = asked(shop)?.into_iter().filter(|event| !reads(&event.verb));
     Ok(events.map(|event| format!("{} {}", event.verb, event.request_uri)).collect())
+}
+
+/// How often the operator has listed the agents of this namespace.
+fn rounds(shop: &Shop<'_>) -> Result<usize> {
+    let agents = |event: &AuditEvent| event.object_ref.as_ref().is_some_and(|object| object.resource == "agents");
+    Ok(asked(shop)?.iter().filter(|event| event.verb == "list" && agents(event)).count())
+}
+
+/// What the operator's account has asked for in this namespace, oldest first.
+fn asked(shop: &Shop<'_>) -> Result<Vec<AuditEvent>> {
+    let mut events = shop.cluster().audit_events()?;
+    events.retain(|event| {
+        let here = event.object_ref.as_ref().is_some_and(|object| object.namespace == shop.namespace.name());
+        here && event.user.username.as_deref() == Some(OPERATOR_USERNAME)
+    });
+    Ok(events)
 }

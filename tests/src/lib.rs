@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod erp;
+pub mod helm;
 pub mod install;
 pub mod mesh;
 pub mod node;

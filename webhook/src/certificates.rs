@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use aegis_cluster::AuthoritySecret;
 use aegis_runtime::tls::rotation::{Published, Shared, Stored};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::{ObjectMeta, Status};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -30,8 +30,7 @@ pub struct CertificateError(&'static str, #[source] kube::Error);
 /// What the replicas of the webhook share.
 pub struct Certificates {
     client: Client,
-    secrets: Api<Secret>,
-    namespace: String,
+    secret: AuthoritySecret,
     configuration: String,
 }
 
@@ -43,13 +42,23 @@ pub struct Place {
     webhooks: Vec<(String, Vec<u8>)>,
 }
 
+impl Place {
+    fn new(
+        kind: &'static str,
+        metadata: ObjectMeta,
+        webhooks: impl Iterator<Item = (String, Option<ByteString>)>,
+    ) -> Self {
+        let webhooks = webhooks.map(|(name, bundle)| (name, bundle.map(|bundle| bundle.0).unwrap_or_default()));
+        Self { kind, version: metadata.resource_version, webhooks: webhooks.collect() }
+    }
+}
+
 impl Certificates {
     /// `configuration`: name of both webhook configurations.
     pub fn new(client: Client, namespace: &str, configuration: &str) -> Self {
         Self {
-            secrets: Api::namespaced(client.clone(), namespace),
+            secret: AuthoritySecret::new(client.clone(), namespace, SECRET),
             client,
-            namespace: namespace.to_owned(),
             configuration: configuration.to_owned(),
         }
     }
@@ -84,26 +93,13 @@ impl Shared for Certificates {
     async fn places(&self) -> Result<Vec<Place>, CertificateError> {
         let mutating: Option<MutatingWebhookConfiguration> = self.place("MutatingWebhookConfiguration").await?;
         let validating: Option<ValidatingWebhookConfiguration> = self.place("ValidatingWebhookConfiguration").await?;
-        let bundle = |bundle: Option<ByteString>| bundle.map(|bundle| bundle.0).unwrap_or_default();
-        let mutating = mutating.map(|found| Place {
-            kind: "MutatingWebhookConfiguration",
-            version: found.metadata.resource_version,
-            webhooks: found
-                .webhooks
-                .into_iter()
-                .flatten()
-                .map(|one| (one.name, bundle(one.client_config.ca_bundle)))
-                .collect(),
+        let mutating = mutating.map(|found| {
+            let webhooks = found.webhooks.into_iter().flatten().map(|one| (one.name, one.client_config.ca_bundle));
+            Place::new("MutatingWebhookConfiguration", found.metadata, webhooks)
         });
-        let validating = validating.map(|found| Place {
-            kind: "ValidatingWebhookConfiguration",
-            version: found.metadata.resource_version,
-            webhooks: found
-                .webhooks
-                .into_iter()
-                .flatten()
-                .map(|one| (one.name, bundle(one.client_config.ca_bundle)))
-                .collect(),
+        let validating = validating.map(|found| {
+            let webhooks = found.webhooks.into_iter().flatten().map(|one| (one.name, one.client_config.ca_bundle));
+            Place::new("ValidatingWebhookConfiguration", found.metadata, webhooks)
         });
         Ok(mutating.into_iter().chain(validating).collect())
     }
@@ -132,11 +128,7 @@ impl Shared for Certificates {
     }
 
     async fn kept(&self) -> Result<Option<Stored>, CertificateError> {
-        let secret = self.secrets.get_opt(SECRET).await.map_err(|error| CertificateError("the Secret", error))?;
-        Ok(secret.map(|secret| Stored {
-            data: secret.data.into_iter().flatten().map(|(name, bytes)| (name, bytes.0)).collect(),
-            version: secret.metadata.resource_version.unwrap_or_default(),
-        }))
+        self.secret.kept().await.map_err(|error| CertificateError("the Secret", error))
     }
 
     async fn keep(
@@ -144,28 +136,7 @@ impl Shared for Certificates {
         data: BTreeMap<&'static str, String>,
         version: Option<&str>,
     ) -> Result<bool, CertificateError> {
-        let data = data.into_iter().map(|(name, text)| (name.to_owned(), ByteString(text.into_bytes())));
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(SECRET.to_owned()),
-                namespace: Some(self.namespace.clone()),
-                resource_version: version.map(str::to_owned),
-                labels: Some(BTreeMap::from([("app.kubernetes.io/part-of".to_owned(), "aegis".to_owned())])),
-                ..ObjectMeta::default()
-            },
-            type_: Some("aegis.dev/certificates".to_owned()),
-            data: Some(data.collect()),
-            ..Secret::default()
-        };
-        let written = match version {
-            None => self.secrets.create(&PostParams::default(), &secret).await,
-            Some(_) => self.secrets.replace(SECRET, &PostParams::default(), &secret).await,
-        };
-        match written {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-            Err(error) => Err(CertificateError("the Secret", error)),
-        }
+        self.secret.keep(data, version).await.map_err(|error| CertificateError("the Secret", error))
     }
 }
 

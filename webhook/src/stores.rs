@@ -3,21 +3,17 @@
 //! A view may be some milliseconds old: an Agent and its pod are often applied together. So nobody is refused on its word
 //! alone: see [`fresh`].
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
+use aegis_cluster::Watched;
 use aegis_crds::api::{Agent, ApprovalTier, Registry, Tool, ToolPolicy};
 use aegis_crds::load::Resources;
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tasks::Tasks;
-use futures::StreamExt as _;
 use kube::api::ListParams;
-use kube::core::NamespaceResourceScope;
+use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::WriterDropped;
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
 
 use crate::AgentFacts;
 
@@ -29,22 +25,6 @@ pub struct Stores {
     policies: Store<ToolPolicy>,
     registries: Store<Registry>,
     tiers: Store<ApprovalTier>,
-}
-
-/// What can be watched here.
-pub trait Watched:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
-{
-}
-impl<K> Watched for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static
-{
 }
 
 impl Stores {
@@ -131,26 +111,6 @@ fn is_in<K: Resource>(object: &K, namespace: &str) -> bool {
 }
 
 fn watch<K: Watched>(name: &'static str, client: &Client, tasks: &mut Tasks, drain: &Drain) -> Store<K> {
-    let (store, writer) = reflector::store();
-    let stream = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .modify(|object| {
-            object.meta_mut().managed_fields = None;
-        })
-        .reflect(writer);
-    let drain = drain.clone();
-    tasks.spawn(name, async move {
-        let mut stream = std::pin::pin!(stream);
-        loop {
-            tokio::select! {
-                () = drain.begun() => return Ok(()),
-                event = stream.next() => match event {
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => tracing::warn!(name, %error, "watch failed, trying again"),
-                    None => return Ok(()),
-                }
-            }
-        }
-    });
-    store
+    let slim = |object: &mut K| object.meta_mut().managed_fields = None;
+    aegis_cluster::watch(name, Api::all(client.clone()), slim, drop, tasks, drain)
 }

@@ -19,7 +19,7 @@ struct Args {
     /// Socket of the sidecar
     #[arg(long, env = "AEGIS_PROBE_SOCKET", default_value = "/run/aegis/probe/sidecar.sock")]
     socket: PathBuf,
-    /// Exit with 0 if the sidecar holds a passing report and a token
+    /// Exit with 0 if the sidecar holds a passing report and can judge calls
     #[arg(long, conflicts_with = "once")]
     started: bool,
     /// Try once, without a sidecar's order; exit with 2 if something got out
@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let sidecar = Sidecar::at(&args.socket);
     if args.started {
         let state = sidecar.state()?;
-        return Ok(if state.verified && state.token { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if state.verified && state.ready { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     if !args.once {
         serve(&sidecar, &Ground::default().executor, |line| eprintln!("aegis-probe: {line}"));

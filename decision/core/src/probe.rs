@@ -80,8 +80,8 @@ pub enum Outcome {
 pub struct ProbeState {
     /// The newest report let nothing out.
     pub verified: bool,
-    /// The sidecar holds an agent token.
-    pub token: bool,
+    /// The sidecar can judge a call: it holds an agent token, policy and grants, and can write records.
+    pub ready: bool,
 }
 
 /// Why a report says nothing.

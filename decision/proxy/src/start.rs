@@ -158,7 +158,14 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         gateway,
     });
     let (head, heads) = watch::channel(None);
-    let sources = Sources { state: Arc::clone(&state), control, level: settings.level, is_probed, head: heads };
+    let sources = Sources {
+        state: Arc::clone(&state),
+        control,
+        level: settings.level,
+        is_probed,
+        readiness: readiness.clone(),
+        head: heads,
+    };
 
     let folder = settings.records_dir;
     tasks.spawn("records", {

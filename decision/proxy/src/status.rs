@@ -7,6 +7,7 @@ use aegis_decision::control::Head;
 use aegis_decision::digest::Digest;
 use aegis_decision::egress::Level;
 use aegis_decision::probe::ProbeState;
+use aegis_runtime::ready::Readiness;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub struct Sources {
     pub level: Level,
     /// Whether a probe must prove the capture before there is a token.
     pub is_probed: bool,
+    /// What is still waited for before a call can be judged.
+    pub readiness: Readiness,
     /// The end of what is recorded.
     pub head: watch::Receiver<Option<Head>>,
 }
@@ -83,24 +86,21 @@ impl Sources {
                 Some(Knowledge::Fixed) | None => None,
             },
             records: self.head.borrow().clone(),
-            probe: self
-                .state
-                .capture()
-                .map(|capture| ProbeState { verified: capture.is_proven(), token: self.state.token().is_some() }),
+            probe: self.state.capture().map(|capture| ProbeState {
+                verified: capture.is_proven(),
+                ready: self.readiness.pending().is_empty(),
+            }),
         }
     }
 
-    /// What a start still waits for, once the sidecar listens: the control service must be reached, and where no probe
-    /// must prove the capture first, there must be a token.
+    /// What a start still waits for, once the sidecar listens: all that it takes to judge a call, so that the agent's
+    /// first instruction may be one. Where a probe must prove the capture first, the probe's start waits for that, and the
+    /// sidecar's for the control service only.
     pub fn pending(&self) -> Vec<&'static str> {
-        let Some(control) = &self.control else { return Vec::new() };
-        let mut pending = Vec::new();
-        if !control.was_reached() {
-            pending.push("control");
+        if !self.is_probed {
+            return self.readiness.pending();
         }
-        if !self.is_probed && self.state.token().is_none() {
-            pending.push("token");
-        }
-        pending
+        let is_reached = self.control.as_ref().is_none_or(|control| control.was_reached());
+        if is_reached { Vec::new() } else { vec!["control"] }
     }
 }

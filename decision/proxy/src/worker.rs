@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aegis_decision::codes::Code;
 use aegis_runtime::shutdown::Drain;
 use hickory_resolver::TokioResolver;
 use http::Request;
@@ -17,19 +16,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Answer;
 use crate::control::Control;
 use crate::forward::{Credentials, Upstream};
 use crate::gate::gate;
 use crate::metrics::Metrics;
-use crate::record::{Recorder, compose};
+use crate::record::Recorder;
 use crate::report::Reports;
-use crate::sealed::gateway::{Admitted, Gateway};
+use crate::sealed::gateway::Gateway;
 use crate::sealed::relay::{Relay, RelaySettings};
+use crate::sealed::serve::serve_relay;
 use crate::slots::Slots;
 use crate::state::State;
 use crate::ways::names::Names;
@@ -110,7 +108,7 @@ pub struct Server {
     /// Calls and tunnels under way.
     pub calls: TaskTracker,
     connections: TaskTracker,
-    http: http1::Builder,
+    pub(crate) http: http1::Builder,
 }
 
 /// A worker's thread died before it had drained.
@@ -240,30 +238,6 @@ async fn accept(
     }
 }
 
-/// Serves one relay: TLS, then its requests.
-async fn serve_relay(server: Arc<Server>, stream: TcpStream) {
-    let _ = stream.set_nodelay(true);
-    let Some(gateway) = server.worker.shared.gateway.clone() else { return };
-    let Some((stream, relay)) = gateway.accept(stream).await else { return };
-    let serving = Arc::clone(&server);
-    let service = service_fn(move |request| {
-        let (worker, calls, gateway) = (Arc::clone(&serving.worker), serving.calls.clone(), Arc::clone(&gateway));
-        async move {
-            let began = Instant::now();
-            match gateway.admit(relay, request).await {
-                Admitted::Call(request) => call(worker, Door::Gateway, calls, *request).await,
-                Admitted::Proof(proof) => Ok(proof),
-                Admitted::Stranger => {
-                    let code = Code::NotThisAgent;
-                    worker.shared.metrics.answered(None, None, Some(code), began.elapsed());
-                    Ok(Answer::from(code).into_response(&compose::new_id()))
-                }
-            }
-        }
-    });
-    drive(&server, server.http.serve_connection(TokioIo::new(stream), service).with_upgrades()).await;
-}
-
 /// Serves the requests of one connection. When the drain begins, the one under way is the last.
 pub async fn serve_http<I>(server: Arc<Server>, door: Door, stream: I)
 where
@@ -274,11 +248,11 @@ where
         let (worker, calls) = (Arc::clone(&serving.worker), serving.calls.clone());
         call(worker, door, calls, request)
     });
-    drive(&server, server.http.serve_connection(stream, service).with_upgrades()).await;
+    drive(&server, server.http.serve_connection(stream, service).with_upgrades(), Duration::ZERO).await;
 }
 
-/// Drives one connection to its end.
-async fn drive<I, S>(server: &Server, connection: http1::UpgradeableConnection<I, S>)
+/// Drives one connection to its end. When the drain has begun and `linger` has passed, the request under way is the last.
+pub(crate) async fn drive<I, S>(server: &Server, connection: http1::UpgradeableConnection<I, S>, linger: Duration)
 where
     I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     S: hyper::service::HttpService<Incoming, ResBody = http_body_util::Full<bytes::Bytes>>,
@@ -288,7 +262,10 @@ where
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = shared.drain.begun() => {
+        () = async {
+            shared.drain.begun().await;
+            tokio::time::sleep(linger).await;
+        } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -314,7 +291,7 @@ async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> (tokio::sync::O
 }
 
 /// Runs a call in a task of its own, so that it ends properly even when the agent goes away.
-async fn call(
+pub(crate) async fn call(
     worker: Arc<Worker>,
     door: Door,
     calls: TaskTracker,

@@ -33,14 +33,17 @@ pub struct Resume {
     bundle: Option<Digest>,
 }
 
-/// `GET /v1/feed`. Ends when the agent's token does: the sidecar connects again with a new one.
+/// `GET /v1/feed`. Ends when the agent's token does: the sidecar connects again with a new one. Ends also when its pod
+/// opens newer ones, see [`super::feeds`].
 pub async fn stream(
     State(control): State<Arc<Control>>,
     Caller(claims): Caller,
     Query(resume): Query<Resume>,
 ) -> Result<Response, Refusal> {
     let views = control.hub.subscribe(&claims.agent.uid).ok_or(Refusal::UnknownAgent)?;
+    let open = control.feeds.open(&claims.pod.uid);
     let (sender, receiver) = mpsc::channel(QUEUE);
+    let reader = sender.clone();
     let connection = Connection {
         as_of: control.hub.as_of(),
         control,
@@ -57,6 +60,8 @@ pub async fn stream(
         tokio::select! {
             () = tokio::time::sleep(life) => {}
             () = drain.begun() => {}
+            () = open.displaced() => {}
+            () = reader.closed() => {}
             _ = connection.run() => {}
         }
     });

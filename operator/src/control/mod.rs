@@ -8,6 +8,7 @@ mod auth;
 mod claim;
 mod error;
 mod feed;
+mod feeds;
 mod heads;
 mod opening;
 mod outcome;
@@ -39,6 +40,7 @@ use crate::stores::{Changes, Stores};
 
 pub use auth::AUDIENCE;
 pub use error::Refusal;
+pub use feeds::Feeds;
 pub use heads::Heads;
 pub use opening::Opening;
 
@@ -57,6 +59,8 @@ pub struct Control {
     pub keys: Keys,
     /// Their public halves.
     pub public: KeySet,
+    /// Feeds that are open.
+    pub feeds: Arc<Feeds>,
     /// What sidecars should know.
     pub hub: Arc<Hub>,
     /// What the API server holds, as last seen.

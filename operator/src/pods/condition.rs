@@ -99,22 +99,8 @@ pub fn is_due(pod: &Pod, wanted: &PodCondition, interval: SignedDuration) -> boo
 
 #[cfg(test)]
 mod tests {
-    use aegis_decision::digest::Digest;
-
+    use super::super::fixture::statement;
     use super::*;
-
-    fn statement(second: i64, got_out: &[&str]) -> ProbeStatement {
-        ProbeStatement {
-            pod: None,
-            agent: None,
-            level: Level::Captured,
-            version: "1".to_owned(),
-            report: Digest::of_bytes(b"report"),
-            blocked: 36,
-            got_out: got_out.iter().map(|&text| text.to_owned()).collect(),
-            at: Timestamp::from_second(second).unwrap(),
-        }
-    }
 
     fn with(condition: PodCondition) -> Pod {
         let mut pod = Pod::default();

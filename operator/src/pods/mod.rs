@@ -2,6 +2,8 @@
 //! so on the pod.
 
 mod condition;
+#[cfg(test)]
+mod fixture;
 mod proof;
 mod slim;
 

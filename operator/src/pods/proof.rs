@@ -80,9 +80,9 @@ pub fn judge(statement: &ProbeStatement, expected: &Expected<'_>, now: Timestamp
 
 #[cfg(test)]
 mod tests {
-    use aegis_decision::digest::Digest;
     use aegis_decision::token::AgentName;
 
+    use super::super::fixture::statement;
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -94,16 +94,7 @@ mod tests {
     }
 
     fn first() -> ProbeStatement {
-        ProbeStatement {
-            pod: None,
-            agent: None,
-            level: Level::Captured,
-            version: "1".to_owned(),
-            report: Digest::of_bytes(b"report"),
-            blocked: 36,
-            got_out: Vec::new(),
-            at: at(1000),
-        }
+        statement(1000, &[])
     }
 
     fn of(pod_uid: &str, agent_uid: &str) -> ProbeStatement {

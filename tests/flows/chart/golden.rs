@@ -3,12 +3,13 @@
 
 use aegis_crds::mesh::Settings;
 use aegis_operator::args::Args;
+use aegis_tests::helm::{Helm, NAMESPACE, chart};
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use serde_json::Value;
 use test_case::test_case;
 
-use super::helm::{Helm, chart, objects, title};
+use super::rendered::{objects, title};
 
 const RBAC: [&str; 5] = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
 
@@ -151,7 +152,7 @@ async fn the_programs_take_their_arguments_and_settings(set: &str) -> Result<()>
     };
     let operator =
         Args::try_parse_from(std::iter::once("aegis-operator".to_owned()).chain(arguments("aegis-operator")?))?;
-    ensure!(operator.system_namespace == super::helm::NAMESPACE);
+    ensure!(operator.system_namespace == NAMESPACE);
     ensure!(operator.namespaces.len() == if set == "namespaces" { 2 } else { 0 });
     let webhook = std::iter::once("aegis-webhook".to_owned()).chain(arguments("aegis-webhook")?);
     let webhook = aegis_webhook::args::Args::try_parse_from(webhook)?;
@@ -159,8 +160,7 @@ async fn the_programs_take_their_arguments_and_settings(set: &str) -> Result<()>
     let map = all.iter().find(|one| title(one) == "ConfigMap aegis-mesh").context("no settings")?;
     let settings = Settings::from_yaml(map["data"]["settings.yaml"].as_str().context("no file")?)?;
     let service = all.iter().find(|one| title(one) == "Service aegis-operator").context("no service")?;
-    let control =
-        format!("https://aegis-operator.{}.svc:{}", super::helm::NAMESPACE, service["spec"]["ports"][0]["port"]);
+    let control = format!("https://aegis-operator.{}.svc:{}", NAMESPACE, service["spec"]["ports"][0]["port"]);
     ensure!(settings.control == control, "{}", settings.control);
     ensure!(
         operator.control_names.iter().any(|name| control.contains(&format!("//{name}:"))),

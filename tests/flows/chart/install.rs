@@ -5,6 +5,7 @@ use std::time::Duration;
 use aegis_operator::guards::Guards;
 use aegis_runtime::tls::Authority;
 use aegis_tests::cluster::{Cluster, Options, eventually};
+use aegis_tests::helm::Helm;
 use aegis_tests::install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -14,7 +15,6 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::helm::Helm;
 use crate::guards::scene::{PATIENCE, account};
 
 /// Kinds that can refuse or change the requests of others.

@@ -1,6 +1,7 @@
 //! Install, upgrade, rollback and uninstall on a real API server, for releases that are applied by the server (Helm 4) and by the client (born in Helm 3).
 
 use aegis_tests::cluster::{Cluster, Options, eventually};
+use aegis_tests::helm::{Helm, NAMESPACE, RELEASE};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
@@ -12,8 +13,8 @@ use serde_json::json;
 use test_case::test_case;
 use tokio::io::AsyncWriteExt as _;
 
-use super::helm::{Helm, NAMESPACE, RELEASE, objects, title};
 use super::install::Installed;
+use super::rendered::{objects, title};
 use crate::guards::scene::PATIENCE;
 
 async fn arguments(installed: &Installed) -> Result<Vec<String>> {

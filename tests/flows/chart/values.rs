@@ -1,9 +1,8 @@
 //! Values that are refused: a mistyped setting of a security product must not be ignored.
 
+use aegis_tests::helm::{Helm, RELEASE, chart};
 use anyhow::{Result, ensure};
 use test_case::test_case;
-
-use super::helm::{Helm, RELEASE, chart};
 
 #[tokio::test]
 async fn lint_finds_nothing() -> Result<()> {

@@ -107,9 +107,16 @@ impl Wire {
         self.send(Method::GET, path, bearer, None).await
     }
 
+    /// The feed, on a connection of its own.
+    pub async fn feed(&self, bearer: &str) -> Result<Incoming> {
+        let response = self.open(Method::GET, "/v1/feed", Some(bearer), None).await?;
+        ensure!(response.status() == StatusCode::OK, "{}", response.status());
+        Ok(response.into_body())
+    }
+
     /// The first line of the feed.
     pub async fn first_feed_line(&self, bearer: &str) -> Result<String> {
-        let mut body = self.open(Method::GET, "/v1/feed", Some(bearer), None).await?.into_body();
+        let mut body = self.feed(bearer).await?;
         let mut text = Vec::new();
         tokio::time::timeout(WITHIN, async {
             loop {

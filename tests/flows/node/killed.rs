@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use aegis_decision::probe::ProbeReport;
 use aegis_tests::cluster::eventually;
-use aegis_tests::node::{Bench, BenchSpec, Evidence, Node, PodAgent, Series, Stream, TOOL_ADDRESS, may_run};
+use aegis_tests::node::{
+    Bench, BenchSpec, Evidence, Node, PodAgent, Series, Stream, TOOL_ADDRESS, container_pid, may_run,
+};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tokio::process::Command;
 
-use super::rules::pid;
 use super::sink::{SINK_V4, SINK_V6, Sink, unfenced};
 use super::torn::torn;
 
@@ -105,7 +106,7 @@ async fn killed(bench: &Bench) -> Result<()> {
             Ok(pod)
         })
         .await?;
-        let pid = pid(node, &pod, "aegis-sidecar")?.to_string();
+        let pid = container_pid(node, &pod, "aegis-sidecar")?.to_string();
         let status = Command::new("kill").args(["-KILL", &pid]).status().await?;
         ensure!(status.success(), "kill {pid}: {status}");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aegis_tests::cluster::{apply_in, eventually};
 use aegis_tests::node::{Bench, BenchSpec, create, documents, is_ready, may_run_anywhere, pod, wait_running};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -93,7 +93,8 @@ async fn every_kind_of_workload_is_injected_and_jobs_complete() -> Result<()> {
         ensure!(done.iter().any(|name| name.starts_with("cron-")), "no job of the cron job; done: {done:?}");
         Ok(())
     })
-    .await?;
+    .await
+    .with_context(|| format!("the namespace:\n{}", node.cluster.dump("kinds", &[])))?;
     for pod in pods.list(&ListParams::default()).await?.items {
         let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
         let restarts: i32 = statuses.map(|status| status.restart_count).sum();

@@ -2,26 +2,15 @@
 
 use std::process::Stdio;
 
-use aegis_tests::node::Node;
+use aegis_tests::node::{Node, container_pid};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
-use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// First process of a pod's container, as this machine numbers it.
-pub fn pid(node: &Node, pod: &Pod, container: &str) -> Result<u64> {
-    let status = pod.status.as_ref().context("the pod has no status")?;
-    let mut all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    let id = all.find(|one| one.name == container).and_then(|one| one.container_id.as_ref());
-    let id = id.with_context(|| format!("{} has no container {container} that runs", pod.name_any()))?;
-    node.cluster.command(&format!("pid {id}"))?.get("pid").and_then(Value::as_u64).context("no pid")
-}
-
 /// Runs an nft script in a pod's network and returns what it printed.
 pub async fn nft(node: &Node, pod: &Pod, script: &str) -> Result<String> {
-    let pid = pid(node, pod, "agent")?.to_string();
+    let pid = container_pid(node, pod, "agent")?.to_string();
     let mut command = Command::new("nsenter");
     command.args(["-t", &pid, "-n", "--", "nft", "-f", "-"]).kill_on_drop(true);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;

@@ -7,6 +7,8 @@ use aegis_tests::node::{Node, NodeSpec, Place, TOOL_ADDRESS, TOOL_NAME, World};
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
+use super::worn;
+
 /// Address outside that counts as a public one, and its name: a host of `Agent.egress`.
 pub const EGRESS_ADDRESS: &str = "192.88.98.10";
 pub const EGRESS_NAME: &str = "model.example";
@@ -20,7 +22,12 @@ pub async fn node() -> Result<&'static Arc<Node>> {
     static NODE: OnceCell<Arc<Node>> = OnceCell::const_new();
     NODE.get_or_try_init(|| async {
         let folder = tempfile::Builder::new().prefix("node-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?.keep();
-        start(&folder).await.map(Arc::new)
+        let node = start(&folder).await.map(Arc::new)?;
+        // What takes ten minutes goes on beside all else.
+        if node.place == Place::Bed {
+            worn::begin(&node);
+        }
+        Ok(node)
     })
     .await
 }

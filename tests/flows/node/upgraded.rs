@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_tests::cluster::eventually;
+use aegis_tests::helm::RELEASE;
 use aegis_tests::node::{Bench, BenchSpec, CHART_NAMESPACE, Called, Evidence, Node, Series, Stream, may_run, pod};
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -48,11 +49,9 @@ async fn release(node: &Arc<Node>) -> Result<()> {
         node.install(&rolled).await
     })
     .await?;
-    helm(node, &["test", "aegis", "--namespace", CHART_NAMESPACE, "--timeout", "2m"]).await?;
-    let rolled_back = replaced(node, async || {
-        helm(node, &["rollback", "aegis", "1", "--namespace", CHART_NAMESPACE, "--wait", "--timeout", "3m"]).await
-    })
-    .await?;
+    node.helm(&["test", RELEASE, "--timeout", "2m"]).await?;
+    let rolled_back =
+        replaced(node, async || node.helm(&["rollback", RELEASE, "1", "--wait", "--timeout", "3m"]).await).await?;
 
     let asked = admissions.stop().await?;
     let calls = [reads.stop().await?, drafts.stop().await?].concat();
@@ -80,18 +79,6 @@ async fn all_recorded(node: &Node, calls: &[Called], records: &Path) -> Result<(
         Ok(())
     })
     .await
-}
-
-async fn helm(node: &Node, arguments: &[&str]) -> Result<()> {
-    let output = node.helm(arguments).await?;
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "helm {}: {told}\n{}",
-        arguments.join(" "),
-        node.cluster.dump(CHART_NAMESPACE, &[])
-    );
-    Ok(())
 }
 
 /// Does something that replaces the pods of operator and webhook, and waits until the last of the old ones has gone.

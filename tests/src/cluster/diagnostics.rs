@@ -20,6 +20,11 @@ impl Cluster {
             "events",
             &self.ask(&["get", "events", "--namespace", namespace, "--sort-by=.metadata.creationTimestamp"]),
         );
+        section(&mut text, "pods", &self.ask(&["get", "pods", "--namespace", namespace, "--output=wide"]));
+        // A selector must be given: this one selects every pod.
+        let logs_of_all = ["logs", "--namespace", namespace, "--selector=!none", "--all-containers", "--prefix"];
+        let last_lines = ["--tail=20", "--ignore-errors", "--max-log-requests=50"];
+        section(&mut text, "logs of pods", &self.ask(&[&logs_of_all[..], &last_lines].concat()));
         section(&mut text, "objects of Aegis", &self.ask(&["get", "aegis", "--namespace", namespace, "--output=yaml"]));
         for log in logs {
             section(&mut text, &log.display().to_string(), &tail(log));

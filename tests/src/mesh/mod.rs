@@ -12,6 +12,7 @@ mod sidecar;
 pub mod webhook;
 
 pub use binaries::binary;
+pub use metrics::metric;
 pub use mount::Mounted;
 pub use operator::{Operator, OperatorSpec};
 pub use sidecar::{Answer, Sidecar, SidecarSpec};

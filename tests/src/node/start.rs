@@ -1,9 +1,10 @@
 //! From nothing to a node on which Aegis is installed by its chart.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt as _};
@@ -14,6 +15,7 @@ use super::images::{archives, load_all};
 use super::kind;
 use super::place::Place;
 use crate::cluster::{Cluster, Options, eventually};
+use crate::helm::{self, Helm};
 use crate::tools;
 
 /// Where the chart installs Aegis.
@@ -103,47 +105,22 @@ impl Node {
 
     /// Installs the chart, or upgrades it, and waits until operator and webhook are ready.
     pub async fn install(&self, values: &[String]) -> Result<()> {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/aegis");
+        let chart = helm::chart("");
         let chart = chart.to_str().context("the chart's path is no text")?;
         let registry = format!("image.registry={}", self.place.registry());
-        let mut arguments = vec![
-            "upgrade",
-            "--install",
-            "aegis",
-            chart,
-            "--namespace",
-            CHART_NAMESPACE,
-            "--create-namespace",
-            "--wait",
-            "--timeout",
-            "3m",
-            "--set",
-            &registry,
-        ];
-        for value in values {
+        let mut arguments =
+            vec!["upgrade", "--install", helm::RELEASE, chart, "--create-namespace", "--wait", "--timeout", "3m"];
+        for value in iter::once(&registry).chain(values) {
             arguments.extend(["--set", value]);
         }
-        let output = self.helm(&arguments).await?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let dump = self.cluster.dump(CHART_NAMESPACE, &[]);
-        bail!("helm {}: {}\n{dump}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))
+        self.helm(&arguments).await
     }
 
-    /// Runs helm as admin.
-    pub async fn helm(&self, arguments: &[&str]) -> Result<std::process::Output> {
-        let helm = tools::helm().await?;
-        let scratch = self.dir.join("helm");
-        let run = Command::new(helm)
-            .args(arguments)
-            .env("KUBECONFIG", self.cluster.kubeconfig("admin"))
-            .env("HELM_CACHE_HOME", scratch.join("cache"))
-            .env("HELM_CONFIG_HOME", scratch.join("config"))
-            .env("HELM_DATA_HOME", scratch.join("data"))
-            .kill_on_drop(true)
-            .output();
-        Ok(tokio::time::timeout(INSTALL_WITHIN + Duration::from_mins(1), run).await.context("helm took too long")??)
+    /// Runs helm as admin, in the chart's namespace. A failure tells what became of the programs there.
+    pub async fn helm(&self, arguments: &[&str]) -> Result<()> {
+        let run = Helm::of(&self.cluster).await?.must(arguments).await;
+        run.map(drop)
+            .with_context(|| format!("helm {}\n{}", arguments.join(" "), self.cluster.dump(CHART_NAMESPACE, &[])))
     }
 
     /// Makes a namespace in which pods are injected.

@@ -1,10 +1,10 @@
 //! The records of a connection that is let through by its host's name and not judged by what is said on it: one before
 //! it is opened (or refused), one after it ended.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::decision::{AgentRef, PodRef};
+use super::head::record;
 use super::outcome::ErrorClass;
 use crate::codes::Code;
 use crate::digest::Digest;
@@ -14,114 +14,64 @@ pub const CONNECTION_RECORD_V1: &str = "aegis.dev/connection-record/v1";
 /// Version of the shape of [`ConnectionEndRecord`].
 pub const CONNECTION_END_RECORD_V1: &str = "aegis.dev/connection-end-record/v1";
 
-/// What was decided about one connection, written before it is opened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConnectionRecord {
-    /// `connection`.
-    #[serde(rename = "type")]
-    pub kind: ConnectionTag,
-    /// [`CONNECTION_RECORD_V1`].
-    pub v: String,
-    /// Id; for `CONNECT` the same as in the answer's `Aegis-Decision`.
-    pub id: String,
-    /// Place in the epoch, from 1, without gaps. Set when the record is written.
-    #[serde(default)]
-    pub sequence: u64,
-    /// The sidecar's start. Set when the record is written.
-    #[serde(default)]
-    pub epoch: String,
-    /// Wall clock.
-    pub time: Timestamp,
-    /// Monotonic clock: microseconds since the epoch began.
-    pub monotonic_micros: u64,
-    /// The agent.
-    pub agent: AgentRef,
-    /// The pod.
-    pub pod: PodRef,
-    /// How it came in.
-    pub way: Way,
-    /// Host as the agent named it: a name in lower case or an address. None where it named no host, or nothing that is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// Port that it is for; 0 where that is not known.
-    pub port: u16,
-    /// Whether it was let through.
-    pub verdict: ConnectionVerdict,
-    /// Why not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
-    /// One sentence about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    /// The egress entry's reason, in its owner's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Digest of the bundle that it was judged with.
-    pub bundle: Digest,
-    /// Version of that bundle.
-    pub bundle_version: u64,
-    /// Connections that this record stands for. More than one when they were refused faster than each is recorded; then
-    /// `host` and `port` are those of the last.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub count: u64,
+record! {
+    /// What was decided about one connection, written before it is opened.
+    #[derive(Eq)]
+    pub struct ConnectionRecord(ConnectionTag::Connection = "connection", CONNECTION_RECORD_V1) {
+        /// The agent.
+        pub agent: AgentRef,
+        /// The pod.
+        pub pod: PodRef,
+        /// How it came in.
+        pub way: Way,
+        /// Host as the agent named it: a name in lower case or an address. None where it named no host, or nothing that is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub host: Option<String>,
+        /// Port that it is for; 0 where that is not known.
+        pub port: u16,
+        /// Whether it was let through.
+        pub verdict: ConnectionVerdict,
+        /// Why not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub code: Option<Code>,
+        /// One sentence about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub detail: Option<String>,
+        /// The egress entry's reason, in its owner's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reason: Option<String>,
+        /// Digest of the bundle that it was judged with.
+        pub bundle: Digest,
+        /// Version of that bundle.
+        pub bundle_version: u64,
+        /// Connections that this record stands for. More than one when they were refused faster than each is recorded; then
+        /// `host` and `port` are those of the last.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        pub count: u64,
+    }
 }
 
-/// How a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConnectionEndRecord {
-    /// `connectionEnd`.
-    #[serde(rename = "type")]
-    pub kind: ConnectionEndTag,
-    /// [`CONNECTION_END_RECORD_V1`].
-    pub v: String,
-    /// Id of this record.
-    pub id: String,
-    /// Place in the epoch, from 1, without gaps. Set when the record is written.
-    #[serde(default)]
-    pub sequence: u64,
-    /// The sidecar's start. Set when the record is written.
-    #[serde(default)]
-    pub epoch: String,
-    /// Wall clock.
-    pub time: Timestamp,
-    /// Monotonic clock: microseconds since the epoch began.
-    pub monotonic_micros: u64,
-    /// Id of the connection's record.
-    pub connection: String,
-    /// What ended it.
-    pub ended: Ended,
-    /// The rule that it no longer met.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
-    /// Why it was never connected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorClass>,
-    /// Bytes from the agent to the host.
-    pub sent_bytes: u64,
-    /// Bytes from the host to the agent.
-    pub received_bytes: u64,
-    /// Microseconds that it was open.
-    pub duration_micros: u64,
-}
-
-/// The type's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum ConnectionTag {
-    /// `connection`.
-    #[default]
-    #[serde(rename = "connection")]
-    Connection,
-}
-
-/// The type's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum ConnectionEndTag {
-    /// `connectionEnd`.
-    #[default]
-    #[serde(rename = "connectionEnd")]
-    ConnectionEnd,
+record! {
+    /// How a connection ended.
+    #[derive(Eq)]
+    pub struct ConnectionEndRecord(ConnectionEndTag::ConnectionEnd = "connectionEnd", CONNECTION_END_RECORD_V1) {
+        /// Id of the connection's record.
+        pub connection: String,
+        /// What ended it.
+        pub ended: Ended,
+        /// The rule that it no longer met.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub code: Option<Code>,
+        /// Why it was never connected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<ErrorClass>,
+        /// Bytes from the agent to the host.
+        pub sent_bytes: u64,
+        /// Bytes from the host to the agent.
+        pub received_bytes: u64,
+        /// Microseconds that it was open.
+        pub duration_micros: u64,
+    }
 }
 
 /// How a connection came in.

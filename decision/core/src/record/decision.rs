@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::head::record;
 use crate::agent::Agent;
 use crate::call::ToolCall;
 use crate::decision::DecisionOutput;
@@ -16,73 +17,46 @@ use crate::tool::Operation;
 /// Version of the shape.
 pub const DECISION_RECORD_V1: &str = "aegis.dev/decision-record/v1";
 
-/// What was decided about one call, written before anything is sent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DecisionRecord {
-    /// `decision`.
-    #[serde(rename = "type")]
-    pub kind: DecisionTag,
-    /// [`DECISION_RECORD_V1`].
-    pub v: String,
-    /// Id, the same as in the answer's `Aegis-Decision`.
-    pub id: String,
-    /// Place in the epoch, from 1, without gaps. Set when the record is written.
-    #[serde(default)]
-    pub sequence: u64,
-    /// The sidecar's start. Set when the record is written.
-    #[serde(default)]
-    pub epoch: String,
-    /// Wall clock.
-    pub time: Timestamp,
-    /// Monotonic clock: microseconds since the epoch began. (Nanoseconds would leave JSON's exact integers after
-    /// 104 days.)
-    pub monotonic_micros: u64,
-    /// The agent.
-    pub agent: AgentRef,
-    /// The pod.
-    pub pod: PodRef,
-    /// How policies act; there is only one mode.
-    pub mode: Mode,
-    /// `scheme://host:port` that the call would go to; none for a call that could not be named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Version of the bundle that judged; its digest is in `decision`. None when there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bundle_version: Option<u64>,
-    /// The whole explanation: tool, operation, class, verdict, code, rule, every check with its outcome, the nearest
-    /// rules, requirements, delegation with delegator and requester, digests of effect, context, facts and bundle.
-    pub decision: DecisionOutput,
-    /// The request that the call waits for or was released by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<ApprovalRef>,
-    /// The claim that was won for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<ClaimRef>,
-    /// W3C trace context.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
-    /// Run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// Purpose of the delegation, in its author's words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purpose: Option<String>,
-    /// Values by path, of the fields that the tool declares clear, see [`clear_values`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub values: BTreeMap<String, Value>,
-    /// Microseconds from the request's last byte to the verdict, facts included.
-    #[serde(default)]
-    pub latency_micros: u64,
-}
-
-/// The type's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum DecisionTag {
-    /// `decision`.
-    #[default]
-    #[serde(rename = "decision")]
-    Decision,
+record! {
+    /// What was decided about one call, written before anything is sent.
+    pub struct DecisionRecord(DecisionTag::Decision = "decision", DECISION_RECORD_V1) {
+        /// The agent.
+        pub agent: AgentRef,
+        /// The pod.
+        pub pod: PodRef,
+        /// How policies act; there is only one mode.
+        pub mode: Mode,
+        /// `scheme://host:port` that the call would go to; none for a call that could not be named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub target: Option<String>,
+        /// Version of the bundle that judged; its digest is in `decision`. None when there was none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub bundle_version: Option<u64>,
+        /// The whole explanation: tool, operation, class, verdict, code, rule, every check with its outcome, the nearest
+        /// rules, requirements, delegation with delegator and requester, digests of effect, context, facts and bundle.
+        pub decision: DecisionOutput,
+        /// The request that the call waits for or was released by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub approval: Option<ApprovalRef>,
+        /// The claim that was won for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub claim: Option<ClaimRef>,
+        /// W3C trace context.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub traceparent: Option<String>,
+        /// Run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub run: Option<String>,
+        /// Purpose of the delegation, in its author's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub purpose: Option<String>,
+        /// Values by path, of the fields that the tool declares clear, see [`clear_values`].
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        pub values: BTreeMap<String, Value>,
+        /// Microseconds from the request's last byte to the verdict, facts included.
+        #[serde(default)]
+        pub latency_micros: u64,
+    }
 }
 
 /// How policies act.

@@ -6,6 +6,7 @@
 mod connection;
 mod decision;
 mod explain;
+mod head;
 mod outcome;
 
 pub use connection::{
@@ -50,50 +51,43 @@ pub enum RecordError {
     Shape(String),
 }
 
+/// What is the same expression of every record.
+macro_rules! of {
+    ($record:expr, $one:ident => $what:expr) => {
+        match $record {
+            Record::Decision($one) => $what,
+            Record::Outcome($one) => $what,
+            Record::Connection($one) => $what,
+            Record::ConnectionEnd($one) => $what,
+        }
+    };
+}
+
 impl Record {
     /// Values of the member `type` of records.
     pub const TYPES: [&'static str; 4] = ["decision", "outcome", "connection", "connectionEnd"];
 
     /// Id of the record.
     pub fn id(&self) -> &str {
-        match self {
-            Self::Decision(record) => &record.id,
-            Self::Outcome(record) => &record.id,
-            Self::Connection(record) => &record.id,
-            Self::ConnectionEnd(record) => &record.id,
-        }
+        of!(self, record => &record.id)
     }
 
     /// Its place in its epoch, from 1.
     pub fn sequence(&self) -> u64 {
-        match self {
-            Self::Decision(record) => record.sequence,
-            Self::Outcome(record) => record.sequence,
-            Self::Connection(record) => record.sequence,
-            Self::ConnectionEnd(record) => record.sequence,
-        }
+        of!(self, record => record.sequence)
     }
 
     /// The epoch that it belongs to.
     pub fn epoch(&self) -> &str {
-        match self {
-            Self::Decision(record) => &record.epoch,
-            Self::Outcome(record) => &record.epoch,
-            Self::Connection(record) => &record.epoch,
-            Self::ConnectionEnd(record) => &record.epoch,
-        }
+        of!(self, record => &record.epoch)
     }
 
     /// Gives it its place. Done once, by the one writer.
     pub(crate) fn place(&mut self, to: u64, in_epoch: &str) {
-        let (sequence, epoch) = match self {
-            Self::Decision(record) => (&mut record.sequence, &mut record.epoch),
-            Self::Outcome(record) => (&mut record.sequence, &mut record.epoch),
-            Self::Connection(record) => (&mut record.sequence, &mut record.epoch),
-            Self::ConnectionEnd(record) => (&mut record.sequence, &mut record.epoch),
-        };
-        *sequence = to;
-        in_epoch.clone_into(epoch);
+        of!(self, record => {
+            record.sequence = to;
+            in_epoch.clone_into(&mut record.epoch);
+        });
     }
 
     /// Its RFC 8785 form: one line, without its end.

@@ -1,68 +1,42 @@
 //! The record after the effect: what came of a call that was decided.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::head::record;
 use crate::control::Execution;
 use crate::digest::Digest;
 
 /// Version of the shape.
 pub const OUTCOME_RECORD_V1: &str = "aegis.dev/outcome-record/v1";
 
-/// How a call ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct OutcomeRecord {
-    /// `outcome`.
-    #[serde(rename = "type")]
-    pub kind: OutcomeTag,
-    /// [`OUTCOME_RECORD_V1`].
-    pub v: String,
-    /// Id of this record.
-    pub id: String,
-    /// Place in the epoch, from 1, without gaps. Set when the record is written.
-    #[serde(default)]
-    pub sequence: u64,
-    /// The sidecar's start. Set when the record is written.
-    #[serde(default)]
-    pub epoch: String,
-    /// Wall clock.
-    pub time: Timestamp,
-    /// Monotonic clock: microseconds since the epoch began.
-    pub monotonic_micros: u64,
-    /// Id of the decision record.
-    pub decision: String,
-    /// How it ended.
-    pub execution: RecordedExecution,
-    /// Whether any byte of the request was written.
-    pub sent: bool,
-    /// HTTP status of the upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// SHA-256 of the answer's body as received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_digest: Option<Digest>,
-    /// Bytes of the answer's body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_bytes: Option<u64>,
-    /// What kind of error ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorClass>,
-    /// `Idempotency-Key` that the upstream got.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<String>,
-    /// Microseconds from the first byte sent to the last received; 0 when nothing was sent.
-    #[serde(default)]
-    pub latency_micros: u64,
-}
-
-/// The type's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum OutcomeTag {
-    /// `outcome`.
-    #[default]
-    #[serde(rename = "outcome")]
-    Outcome,
+record! {
+    /// How a call ended.
+    pub struct OutcomeRecord(OutcomeTag::Outcome = "outcome", OUTCOME_RECORD_V1) {
+        /// Id of the decision record.
+        pub decision: String,
+        /// How it ended.
+        pub execution: RecordedExecution,
+        /// Whether any byte of the request was written.
+        pub sent: bool,
+        /// HTTP status of the upstream.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub status: Option<u16>,
+        /// SHA-256 of the answer's body as received.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub response_digest: Option<Digest>,
+        /// Bytes of the answer's body.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub response_bytes: Option<u64>,
+        /// What kind of error ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub error: Option<ErrorClass>,
+        /// `Idempotency-Key` that the upstream got.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub idempotency_key: Option<String>,
+        /// Microseconds from the first byte sent to the last received; 0 when nothing was sent.
+        #[serde(default)]
+        pub latency_micros: u64,
+    }
 }
 
 /// How a call ended, in records.

@@ -217,6 +217,6 @@ impl Probe {
     /// Where this sidecar stands.
     pub fn standing(&self) -> ProbeState {
         let verified = self.found.borrow().as_ref().is_some_and(|found| found.holds);
-        ProbeState { verified, token: self.state.token().is_some() }
+        ProbeState { verified, ready: self.readiness.pending().is_empty() }
     }
 }

@@ -8,10 +8,20 @@
 //! | --- | --- | --- |
 //! | relay | that it is this agent's sidecar | agent token in every request, bound to its TLS key ([`TOKEN`]) |
 //! | gateway | that it is this agent's | attestation of its record key and its pod; the key signs its TLS key ([`Proof`]) |
+//!
+//! A gateway that ends refuses nobody whom it has let in. From then on it shows its proof to nobody, so that whoever comes
+//! goes to another; on connections where it was shown it answers for [`LINGER`] yet, and a relay says nothing on one that it
+//! has not used for [`KEPT_TIME`], which is shorter.
 
+mod dial;
+pub mod fault;
 pub mod gateway;
+mod line;
 mod pass;
 pub mod relay;
+pub(crate) mod serve;
+
+use std::time::Duration;
 
 use aegis_decision::jws::{KeySet, thumbprint};
 use aegis_decision::token::{Attestation, verify_record_key};
@@ -23,6 +33,10 @@ use serde::{Deserialize, Serialize};
 pub const TOKEN: HeaderName = HeaderName::from_static("aegis-agent-token");
 /// Where a gateway proves itself.
 pub const PROOF_PATH: &str = "/aegis/v1/gateway";
+/// Time that a gateway which ends leaves its relays to say what they have begun.
+const LINGER: Duration = Duration::from_secs(2);
+/// Time for which a relay keeps a connection without a call.
+const KEPT_TIME: Duration = Duration::from_secs(1);
 
 /// A gateway's proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,8 @@ use aegis_decision::record::RecordedExecution;
 use aegis_decision::tool::Class;
 use jiff::Timestamp;
 
-use super::relay::{Relay, Unanswered};
+use super::fault::Unanswered;
+use super::relay::Relay;
 use crate::answer::{Answer, Problem};
 use crate::gate::Call;
 use crate::ingress::{Arrived, malformed};

@@ -89,7 +89,7 @@ async fn a_captured_sidecar_asks_for_a_token_only_with_what_its_probe_found() {
     let order = ordered(&socket).await;
     assert_eq!(order.sidecar_uid, std::fs::metadata("/proc/self").unwrap().uid());
     assert_eq!(order.targets, [mesh.address.to_string()], "the control service is for the sidecar alone");
-    assert_eq!(state(&socket).await, ProbeState { verified: false, token: false });
+    assert_eq!(state(&socket).await, ProbeState { verified: false, ready: false });
     let good = found(&order, Outcome::Blocked);
     for wrong in [
         ProbeReport { run: "another".to_owned(), ..good.clone() },
@@ -106,7 +106,7 @@ async fn a_captured_sidecar_asks_for_a_token_only_with_what_its_probe_found() {
     assert_eq!(report(&socket, &good).await, StatusCode::ACCEPTED);
     assert_eq!(report(&socket, &good).await, StatusCode::BAD_REQUEST, "a run is heard once");
     sidecar.until_ready().await;
-    assert_eq!(state(&socket).await, ProbeState { verified: true, token: true });
+    assert_eq!(state(&socket).await, ProbeState { verified: true, ready: true });
     let statement = mesh.control.exchanged.lock().unwrap()[0].clone().expect("a statement with the exchange");
     assert_eq!((statement.level, statement.blocked, statement.got_out.len()), (Level::Captured, 2, 0));
     assert_eq!((&statement.pod, statement.report), (&None, aegis_decision::digest::Digest::of(&good)));

@@ -3,7 +3,9 @@
 mod broken;
 mod calls;
 mod fake;
+mod late;
 mod once;
 mod pair;
+mod rolled;
 mod strangers;
 mod tunnels;

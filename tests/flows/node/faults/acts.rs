@@ -4,10 +4,11 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
 
 use super::fault::{Fault, command, processes};
 use super::signal::{Signal, signal};
-use super::stage::{Stage, Window, name, settle};
+use super::stage::{BORDER, Stage, Window, enough, name, settle};
 use super::{besides, now};
 
 impl Stage {
@@ -34,12 +35,12 @@ impl Stage {
         }
         let (struck, begun) = (Instant::now(), now());
         self.all_work(begun).await?;
-        let (from, to) = self.enough().await?;
-        for (lane, beside, _) in victims {
+        self.over(struck);
+        println!("{title}: back after {} ms", now() - begun);
+        let spans = try_join_all(self.lanes.iter_mut().map(enough)).await?;
+        for ((lane, beside, _), (from, to)) in victims.into_iter().zip(spans) {
             self.windows.push(Window { fault: format!("{title}; once they are back"), lane, beside, from, to });
         }
-        self.over(struck);
-        println!("{title}: back after {} ms", from - begun);
         Ok(())
     }
 
@@ -56,15 +57,22 @@ impl Stage {
         for ((lane, beside), sidecar) in self.lanes.iter_mut().zip(pairs).zip(&sidecars).take(3) {
             lane.strike(beside, *sidecar).await?;
         }
-        for (lane, beside) in self.lanes.iter_mut().zip(pairs).take(3) {
-            settle(lane, beside, fault, struck).await?;
-        }
-        let settled = now();
+        let lanes = self.lanes.iter_mut().zip(pairs).take(3);
+        let settled = lanes.map(|(lane, beside)| async move {
+            settle(lane, beside, fault, struck).await.with_context(|| lane.name)?;
+            Ok::<u64, anyhow::Error>(now() + BORDER)
+        });
+        let settled = try_join_all(settled).await?;
         let since = |seconds: u64| struck + seconds * 1000;
         self.until(since(30)).await?;
-        self.window("API server away, first 30 s", &pairs[..3], settled.max(since(5)), since(30));
-        self.until(since(75)).await?;
-        self.window("API server away, after 50 s", &pairs[..1], since(50), since(75));
+        // Knowledge may be some 15 s old when it breaks: Drafts close after 30 to 45 s, Reads after 75 to 90 s.
+        for (lane, (beside, settled)) in pairs.into_iter().zip(settled).enumerate() {
+            let fault = "API server away, first 30 s".to_owned();
+            let (from, to) = (settled.max(since(5)), since(25));
+            self.windows.push(Window { fault, lane, beside: name(beside), from, to });
+        }
+        self.until(since(70)).await?;
+        self.window("API server away, after 50 s", &pairs[..1], since(50), since(70));
         self.until(since(92)).await?;
         // A clock that goes back must not make old knowledge fresh.
         let (lane, sidecar) = (self.lanes.get_mut(3).context("no such pod")?, sidecars.get(3).context("no such pod")?);
@@ -73,7 +81,7 @@ impl Stage {
         self.until(since(105)).await?;
         self.window("API server away, after 90 s", &pairs[..1], since(92), since(105));
         let (late_fault, beside) = ("API server away, after 90 s".to_owned(), name(pairs[3]));
-        self.windows.push(Window { fault: late_fault, lane: 3, beside, from: jumped + 500, to: since(105) });
+        self.windows.push(Window { fault: late_fault, lane: 3, beside, from: jumped + BORDER, to: since(105) });
         for pid in operators.into_iter().chain(webhooks) {
             signal(pid, Signal::Kill)?;
         }

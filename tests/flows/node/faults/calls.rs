@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+/// Times that an agent makes a call at most that waits for a person.
+pub const TRIES: u64 = 5;
+
 /// Kinds of calls, in the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,6 +63,11 @@ struct Line {
 }
 
 impl Call {
+    /// Whether it was told to come again: a person has yet to decide.
+    fn waits(&self) -> bool {
+        self.attempt < TRIES && self.end.as_ref().is_some_and(|end| end.status == Some(428))
+    }
+
     /// In one word: `goes on` for what was done or waits for a person, else why not.
     pub fn came_to(&self) -> String {
         match &self.end {
@@ -128,11 +136,29 @@ impl Diary {
         self.calls.iter().filter(move |call| call.attempt == 1 && (from..=to).contains(&call.began))
     }
 
-    /// A first try that began in a time and is still under way. What an agent that died had begun never ends.
+    /// A first try that began in a time and is still under way, or waits for a person. What an agent that died had begun
+    /// never ends.
     pub fn under_way(&self, from: u64, to: u64) -> Option<&Call> {
         let start = |call: &Call| call.id.split('-').next().map(str::to_owned);
         let newest = self.calls.last().and_then(start);
-        self.first_tries(from, to).find(|call| call.end.is_none() && start(call) == newest)
+        self.first_tries(from, to).find(|call| {
+            let last = self.last_wait(call);
+            (last.end.is_none() || last.waits()) && start(call) == newest
+        })
+    }
+
+    /// What a call came to; how long a person takes to decide makes no difference.
+    pub fn came_to(&self, first: &Call) -> String {
+        self.last_wait(first).came_to()
+    }
+
+    /// The try that followed the last answer to come again.
+    fn last_wait<'a>(&'a self, call: &'a Call) -> &'a Call {
+        let next = |call: &&'a Call| {
+            let (id, attempt) = (&call.id, call.attempt + 1);
+            call.waits().then(|| self.calls.iter().rfind(|one| one.id == *id && one.attempt == attempt)).flatten()
+        };
+        std::iter::successors(Some(call), next).last().unwrap_or(call)
     }
 
     /// All that was read.

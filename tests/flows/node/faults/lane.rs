@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::calls::{Call, Diary, Kind};
+use super::calls::{Call, Diary, Kind, TRIES};
 use super::clock::Jump;
 use super::now;
 use super::scene::NAMESPACE;
@@ -57,6 +57,7 @@ impl Lane {
             calls.push(format!(r#"commit POST /orders/{id} {{"amount":"50.00"}}"#));
         }
         calls.push(format!(r#"held POST /orders/{id} {{"amount":"5000.00"}}"#));
+        let tries = TRIES.to_string();
         let mut arguments = vec![
             "load",
             "http://127.0.0.1:15080/bench",
@@ -66,6 +67,8 @@ impl Lane {
             "20000",
             "--again",
             "held",
+            "--tries",
+            &tries,
             "--pause",
             "2000",
         ];

@@ -19,7 +19,9 @@ use super::now;
 use super::scene::{NAMESPACE, Scene};
 
 /// Time of a fault during which nobody hears the agents, milliseconds.
-const UNHEARD: u64 = 8_000;
+const UNHEARD: u64 = 9_000;
+/// After this much of a fault calls count, milliseconds: those that began before may still have met what was there.
+pub const BORDER: u64 = 1_000;
 
 /// A fault from its beginning to the next one's.
 pub struct Act {
@@ -29,6 +31,9 @@ pub struct Act {
     /// From the end of the fault until every pod worked as before.
     pub recovered: Duration,
 }
+
+/// When the first and the last call that count began, milliseconds since 1970. The fault holds until all have ended.
+type Span = (u64, u64);
 
 /// A time in which a fault held, for one pod.
 pub struct Window {
@@ -69,33 +74,31 @@ impl Stage {
         for ((lane, beside), sidecar) in self.lanes.iter_mut().zip(besides).zip(sidecars) {
             lane.strike(beside, sidecar).await?;
         }
-        for (lane, beside) in self.lanes.iter_mut().zip(besides) {
-            settle(lane, beside, fault, struck).await.with_context(|| format!("{}, {beside:?}", lane.name))?;
-        }
-        let (from, to) = if fault.is_unheard() {
-            let from = now();
+        let spans = if fault.is_unheard() {
+            let from = now() + BORDER;
             self.pass(from + UNHEARD).await?;
-            (from, now())
+            vec![(from, now()); self.lanes.len()]
         } else {
-            self.enough().await?
+            // Each for itself: what takes long to show in one pod must not age what another one knows.
+            let lanes = self.lanes.iter_mut().zip(besides);
+            try_join_all(lanes.map(|(lane, beside)| shown(lane, beside, fault, struck))).await?
         };
         if fault == Fault::Webhook {
             self.admission().await?;
         }
         let told = if besides == super::ALONE { 1 } else { self.lanes.len() };
-        for (lane, beside) in besides.into_iter().enumerate().take(told) {
+        for ((lane, beside), (from, to)) in besides.into_iter().enumerate().zip(spans.iter().copied()).take(told) {
             let (fault, beside) = (fault.title().to_owned(), name(beside));
             self.windows.push(Window { fault, lane, beside, from, to });
         }
         let held = now();
         self.end(fault).await?;
+        let shows: Vec<u64> = spans.iter().map(|(from, _)| from - struck).collect();
         println!(
-            "{}: broken in {} ms, shows after {} ms, {} ms of calls, {} ms until they ended, works again {} ms later",
+            "{}: broken in {} ms; calls count after {shows:?} ms; ended after {} ms; works again {} ms later",
             fault.title(),
             struck - asked,
-            from - struck,
-            to - from,
-            held - to,
+            held - struck,
             now() - held,
         );
         Ok(())
@@ -131,19 +134,6 @@ impl Stage {
             lane.works(since).await?;
         }
         Ok(())
-    }
-
-    /// Returns when enough calls were made in every pod and have ended; answers when the first and the last began.
-    pub async fn enough(&mut self) -> Result<(u64, u64)> {
-        let from = now();
-        for lane in &mut self.lanes {
-            lane.calls_since(from).await?;
-        }
-        let to = now();
-        for lane in &mut self.lanes {
-            lane.all_ended(from, to).await?;
-        }
-        Ok((from, to))
     }
 
     /// Lets the time of a fault pass.
@@ -183,6 +173,21 @@ impl Stage {
         api.create(&dry, &plain).await.context("a pod of nobody's was refused")?;
         Ok(())
     }
+}
+
+/// Returns when a pod has shown what was done to it, and enough calls after that have ended.
+async fn shown(lane: &mut Lane, beside: Beside, fault: Fault, since: u64) -> Result<Span> {
+    settle(lane, beside, fault, since).await.with_context(|| format!("{}, {beside:?}", lane.name))?;
+    enough(lane).await
+}
+
+/// Returns when enough calls were made in a pod and have ended.
+pub async fn enough(lane: &mut Lane) -> Result<Span> {
+    let from = now() + BORDER;
+    lane.calls_since(from).await?;
+    let to = now();
+    lane.all_ended(from, to).await?;
+    Ok((from, to))
 }
 
 /// Returns when a pod shows what was done to it.

@@ -1,6 +1,7 @@
 //! Gateways that are not the agent's: the relay finds out before it says anything.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,20 +23,22 @@ use crate::control::{Mesh, pod};
 use crate::ways::{open, tunnel};
 
 /// Something that listens, answers everything with the same bytes, and remembers what it heard.
-struct Fake {
-    address: SocketAddr,
+pub struct Fake {
+    pub address: SocketAddr,
     heard: Arc<Mutex<Vec<u8>>>,
+    taken: Arc<AtomicUsize>,
 }
 
 impl Fake {
-    async fn start(tls: Option<ServerConfig>, says: String) -> Self {
+    pub async fn start(tls: Option<ServerConfig>, says: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let fake = Self { address: listener.local_addr().unwrap(), heard: Arc::default() };
-        let heard = Arc::clone(&fake.heard);
+        let fake = Self { address: listener.local_addr().unwrap(), heard: Arc::default(), taken: Arc::default() };
+        let (heard, taken) = (Arc::clone(&fake.heard), Arc::clone(&fake.taken));
         let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                taken.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, heard, says) = (acceptor.clone(), Arc::clone(&heard), says.clone());
                 tokio::spawn(async move {
                     match acceptor {
@@ -52,7 +55,7 @@ impl Fake {
         fake
     }
 
-    fn heard(&self) -> String {
+    pub fn heard(&self) -> String {
         String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
     }
 }
@@ -162,7 +165,8 @@ async fn a_fake_gateway_hears_no_call_no_token_and_no_body() {
         }
         let (_, connect) = tunnel(&relay, "api.example:443", "1.1").await;
         assert!(connect.starts_with("HTTP/1.1 502"), "{what}: {connect}");
-        let heard = fake.heard();
+        let (heard, taken) = (fake.heard(), fake.taken.load(Ordering::SeqCst));
+        assert_eq!(taken, 3, "{what}: a stranger is not tried again");
         let requests = heard.matches("HTTP/1.1\r\n").count();
         assert!(requests <= 3 && requests == heard.matches(PROOF_PATH).count(), "{what}: {heard}");
         let bearer = pair.mesh.control.issued.lock().unwrap().last().cloned().unwrap();

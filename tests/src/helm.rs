@@ -1,20 +1,25 @@
-//! Helm as a program: built once, run with folders of its own.
+//! Helm as a program: built once, run with folders of its own, with the chart of this repository.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
-use aegis_tests::cluster::Cluster;
-use aegis_tests::tools;
-use anyhow::{Result, ensure};
-use serde_json::Value;
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::cluster::Cluster;
+use crate::tools;
 
 /// The only namespace that the chart goes to.
-pub const NAMESPACE: &str = "aegis-system";
+pub const NAMESPACE: &str = crate::node::CHART_NAMESPACE;
 /// The release's name.
 pub const RELEASE: &str = "aegis";
+
+/// Longest run. Helm's own `--timeout` comes first.
+const WITHIN: Duration = Duration::from_mins(4);
 
 /// A Helm that knows nothing of the developer's, and at most one cluster.
 pub struct Helm {
@@ -26,8 +31,11 @@ pub struct Helm {
 /// What Helm said.
 #[derive(Debug)]
 pub struct Said {
+    /// Whether it succeeded.
     pub good: bool,
+    /// Standard output.
     pub out: String,
+    /// Standard error.
     pub err: String,
 }
 
@@ -47,7 +55,7 @@ impl Helm {
         Ok(Self { kubeconfig: Some(cluster.kubeconfig("admin")), ..Self::offline().await? })
     }
 
-    /// The program with its folders, still without arguments.
+    /// The program with its folders and the chart's namespace, still without arguments.
     pub fn command(&self) -> Command {
         let mut command = Command::new(self.binary);
         for folder in ["CACHE", "CONFIG", "DATA"] {
@@ -59,8 +67,12 @@ impl Helm {
     }
 
     /// Runs it.
+    ///
+    /// # Errors
+    /// When it takes longer than four minutes.
     pub async fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Said> {
-        let output = self.command().args(arguments).output().await?;
+        let run = self.command().args(arguments).output();
+        let output = timeout(WITHIN, run).await.context("helm took too long")??;
         Ok(Said {
             good: output.status.success(),
             out: String::from_utf8(output.stdout)?,
@@ -86,16 +98,4 @@ impl Helm {
     pub async fn template(&self, further: &[&str]) -> Result<String> {
         self.act("template", further).await
     }
-}
-
-/// The objects of a render, in its order.
-pub fn objects(rendered: &str) -> Result<Vec<Value>> {
-    let all: Vec<Value> = serde_saphyr::from_multiple(rendered)?;
-    Ok(all.into_iter().filter(|object| !object.is_null()).collect())
-}
-
-/// `Kind name` of an object.
-pub fn title(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
 }
