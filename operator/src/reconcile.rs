@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_cluster::Watched;
+use aegis_crds::api::ApprovalRequest;
+use aegis_crds::api::approval::Phase;
 use aegis_runtime::tasks::TaskResult;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -41,7 +43,7 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
             () = leadership.changed() => {
                 let namespaces = control.stores.namespaces();
                 for namespace in &namespaces {
-                    look_at_requests(&control, namespace);
+                    look_at_requests(&control, namespace, |_| true);
                 }
                 namespaces
             }
@@ -98,7 +100,7 @@ async fn reconcile(
         control.changes.planned.mark(namespace);
     }
     if control.hub.set_planned(namespace) {
-        look_at_requests(control, namespace);
+        look_at_requests(control, namespace, |_| true);
     }
     Ok(plan.check_again_at)
 }
@@ -153,13 +155,24 @@ fn publish_grants(control: &Control, namespace: &str, gathered: &Gathered, plan:
     }
     if changed {
         // Lifecycle or delegation may have ended: open requests of the namespace are looked at again.
-        look_at_requests(control, namespace);
+        look_at_requests(control, namespace, is_open);
     }
 }
 
-fn look_at_requests(control: &Control, namespace: &str) {
-    for request in control.stores.requests.of(namespace) {
+fn look_at_requests(control: &Control, namespace: &str, which: impl Fn(&ApprovalRequest) -> bool) {
+    for request in control.stores.requests.of(namespace).iter().filter(|request| which(request)) {
         control.changes.requests.mark(&format!("{namespace}/{}", request.name_any()));
+    }
+}
+
+/// Whether something else than its call may still end it. Those that have ended stay for days, and each look is a request
+/// to the API server: a release must not wait for all of them.
+fn is_open(request: &ApprovalRequest) -> bool {
+    let status = request.status.clone().unwrap_or_default();
+    match status.phase.unwrap_or_default() {
+        Phase::Pending => true,
+        Phase::Approved => status.claim.is_none(),
+        Phase::Denied | Phase::Expired | Phase::Stale | Phase::Void => false,
     }
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 
@@ -65,6 +66,8 @@ func enforce(ctx context.Context, kubeconfig, listen string) error {
 		}
 	}
 	inForce := ""
+	// Kept here until the process ends: what nothing refers to is closed.
+	var ready net.Listener
 	for {
 		var all cluster
 		if all.pods, err = pods.Lister().List(labels.Everything()); err != nil {
@@ -83,14 +86,15 @@ func enforce(ctx context.Context, kubeconfig, listen string) error {
 			}
 			fmt.Printf("%s %d policies in force after %s\n", time.Now().Format(time.RFC3339Nano), len(all.policies), time.Since(began).Round(time.Millisecond))
 			if inForce == "" && listen != "" {
-				// Held until the process ends: the first rules are in force.
-				if _, err := net.Listen("tcp", listen); err != nil {
+				// The first rules are in force.
+				if ready, err = net.Listen("tcp", listen); err != nil {
 					return err
 				}
 			}
 			inForce = wanted
 		}
 		<-changed
+		runtime.KeepAlive(ready)
 	}
 }
 

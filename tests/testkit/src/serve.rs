@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::control::{self, Reply, Tally};
 use crate::emit;
@@ -99,12 +99,22 @@ impl Tally for Server {
     }
 }
 
+/// Connections that wait to be accepted: a server that is frozen for a while refuses none.
+const BACKLOG: u32 = 1024;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Serves until the program is told to stop.
 pub async fn run(args: Args) -> anyhow::Result<bool> {
     let tls = args.identity.acceptor()?;
     let mut listeners = Vec::new();
     for address in &args.listen {
-        listeners.push(TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?);
+        listeners.push(listen(*address).with_context(|| format!("listen on {address}"))?);
     }
     let bound: Vec<SocketAddr> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let control = args.control;

@@ -67,7 +67,6 @@ impl Scene {
         };
         let node = Arc::new(Node::start(folder, &spec).await?);
         names(&node)?;
-        steady_dns(&node).await?;
         node.inject(NAMESPACE).await?;
         people(&node.cluster, NAMESPACE).await?;
         let admin = node.cluster.admin().await?;
@@ -112,14 +111,6 @@ impl Drop for Scene {
     fn drop(&mut self) {
         self.approver.abort();
     }
-}
-
-/// Gives the cluster's DNS the share of the machine that clusters give it: without one it gets nothing for seconds while
-/// others are busy, and names would be away that no fault took.
-async fn steady_dns(node: &Node) -> Result<()> {
-    let (server, request) = ("deployment/coredns", "--requests=cpu=100m,memory=70Mi");
-    node.kubectl(&["set", "resources", server, "-n", "kube-system", request]).await?;
-    node.kubectl(&["rollout", "status", server, "-n", "kube-system", "--timeout=2m"]).await.map(drop)
 }
 
 /// Listens again a second after it could not.
