@@ -73,7 +73,7 @@ async fn invite(stage: &Stage) -> Result<()> {
     let aegis = binary("aegis")?;
     let aegis = aegis.display();
     let config = |user: &str| stage.cluster().kubeconfig(user).display().to_string();
-    println!("\n\x1b[1m== Everything stays up until Ctrl-C. Try, in another terminal:\x1b[0m\n");
+    anstream::println!("\n\x1b[1m== Everything stays up until Ctrl-C. Try, in another terminal:\x1b[0m\n");
     println!("   alias kubectl='{} -n shop'", kubectl.display());
     println!("   export KUBECONFIG={}", config("admin"));
     println!("   kubectl get aegis                      # every resource of Aegis");

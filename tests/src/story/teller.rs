@@ -1,5 +1,6 @@
-//! Prints the story step by step.
+//! Prints the story step by step, in colours where they are shown.
 
+use anstream::println;
 use serde_json::Value;
 
 /// Prints, or keeps silent in a test.

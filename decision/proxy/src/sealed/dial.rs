@@ -89,8 +89,8 @@ impl Dialler {
     /// Connects, and lets nothing through before the gateway has proven itself.
     pub async fn dial(&self, tries: &mut Tries) -> Result<Line, RelayFault> {
         loop {
-            let tried = timeout_at(tries.began + DIAL_TIME, self.once()).await;
-            let fault = match tried.unwrap_or_else(|_| Err(RelayFault::Connect(io::ErrorKind::TimedOut.into()))) {
+            let reached = timeout_at(tries.began + DIAL_TIME, self.once()).await;
+            let fault = match reached.unwrap_or_else(|_| Err(RelayFault::Connect(io::ErrorKind::TimedOut.into()))) {
                 Ok(line) => return Ok(line),
                 Err(fault) => fault,
             };

@@ -72,12 +72,13 @@ impl Relay {
         let mut kept = if call.method().is_safe() { self.idle.take() } else { None };
         let mut tries = Tries::begin();
         loop {
-            let line = match kept.take() {
-                Some(line) => line,
-                None => tokio::select! {
+            let line = if let Some(line) = kept.take() {
+                line
+            } else {
+                tokio::select! {
                     line = self.dialler.dial(&mut tries) => line.map_err(Unanswered::NotSent)?,
                     () = gone.cancelled() => return Err(Unanswered::NotSent(RelayFault::Gone)),
-                },
+                }
             };
             let (fault, unsent) = match self.ask(line, call, gone).await {
                 Ok(answer) => return Ok(answer),

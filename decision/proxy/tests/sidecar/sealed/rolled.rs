@@ -50,7 +50,7 @@ impl Service {
 async fn call(relay: &Sidecar, number: usize, over: &AtomicBool) -> Vec<Answer> {
     let mut answers = Vec::new();
     while !over.load(Ordering::SeqCst) {
-        let request = if number % 2 == 0 {
+        let request = if number.is_multiple_of(2) {
             relay.get("/ledger/notes/1").await
         } else {
             let post = Request::post("/ledger/payments/1").header("content-type", "application/json");
