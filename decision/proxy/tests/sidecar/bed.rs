@@ -162,7 +162,7 @@ pub fn command(folder: &Path) -> Command {
 
 /// The arguments that sidecars and gateways share.
 pub fn bare(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_aegis-proxy"));
+    let mut command = Command::new(crate::namespace::program());
     command.args(["--admin-listen", "127.0.0.1:0", "--workers", "2"]);
     command.args(["--log-format", "text", "--log-level", "warn"]);
     for (name, path) in [

@@ -15,6 +15,11 @@ pub const DNS: &str = "11.0.0.53";
 /// Routed, redirected, and never there.
 pub const NOWHERE: &str = "11.9.9.9";
 
+/// The sidecar's program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_aegis-proxy");
+/// Where it is inside, since its user may not be let into the folders that it lies in.
+const PROGRAM_INSIDE: &str = "/mnt/aegis-proxy";
+
 const INSIDE: &str = "AEGIS_TEST_NAMESPACE";
 const HOSTS: &str = "127.0.0.1 localhost erp.example
 ::1 localhost
@@ -62,6 +67,11 @@ pub fn run<F: Future<Output = ()>>(test: &str, inside: impl FnOnce() -> F) {
     assert!(output.status.success() && out.contains("test result: ok. 1 passed"), "{out}\n{err}");
 }
 
+/// The sidecar's program, in the namespaces or outside of them.
+pub fn program() -> &'static str {
+    if std::env::var_os(INSIDE).is_some() { PROGRAM_INSIDE } else { PROGRAM }
+}
+
 /// The same command as the sidecar's user, who owns the folder from now on.
 pub fn as_user(mut command: Command, folder: &Path) -> Command {
     let owner = format!("{SIDECAR}:{SIDECAR}");
@@ -91,6 +101,9 @@ fn set_up() {
     sh(&["ip", "-6", "address", "add", "2600::1/128", "dev", "lo", "nodad"]);
     sh(&["ip", "route", "add", "default", "dev", "lo"]);
     sh(&["ip", "-6", "route", "add", "default", "dev", "lo"]);
+    sh(&["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/mnt"]);
+    sh(&["touch", PROGRAM_INSIDE]);
+    sh(&["mount", "--bind", PROGRAM, PROGRAM_INSIDE]);
     let folder = tempfile::tempdir().unwrap().keep();
     for (name, text) in [("hosts", HOSTS), ("resolv.conf", "nameserver 11.0.0.53\noptions attempts:1 timeout:1\n")] {
         let file = folder.join(name);
