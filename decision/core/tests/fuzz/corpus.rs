@@ -1,0 +1,100 @@
+//! Where the corpora are, and how those are made that come from other tests' cases.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aegis_decision::digest::Digest;
+use aegis_decision::feed::{Envelope, FeedItem};
+use aegis_decision::jws::{Purpose, SigningKey};
+use serde_json::{Map, Value};
+
+use crate::decision::Scene;
+use crate::segment::HONEST;
+use crate::situation::{Situation, yaml};
+
+/// Cases of each file that become scenes.
+const CASES: usize = 2;
+
+/// The corpus of a target.
+pub fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
+}
+
+/// Writes what is made; without `AEGIS_BLESS` it only has to be there.
+#[test]
+fn what_is_made_from_cases_is_there() {
+    let mut made = Vec::new();
+    for (name, bytes) in vectors() {
+        made.push((folder("json").join(name), bytes));
+    }
+    for (name, scene) in scenes() {
+        let text = serde_json::to_vec(&scene).unwrap();
+        made.push((folder("decision").join(format!("case-{name}.json")), text));
+        if made.len() % 4 == 0 {
+            made.extend(items(&name, scene));
+        }
+    }
+    for (at, (bytes, _)) in HONEST.iter().enumerate() {
+        made.push((folder("segment").join(format!("honest-{at}")), bytes.clone()));
+    }
+    for (path, bytes) in made {
+        if std::env::var_os("AEGIS_BLESS").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, bytes).unwrap();
+        }
+        assert!(path.exists(), "{} is missing: run with AEGIS_BLESS=1", path.display());
+    }
+}
+
+/// The short ones of the public suite: all that must be accepted, and what is nearest to it.
+fn vectors() -> Vec<(String, Vec<u8>)> {
+    let vectors = include_str!("../json/suite/vectors.jsonl").lines().map(|line| serde_json::from_str(line).unwrap());
+    let short = |vector: Value| {
+        let (name, input) = (vector["name"].as_str()?.to_owned(), vector["input"].as_str()?.as_bytes().to_vec());
+        (!name.starts_with("n_") && input.len() < 200).then_some((name, input))
+    };
+    vectors.filter_map(short).collect()
+}
+
+/// The first plain cases of each file, as scenes.
+fn scenes() -> Vec<(String, Scene)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut scenes = Vec::new();
+    for path in paths.into_iter().filter(|path| path.is_file()) {
+        let file: Map<String, Value> = yaml(&fs::read_to_string(&path).unwrap()).unwrap();
+        let shared = file.get("resources").and_then(Value::as_object).cloned().unwrap_or_default();
+        let base = Situation::fixture().with(&shared);
+        let cases = file["cases"].as_array().unwrap().iter().filter_map(Value::as_object);
+        let plain = cases.filter(|case| case.contains_key("expect")).take(CASES).enumerate();
+        for (at, case) in plain {
+            let mut keys = case.clone();
+            keys.retain(|key, _| !matches!(key.as_str(), "name" | "expect" | "earlier" | "releases"));
+            let scene = base.with(&keys).scene().unwrap();
+            let source = scene.bundle.source().clone();
+            let (standing, delegations, input) = (scene.standing, scene.delegations, scene.input);
+            let name = format!("{}-{at}", path.file_stem().unwrap().to_string_lossy());
+            scenes.push((name, Scene { source, standing, delegations, input }));
+        }
+    }
+    scenes
+}
+
+/// A scene's source for the feed: plain, as an item, and as the line that the key signed.
+fn items(name: &str, scene: Scene) -> [(PathBuf, Vec<u8>); 3] {
+    let source = serde_json::to_vec(&scene.source).unwrap();
+    let item = Envelope {
+        agent_uid: scene.source.agent.uid.clone(),
+        sequence: 7,
+        as_of: scene.input.at,
+        item: FeedItem::Policy { version: 3, digest: Digest::of(&scene.source), source: Box::new(scene.source) },
+    };
+    let line = item.sign(&SigningKey::from_seed(Purpose::Feed, &[1; 32])).unwrap();
+    let at = |kind: &str| folder("bundle").join(format!("case-{name}.{kind}"));
+    [
+        (at("source.json"), source),
+        (at("item.json"), serde_json::to_vec(&item).unwrap()),
+        (at("line"), line.into_bytes()),
+    ]
+}

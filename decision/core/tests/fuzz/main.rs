@@ -1,0 +1,123 @@
+//! The fuzz targets as plain tests: every file of `fuzz/corpus` goes through the same checks that the fuzzer runs, as it is
+//! and with small changes. What the fuzzer once found is kept there, so it stays found.
+//!
+//! `AEGIS_BLESS=1` writes the files that are made from other tests' cases again (`corpus.rs`); `AEGIS_SEED=n` makes other
+//! changes.
+
+// A check fails by panicking, as a test does; the lints' own exceptions cover test functions only.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod bundle;
+mod corpus;
+mod decision;
+mod json;
+mod mutate;
+mod naming;
+mod number;
+mod path;
+mod segment;
+#[path = "../support/situation.rs"]
+mod situation;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aegis_decision::decision::Verdict;
+use mutate::Numbers;
+
+/// Changes of each file's bytes, and of each document's values.
+const CHANGES: usize = 40;
+/// Each of them assembles a dozen bundles.
+const SCENE_CHANGES: usize = 6;
+
+/// The corpus of a target: names and bytes, in order.
+fn files(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = corpus::folder(target);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{target} has no corpus");
+    files
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("AEGIS_SEED").map_or(1, |seed| seed.parse().expect("AEGIS_SEED is a number"));
+    println!("seed {seed}");
+    seed
+}
+
+/// Runs a check over the corpus and over changes of it. What is printed is shown when it fails.
+fn run(target: &str, check: fn(&[u8]), change: fn(&[u8], &mut Numbers) -> Option<Vec<u8>>, changes: usize) {
+    let mut numbers = Numbers(seed());
+    for (path, bytes) in files(target) {
+        println!("{}", path.display());
+        check(&bytes);
+        for _ in 0..changes {
+            if let Some(changed) = change(&bytes, &mut numbers) {
+                println!("changed: {}", String::from_utf8_lossy(&changed));
+                check(&changed);
+            }
+        }
+    }
+}
+
+#[test]
+fn strict_json_holds() {
+    run("json", json::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn numbers_hold() {
+    run("number", number::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn paths_of_rules_hold() {
+    run("path", path::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn naming_holds() {
+    run("naming", naming::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn bundles_hold() {
+    run("bundle", bundle::check, mutate::document, CHANGES);
+    run("bundle", bundle::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn segments_hold() {
+    run("segment", segment::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn decisions_hold() {
+    run("decision", decision::check, mutate::document, SCENE_CHANGES);
+}
+
+/// The corpus reaches what it is meant to reach: a scene that is no longer read would pass every check.
+#[test]
+fn the_scenes_are_decided_in_every_way() {
+    let made = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("case-"));
+    let mut verdicts = Vec::new();
+    for (path, bytes) in files("decision").into_iter().filter(|(path, _)| made(path)) {
+        let verdict = decision::decided(&bytes);
+        verdicts.push(verdict.unwrap_or_else(|| panic!("{}: write it again with AEGIS_BLESS=1", path.display())));
+    }
+    for verdict in [Verdict::Allow, Verdict::Hold, Verdict::Deny] {
+        assert!(verdicts.contains(&verdict), "no scene comes to {verdict:?}");
+    }
+}
+
+#[test]
+fn the_honest_segments_are_in_the_corpus() {
+    let files = files("segment");
+    for (honest, _) in segment::HONEST.iter() {
+        assert!(files.iter().any(|(_, bytes)| bytes == honest), "write them again with AEGIS_BLESS=1");
+    }
+}
