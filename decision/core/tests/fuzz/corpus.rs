@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::{Envelope, FeedItem};
@@ -20,31 +21,29 @@ pub fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target)
 }
 
-/// Writes what is made; without `AEGIS_BLESS` it only has to be there.
-#[test]
-fn what_is_made_from_cases_is_there() {
+/// The files that are made from cases; written, when `AEGIS_BLESS` is set.
+pub static MADE: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
     let mut made = Vec::new();
     for (name, bytes) in vectors() {
         made.push((folder("json").join(name), bytes));
     }
-    for (name, scene) in scenes() {
-        let text = serde_json::to_vec(&scene).unwrap();
-        made.push((folder("decision").join(format!("case-{name}.json")), text));
-        if made.len() % 4 == 0 {
+    for (at, (name, scene)) in scenes().into_iter().enumerate() {
+        made.push((folder("decision").join(format!("case-{name}.json")), serde_json::to_vec(&scene).unwrap()));
+        if at % CASES == 0 {
             made.extend(items(&name, scene));
         }
     }
     for (at, (bytes, _)) in HONEST.iter().enumerate() {
         made.push((folder("segment").join(format!("honest-{at}")), bytes.clone()));
     }
-    for (path, bytes) in made {
-        if std::env::var_os("AEGIS_BLESS").is_some() {
+    if std::env::var_os("AEGIS_BLESS").is_some() {
+        for (path, bytes) in &made {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, bytes).unwrap();
+            fs::write(path, bytes).unwrap();
         }
-        assert!(path.exists(), "{} is missing: run with AEGIS_BLESS=1", path.display());
     }
-}
+    made.into_iter().map(|(path, _)| path).collect()
+});
 
 /// The short ones of the public suite: all that must be accepted, and what is nearest to it.
 fn vectors() -> Vec<(String, Vec<u8>)> {

@@ -80,14 +80,17 @@ fn coherent(bundle: &Bundle, outcome: Outcome, output: &DecisionOutput) {
     assert_eq!(serde_json::from_str::<DecisionOutput>(&text).ok().as_ref(), Some(output), "written and read again");
 
     if output.verdict != Verdict::Deny {
-        let some = |effect: &str, is: fn(Truth) -> bool| output.rules.iter().any(|rule| rule.effect == effect && is(rule.truth));
+        let some = |effect: &str, is: fn(Truth) -> bool| {
+            output.rules.iter().any(|rule| rule.effect == effect && is(rule.truth))
+        };
         assert!(some("Allow", |truth| truth == Truth::True), "no Allow rule is true");
         assert!(!some("Deny", |truth| truth != Truth::False), "a Deny rule is not false");
         assert!(output.delegation.is_some(), "no delegation");
     }
     if let Outcome::Allow(Some(permit)) = outcome {
         let tool = bundle.tool(permit.tool()).expect("the tool of the permit");
-        let base = format!("{}://{}{}/", tool.endpoint.scheme.as_str(), tool.endpoint.authority(), tool.endpoint.base_path);
+        let base =
+            format!("{}://{}{}/", tool.endpoint.scheme.as_str(), tool.endpoint.authority(), tool.endpoint.base_path);
         let emitted = permit.into_emitted();
         assert!(emitted.url.starts_with(&base), "{} is not at {base}", emitted.url);
     }

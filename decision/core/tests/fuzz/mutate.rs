@@ -28,53 +28,112 @@ impl Numbers {
     }
 }
 
-/// A document with one to four changes; none where the bytes are no document.
+/// A document with one to three changes; none where the bytes are no document.
+///
+/// A place is found by walking down, so that a small part is changed as often as a large one beside it. Most changes keep
+/// the type, or take a value from a place of the same name: what is behind the reader of a type is reached.
 pub fn document(bytes: &[u8], numbers: &mut Numbers) -> Option<Vec<u8>> {
     let mut root: Value = serde_json::from_slice(bytes).ok()?;
-    for _ in 0..=numbers.below(4) {
-        let places = places(&root);
-        let place = numbers.pick(&places).clone();
-        let donor = root.pointer(numbers.pick::<String>(&places)).cloned().unwrap_or_default();
+    for _ in 0..=numbers.below(3) {
+        let place = walk(&root, numbers);
+        let all = places(&root);
+        let kin: Vec<String> = all.iter().filter(|other| name(other) == name(&place)).cloned().collect();
+        let from = if numbers.below(8) == 0 { &all } else { &kin };
+        let donor = root.pointer(numbers.pick::<String>(from)).cloned().unwrap_or_default();
         change(root.pointer_mut(&place)?, donor, numbers);
     }
     serde_json::to_vec(&root).ok()
 }
 
-fn change(value: &mut Value, donor: Value, numbers: &mut Numbers) {
-    match value {
-        Value::Object(members) if !members.is_empty() && numbers.below(2) == 0 => {
-            let names: Vec<String> = members.keys().cloned().collect();
-            let name = numbers.pick(&names).clone();
-            match numbers.below(3) {
-                0 => drop(members.shift_remove(&name)),
-                1 => drop(members.insert(name, donor)),
-                _ => {
-                    let taken = members.shift_remove(&name).unwrap_or_default();
-                    members.insert(numbers.pick(&names).clone(), taken);
-                }
-            }
+/// A pointer to a leaf, or now and then to something above one.
+fn walk(root: &Value, numbers: &mut Numbers) -> String {
+    let mut pointer = String::new();
+    while let Some(value) = root.pointer(&pointer) {
+        let below = inner(value);
+        if below.is_empty() || numbers.below(8) == 0 {
+            break;
         }
+        let token = numbers.pick::<String>(&below);
+        pointer = format!("{pointer}/{token}");
+    }
+    pointer
+}
+
+/// The member that a pointer leads to; for an element, that of its list.
+fn name(pointer: &str) -> Option<&str> {
+    pointer.rsplit('/').find(|token| token.parse::<usize>().is_err())
+}
+
+fn change(value: &mut Value, donor: Value, numbers: &mut Numbers) {
+    let same_type = std::mem::discriminant(value) == std::mem::discriminant(&donor);
+    match value {
         Value::Array(items) if !items.is_empty() && numbers.below(2) == 0 => {
             let (one, other) = (numbers.below(items.len()), numbers.below(items.len()));
-            match numbers.below(4) {
+            match numbers.below(3) {
                 0 => drop(items.remove(one)),
                 1 => items.swap(one, other),
-                2 => items.insert(one, items[other].clone()),
-                _ => items.push(donor),
+                _ => items.insert(one, items[other].clone()),
             }
         }
-        _ if numbers.below(3) == 0 => *value = donor,
-        _ => *value = interesting(numbers),
+        Value::Object(members) if !members.is_empty() && numbers.below(2) == 0 => {
+            let names: Vec<String> = members.keys().cloned().collect();
+            let removed = members.shift_remove(numbers.pick::<String>(&names)).unwrap_or_default();
+            if numbers.below(2) == 0 {
+                members.insert(numbers.pick::<String>(&names).clone(), removed);
+            }
+        }
+        _ if same_type && numbers.below(2) == 0 => *value = donor,
+        _ => {
+            let other = interesting(numbers);
+            let fits = std::mem::discriminant(value) == std::mem::discriminant(&other);
+            if fits || numbers.below(8) == 0 {
+                *value = other;
+            } else if same_type {
+                *value = donor;
+            }
+        }
     }
 }
 
 /// Values at the edges of what rules compare.
 fn interesting(numbers: &mut Numbers) -> Value {
     let texts = [
-        "", "*", "0", "5", "5.00", "-0.01", "1e2", "EUR", "17", "s-2", "buyer", "shop", "manager", "orders.create", "amount",
-        "lines[*].price", "lines[?]", "$fact.order.total", "$delegation.purpose", "$call.time", "$agent.tenant", "a[", ".*",
-        "(a|b)+$", "DE89370400440532013000", "a@b.example", "2026-06-01T12:00:00Z", "2026-02-30", "/orders/{id}", "/", "GET",
-        "{\"amount\":1,\"amount\":2}", "\u{212A}", "\u{130}", "ß", "\u{0}",
+        "",
+        "*",
+        "0",
+        "5",
+        "5.00",
+        "-0.01",
+        "1e2",
+        "EUR",
+        "17",
+        "s-2",
+        "buyer",
+        "shop",
+        "manager",
+        "orders.create",
+        "amount",
+        "lines[*].price",
+        "lines[?]",
+        "$fact.order.total",
+        "$delegation.purpose",
+        "$call.time",
+        "$agent.tenant",
+        "a[",
+        ".*",
+        "(a|b)+$",
+        "DE89370400440532013000",
+        "a@b.example",
+        "2026-06-01T12:00:00Z",
+        "2026-02-30",
+        "/orders/{id}",
+        "/",
+        "GET",
+        "{\"amount\":1,\"amount\":2}",
+        "\u{212A}",
+        "\u{130}",
+        "ß",
+        "\u{0}",
     ];
     match numbers.below(6) {
         0 => Value::Null,
@@ -90,23 +149,29 @@ fn places(root: &Value) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut at = 0;
     while let Some(pointer) = found.get(at).cloned() {
-        match root.pointer(&pointer) {
-            Some(Value::Object(members)) => {
-                found.extend(members.keys().map(|key| format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))));
-            }
-            Some(Value::Array(items)) => found.extend((0..items.len()).map(|index| format!("{pointer}/{index}"))),
-            _ => {}
-        }
+        found.extend(
+            root.pointer(&pointer).iter().flat_map(|value| inner(value)).map(|token| format!("{pointer}/{token}")),
+        );
         at += 1;
     }
     found
+}
+
+/// Tokens (RFC 6901) of the values directly inside.
+fn inner(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(members) => members.keys().map(|key| key.replace('~', "~0").replace('/', "~1")).collect(),
+        Value::Array(items) => (0..items.len()).map(|index| index.to_string()).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
 }
 
 /// Bytes with one to four changes.
 #[allow(clippy::unnecessary_wraps, reason = "has the form of `document`")]
 pub fn bytes(bytes: &[u8], numbers: &mut Numbers) -> Option<Vec<u8>> {
     let pieces: [&[u8]; 20] = [
-        b"0", b"1e", b"-", b".", b"\"", b"\\", b"\\u00", b"{", b"}", b"[", b"]", b",", b":", b" ", b"%2F", b"%", b"/", b";", b"\xFF", b"\n",
+        b"0", b"1e", b"-", b".", b"\"", b"\\", b"\\u00", b"{", b"}", b"[", b"]", b",", b":", b" ", b"%2F", b"%", b"/",
+        b";", b"\xFF", b"\n",
     ];
     let mut bytes = bytes.to_vec();
     for _ in 0..=numbers.below(4) {

@@ -31,7 +31,10 @@ pub fn check(bytes: &[u8]) {
         }
         Err(Malformed { code, detail, .. }) => {
             assert!(!detail.is_empty());
-            assert!(templates.iter().any(|known| known.contains(SECRET)) || !detail.contains(SECRET), "repeated: {detail}");
+            assert!(
+                templates.iter().any(|known| known.contains(SECRET)) || !detail.contains(SECRET),
+                "repeated: {detail}"
+            );
             if code == Code::UnknownOperation {
                 let knows = |template: &&str| depot(&[template]).is_some_and(|one| request.name(&one).is_ok());
                 assert!(!templates.iter().any(|template| knows(template)), "known alone, unknown among others");

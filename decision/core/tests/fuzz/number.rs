@@ -55,11 +55,14 @@ fn is_json_number(text: &str) -> bool {
     };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let power = power.map(|power| power.strip_prefix(['+', '-']).unwrap_or(power));
-    digits(whole) && (whole == "0" || !whole.starts_with('0')) && fraction.is_none_or(digits) && power.is_none_or(digits)
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && power.is_none_or(digits)
 }
 
 /// Sign, significant digits and power of ten of the last of them: two texts are one decimal if and only if these agree.
-fn exact(text: &str) -> (bool, String, i128) {
+pub fn exact(text: &str) -> (bool, String, i128) {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
     let (mantissa, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
