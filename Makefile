@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint bench latency images test-images node-images reproducible faults
+.PHONY: help demo test tools testbed erp bless lint bench fuzz latency images test-images node-images reproducible faults
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bless: tools testbed $(NODE) ## Write generated files again: CRDs, golden output
 
 bench: ## Count the instructions of a decision and of its parts (needs valgrind)
 	@bench/instructions
+
+fuzz: tools ## Run every fuzz target for 20 seconds (SECONDS_EACH=n: for n)
+	@scripts/step "fuzz targets" scripts/fuzz $(or $(SECONDS_EACH),20)
 
 latency: tools testbed erp ## Measure what a sidecar adds to a call, and the memory that it takes (builds for release)
 	@scripts/step "building Aegis for release" $(CARGO) build --locked --release -p aegis-operator -p aegis-proxy -p aegis-tests

@@ -176,14 +176,14 @@ fn number(numbers: &mut Numbers) -> String {
         format!("{letter}{}", numbers.below(size))
     };
     let unsigned = match numbers.below(12) {
-        0 => numbers.pick::<&str>(&["0", "0.0", "0e5", "0E-999999999", "0.000e+400"]).to_string(),
+        0 => (*numbers.pick::<&str>(&["0", "0.0", "0e5", "0E-999999999", "0.000e+400"])).to_owned(),
         1 | 2 => numbers.below(100_000).to_string(),
         3 => format!("{}.{}", numbers.below(10_000), digits(numbers, 2)),
         4 => format!("{}.{}", digits(numbers, 9), digits(numbers, 8)),
         5 => format!("{}{}", digits(numbers, 15), power(numbers, 20)),
         6 => format!("{}{}", digits(numbers, 15), power(numbers, 320)),
         7 => format!("{}.{}{}", digits(numbers, 1), digits(numbers, 14), power(numbers, 310)),
-        8 => (9_007_199_254_740_980_u64 + numbers.below(24) as u64).to_string(),
+        8 => (9_007_199_254_740_980 + numbers.next() % 24).to_string(),
         9 => digits(numbers, 24),
         10 => format!("{}{}", digits(numbers, 4), "0".repeat(numbers.below(30))),
         _ => format!("0.{}{}", "0".repeat(numbers.below(12)), digits(numbers, 17)),

@@ -1,0 +1,8 @@
+//! Path templates and requests on any text.
+
+#![no_main]
+
+#[path = "../../decision/core/tests/fuzz/naming.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::check(bytes));

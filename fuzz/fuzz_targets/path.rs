@@ -1,0 +1,8 @@
+//! Paths of rules on any text.
+
+#![no_main]
+
+#[path = "../../decision/core/tests/fuzz/path.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::check(bytes));
