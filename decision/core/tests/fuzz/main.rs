@@ -29,7 +29,7 @@ use mutate::Numbers;
 /// Changes of each file's bytes, and of each document's values.
 const CHANGES: usize = 40;
 /// Each of them assembles a dozen bundles, or parses a whole one.
-const SCENE_CHANGES: usize = 6;
+const SCENE_CHANGES: usize = 4;
 
 /// The corpus of a target: names and bytes, in order.
 fn files(target: &str) -> Vec<(PathBuf, Vec<u8>)> {

@@ -47,7 +47,9 @@ pub fn check(bytes: &[u8]) {
 fn sent_again(request: &Request<'_>, bundle: &Bundle, call: &ToolCall) {
     let sent = call.request.as_ref().expect("a call that came as a request has one");
     let target = sent.url.strip_prefix(BASE).expect("it goes to the tool");
-    one_reading(target.split_once('?').map_or(target, |(path, _)| path));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    one_reading(path);
+    query.split(['&', '=']).for_each(|part| drop(decoded_once(part)));
     let body = sent.body_bytes();
     let again = Request { method: &sent.method, target, headers: request.headers.clone(), body: &body };
     assert_eq!(again.name(bundle).as_ref(), Ok(call), "what is sent names another call");
@@ -66,7 +68,7 @@ fn one_reading(path: &str) {
     assert!(path.starts_with('/') && path.is_ascii(), "{path}");
     let inner = path[1..].strip_suffix('/').unwrap_or(&path[1..]);
     for segment in inner.split('/').filter(|_| !inner.is_empty()) {
-        let decoded = decoded(segment);
+        let decoded = decoded_once(segment);
         let name = decoded.split(|byte| *byte == b';').next().unwrap_or_default();
         assert!(!name.is_empty() || decoded.starts_with(b";"), "an empty segment in {path}");
         assert!(name != b"." && name != b"..", "a step in {path}");
@@ -74,7 +76,14 @@ fn one_reading(path: &str) {
     }
 }
 
-/// RFC 3986, section 2.1, by the letter.
+/// RFC 3986, section 2.1, by the letter. No escape is left: a reader that decodes twice sees the same.
+fn decoded_once(part: &str) -> Vec<u8> {
+    let bytes = decoded(part);
+    let escapes = bytes.windows(3).filter(|at| at[0] == b'%' && at[1..].iter().all(u8::is_ascii_hexdigit));
+    assert_eq!(escapes.count(), 0, "encoded twice: {part}");
+    bytes
+}
+
 fn decoded(segment: &str) -> Vec<u8> {
     let mut parts = segment.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
