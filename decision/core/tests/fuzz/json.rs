@@ -15,6 +15,7 @@ pub fn check(bytes: &[u8]) {
     };
     assert_eq!(parse(&emit(&value)).as_ref(), Ok(&value), "written and read again");
     assert_eq!(json::read::<Value>(bytes).ok().as_ref(), Some(&value), "through serde");
+    assert_eq!(serde_json::from_slice::<Value>(bytes).ok().as_ref(), Some(&value), "by serde_json's reader");
 
     let canonical = serde_json_canonicalizer::to_vec(&value).expect("a tree has a canonical form");
     let digest = Digest::of(&value);
