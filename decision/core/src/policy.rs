@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::Path;
 
+mod format;
+mod window;
+
+pub use format::Format;
+pub use window::{Day, Window};
+
 /// The rules of one `ToolPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -165,6 +171,27 @@ pub enum Predicate {
         /// Attribute of the entry.
         attribute: String,
     },
+    /// The entry has a document that is valid when the call is judged.
+    Document {
+        /// Name of the registry.
+        registry: String,
+        /// Path of the entry's key; none: the check's own field is the key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Path>,
+        /// Name of the document.
+        name: String,
+    },
+    /// The host of a URL, or a host by itself, is one of these. At least one of both is given.
+    HostIn {
+        /// Host names, `*.` and a host name (every name below it, not itself), or IP addresses.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
+        /// Name of a registry: one of its entries has the host in its attribute [`crate::registry::DOMAINS`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
+    },
+    /// A time that lies in a window of the week.
+    Within(Window),
 }
 
 /// A value that a rule compares with.
@@ -221,22 +248,4 @@ pub enum SumBound {
     Field(Path),
     /// A decimal.
     Value(String),
-}
-
-/// A known format of strings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Format {
-    /// ISO 13616 with right length and checksum.
-    Iban,
-    /// `local@domain`, ASCII, at most 254 bytes.
-    Email,
-    /// Host name of at least two labels, IDNA ASCII form.
-    Domain,
-    /// RFC 9562, any version, hyphenated.
-    Uuid,
-    /// RFC 3339 full-date.
-    Date,
-    /// ISO 4217 code.
-    Currency,
 }

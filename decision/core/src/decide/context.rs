@@ -2,7 +2,7 @@
 //! entry, a fact, a delegation or a tool that changed makes an approval stale, and the part that differs has a name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::delegation::Delegation;
 use crate::digest::Digest;
 use crate::facts::FactSet;
 use crate::policy::{Check, Effect, Policy, Rule};
-use crate::rules::Inputs;
+use crate::rules::{Inputs, RegistryRead};
 use crate::tier::Tier;
 use crate::tool::{Credential, Endpoint, Header, Operation, Tls, Tool};
 
@@ -133,13 +133,11 @@ pub(super) fn parts(
     }
     let fixed = bundle.fixed_parts(&call.tool, &call.operation)?;
     // One entry may be named by several checks of several policies; it counts once, in a fixed order.
-    let reads: BTreeMap<_, _> = bundle
+    let reads: BTreeSet<RegistryRead> = bundle
         .policies_for(&call.tool)
         .filter_map(|(_, compiled)| compiled)
         .flat_map(|compiled| compiled.registry_reads(&call.operation, inputs))
-        .map(|read| ((read.registry, read.key), read.entry))
         .collect();
-    let reads: Vec<_> = reads.into_iter().collect();
     Some(ContextParts {
         rules: fixed.rules,
         registries: Digest::of(&("aegis.dev/context-registries/v1", reads)),

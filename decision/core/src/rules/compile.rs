@@ -8,12 +8,14 @@ use super::equal::Comparable;
 use super::error::{RuleError, RuleProblem};
 use super::exact::Exact;
 use super::explain;
+use super::host_in::HostSet;
 use super::number::{Bound, Side};
 use super::predicate::{CompiledCheck, Question};
 use super::registry::RegistryName;
 use super::resolve::{self, Resolved};
 use super::sum::{CompiledSum, SumLimit};
 use super::text::Pattern;
+use super::window::Window;
 use crate::bundle::BundleSource;
 use crate::path::{Path, Root, Step};
 use crate::policy::{Amount, Check, Normalize, Policy, Predicate, Rule, Sum, SumBound};
@@ -137,6 +139,21 @@ impl Compiler<'_> {
                 self.beside(check, key).map_err(|problem| at("key", problem))?;
                 Question::RegistryField { registry, key: key.clone(), attribute: attribute.clone() }
             }
+            Predicate::Document { registry, key, name } => {
+                let registry = self.registry(registry, Normalize::None).map_err(|problem| at("registry", problem))?;
+                if let Some(key) = key {
+                    self.beside(check, key).map_err(|problem| at("key", problem))?;
+                }
+                Question::Document { registry, key: key.clone(), name: name.clone() }
+            }
+            Predicate::HostIn { names, registry } => self.hosts(names, registry.as_deref())?,
+            Predicate::Within(window) => {
+                let wrong = |(field, problem)| match field {
+                    Some(field) => at(field, problem),
+                    None => here(problem),
+                };
+                Question::Within(Window::compile(window).map_err(wrong)?)
+            }
         })
     }
 
@@ -148,7 +165,7 @@ impl Compiler<'_> {
             }
             self.beside(check, &currency.field).map_err(|problem| at("currencyField", problem))?;
         }
-        Ok(Question::Within(Bound { side, value, currency: amount.currency.clone() }))
+        Ok(Question::OnSide(Bound { side, value, currency: amount.currency.clone() }))
     }
 
     fn sum(&self, check: &Check, sum: &Sum, at_most: bool) -> Result<Question, Wrong> {
@@ -167,6 +184,17 @@ impl Compiler<'_> {
             }
         };
         Ok(Question::Sum(CompiledSum { of: sum.of.clone(), times: sum.times.clone(), bound, at_most }))
+    }
+
+    fn hosts(&self, names: &[String], registry: Option<&str>) -> Result<Question, Wrong> {
+        if names.is_empty() && registry.is_none() {
+            return Err((String::new(), RuleProblem::NoValue));
+        }
+        let registry = registry.map(|name| self.registry(name, Normalize::None)).transpose();
+        let registry = registry.map_err(|problem| at("registry", problem))?;
+        HostSet::compile(names, registry, &self.source.registries)
+            .map(Question::HostIn)
+            .map_err(|(place, problem)| at(&format!("names[{place}]"), problem))
     }
 
     /// A registry that the policy lists. One that does not exist (yet) leaves its checks indeterminate.

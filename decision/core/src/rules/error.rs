@@ -69,6 +69,21 @@ pub enum RuleProblem {
     /// A path of a sum without exactly one `[*]`.
     #[error("must have one [*] and no [?]")]
     NotAList,
+    /// A name of `hostIn` that is no host.
+    #[error("is not a host name, `*.` and a host name, or an IP address")]
+    NotAHost,
+    /// A `*.` name under which strangers have names.
+    #[error("would cover every name below a public suffix")]
+    PublicSuffix,
+    /// Hours that are no window.
+    #[error("is not HH:MM-HH:MM with two different times, the last at most 24:00")]
+    NotHours,
+    /// A window that holds always.
+    #[error("needs days or hours")]
+    NoWindow,
+    /// A time zone that is not compiled in.
+    #[error("is not a time zone of the IANA database, such as Europe/Zurich or UTC")]
+    UnknownTimeZone,
     /// A registry that the policy does not list.
     #[error("names registry {0}, which the policy does not list")]
     UnlistedRegistry(String),

@@ -5,7 +5,7 @@ use super::predicate::CompiledCheck;
 use super::resolve::{Found, Resolved, Scope, Subject};
 use crate::decision::{FailedCheck, Truth};
 use crate::json::Value;
-use crate::policy::{Amount, Check, Format, Predicate, Rule, Scalar, Sum, SumBound};
+use crate::policy::{Amount, Check, Day, Format, Predicate, Rule, Scalar, Sum, SumBound, Window};
 
 /// Values of an `in` that are listed before they are only counted.
 const LISTED_VALUES: usize = 5;
@@ -46,6 +46,9 @@ pub fn name(predicate: &Predicate) -> &'static str {
         Predicate::SumAtMost(_) => "sumAtMost",
         Predicate::InRegistry(_) => "inRegistry",
         Predicate::RegistryField { .. } => "registryField",
+        Predicate::Document { .. } => "document",
+        Predicate::HostIn { .. } => "hostIn",
+        Predicate::Within(_) => "within",
     }
 }
 
@@ -58,7 +61,7 @@ pub fn label(check: &Check) -> String {
 pub fn limit(check: &Check) -> String {
     let words = match &check.predicate {
         Predicate::Equals(scalar) => format!("equal to {}", scalar_text(scalar)),
-        Predicate::In(scalars) => one_of(scalars),
+        Predicate::In(scalars) => one_of(&scalars.iter().map(scalar_text).collect::<Vec<_>>()),
         Predicate::IsTrue(value) => value.to_string(),
         Predicate::Matches(pattern) => format!("matching `{pattern}`"),
         Predicate::Prefix(text) => format!("starting with `{text}`"),
@@ -76,15 +79,7 @@ pub fn limit(check: &Check) -> String {
         },
         Predicate::Exists => "present".to_owned(),
         Predicate::Absent => "absent".to_owned(),
-        Predicate::Format(format) => match format {
-            Format::Iban => "an IBAN",
-            Format::Email => "an e-mail address",
-            Format::Domain => "a domain name",
-            Format::Uuid => "a UUID",
-            Format::Date => "a date (YYYY-MM-DD)",
-            Format::Currency => "an ISO 4217 currency code",
-        }
-        .to_owned(),
+        Predicate::Format(format) => format_text(*format).to_owned(),
         Predicate::EqualsField(path) => format!("equal to {path}"),
         Predicate::SumEquals(sum) => match &sum.bound {
             SumBound::OwnField => format!("equal to {}", sum_text(sum)),
@@ -100,6 +95,20 @@ pub fn limit(check: &Check) -> String {
         Predicate::RegistryField { registry, key, attribute } => {
             format!("the {attribute} of {key} in registry {registry}")
         }
+        Predicate::Document { registry, key: None, name } => {
+            format!("with a valid document {name} in registry {registry}")
+        }
+        Predicate::Document { registry, key: Some(key), name } => {
+            format!("beside a valid document {name} of {key} in registry {registry}")
+        }
+        Predicate::HostIn { names, registry: None } => format!("with host {}", one_of(names)),
+        Predicate::HostIn { names, registry: Some(registry) } if names.is_empty() => {
+            format!("with a host of registry {registry}")
+        }
+        Predicate::HostIn { names, registry: Some(registry) } => {
+            format!("with host {} or of registry {registry}", one_of(names))
+        }
+        Predicate::Within(window) => window_text(window),
     };
     format!("{}{words}", not(check))
 }
@@ -115,13 +124,36 @@ fn scalar_text(scalar: &Scalar) -> String {
     }
 }
 
-fn one_of(scalars: &[Scalar]) -> String {
-    let listed = scalars.iter().map(scalar_text).collect::<Vec<_>>().join(", ");
-    if scalars.len() <= LISTED_VALUES && listed.chars().count() <= LISTED_CHARACTERS {
+fn one_of(texts: &[String]) -> String {
+    let listed = texts.join(", ");
+    if texts.len() <= LISTED_VALUES && listed.chars().count() <= LISTED_CHARACTERS {
         format!("one of {listed}")
     } else {
-        format!("one of {} values", scalars.len())
+        format!("one of {} values", texts.len())
     }
+}
+
+fn format_text(format: Format) -> &'static str {
+    match format {
+        Format::Iban => "an IBAN",
+        Format::Bic => "a BIC",
+        Format::Email => "an e-mail address",
+        Format::Domain => "a domain name",
+        Format::Url => "an http or https URL",
+        Format::Uuid => "a UUID",
+        Format::Date => "a date (YYYY-MM-DD)",
+        Format::DateTime => "a time (RFC 3339)",
+        Format::Currency => "an ISO 4217 currency code",
+        Format::VatId => "a VAT number",
+        Format::Luhn => "a number with a Luhn check digit",
+    }
+}
+
+fn window_text(window: &Window) -> String {
+    let days = window.days.iter().map(|day| Day::as_str(*day)).collect::<Vec<_>>().join(", ");
+    let parts = [days.as_str(), window.hours.as_deref().unwrap_or_default(), &window.time_zone];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("within {}", parts.join(" "))
 }
 
 fn amount_text(amount: &Amount) -> String {

@@ -1,26 +1,54 @@
 //! Known formats of strings.
 
 use iban::Iban;
+use iso_country::Country;
 use iso_currency::Currency;
 use jiff::civil::Date;
 
+use super::host::Host;
+use super::{instant, vat};
 use crate::policy::Format;
 
 /// Whether the string has the format, as it stands: spaces and lower case in an IBAN need `normalize: Spaces`.
 pub(super) fn is(format: Format, text: &str) -> bool {
     match format {
         Format::Iban => is_iban(text),
+        Format::Bic => is_bic(text),
         Format::Email => is_email(text),
         Format::Domain => is_domain(text),
+        Format::Url => Host::of_url(text).is_some(),
         Format::Uuid => is_uuid(text),
         Format::Date => is_date(text),
+        Format::DateTime => instant::is_date_time(text),
         Format::Currency => Currency::from_code(text).is_some(),
+        Format::VatId => vat::is_vat_id(text),
+        Format::Luhn => is_luhn(text),
     }
 }
 
 /// ISO 13616 in its electronic form: country's length and structure, and the checksum.
 fn is_iban(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) && text.parse::<Iban>().is_ok()
+}
+
+/// ISO 9362: four characters for the party, its country, two for the place, and three for a branch or none. Kosovo has no
+/// code in ISO 3166; its banks are registered under `XK`.
+fn is_bic(text: &str) -> bool {
+    let country = |code: &str| code == "XK" || (code.len() == 2 && code.parse::<Country>().is_ok());
+    matches!(text.len(), 8 | 11)
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && text.get(4..6).is_some_and(country)
+}
+
+/// ISO/IEC 7812-1, annex B: counted from the right, every second digit is doubled and its digits are summed.
+fn is_luhn(text: &str) -> bool {
+    let digits = || text.bytes().map(|b| u32::from(b.wrapping_sub(b'0')));
+    let weighed = digits().rev().enumerate().map(|(place, digit)| match place % 2 {
+        0 => digit,
+        // 2 x 5 to 2 x 9 have the digit sums 1, 3, 5, 7, 9.
+        _ => (digit * 2) % 10 + u32::from(digit > 4),
+    });
+    text.len() > 1 && digits().all(|digit| digit < 10) && weighed.fold(0, |sum, digit| (sum + digit) % 10) == 0
 }
 
 /// RFC 5321 dot-string and domain, ASCII, no quotes, no comments, no address literal.
@@ -33,7 +61,8 @@ fn is_email(text: &str) -> bool {
 }
 
 /// RFC 1123 host name of at least two labels; the last is not a number, so an IPv4 address is none. A label with `--` at
-/// its third and fourth place must be an IDNA one (RFC 5891, 4.2.3.1).
+/// its third and fourth place must be an IDNA one (RFC 5891, 4.2.3.1), and what it stands for must be a name by UTS 46.
+/// A suffix that belongs to nobody, such as `co.uk`, is no domain; a hoster's suffix, such as `github.io`, is.
 fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
         let reserved = label.get(2..4) == Some("--");
@@ -46,6 +75,13 @@ fn is_domain(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(label)
         && text.rsplit_once('.').is_some_and(|(_, last)| !last.bytes().all(|b| b.is_ascii_digit()))
+        && idna::domain_to_ascii(text)
+            .is_ok_and(|ascii| ascii.eq_ignore_ascii_case(text) && !is_registry_suffix(&ascii))
+}
+
+fn is_registry_suffix(name: &str) -> bool {
+    psl::suffix(name.as_bytes())
+        .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes() == name.as_bytes())
 }
 
 /// RFC 9562: 8-4-4-4-12 hex digits, either case.
@@ -79,6 +115,19 @@ mod tests {
     #[test_case(Format::Uuid, "018F4B1E-7D4A-7C3E-9A51-0B2F6D7C8E9F"; "upper case")]
     #[test_case(Format::Date, "2024-02-29")]
     #[test_case(Format::Currency, "EUR")]
+    #[test_case(Format::Bic, "DEUTDEFF"; "bic of a head office")]
+    #[test_case(Format::Bic, "DEUTDEFF500"; "bic of a branch")]
+    #[test_case(Format::Bic, "1234XK22"; "digits and kosovo")]
+    #[test_case(Format::Domain, "db.corp.internal"; "suffix that no list knows")]
+    #[test_case(Format::Domain, "github.io"; "suffix of a hoster")]
+    #[test_case(Format::Domain, "shop.co.uk")]
+    #[test_case(Format::Url, "https://shop.example/a?b=c#d")]
+    #[test_case(Format::Url, "http://10.0.0.7:8080"; "address and port")]
+    #[test_case(Format::DateTime, "2031-05-06T07:08:09+02:00")]
+    #[test_case(Format::VatId, "DE123456789")]
+    #[test_case(Format::Luhn, "4111111111111111"; "card")]
+    #[test_case(Format::Luhn, "79927398713"; "odd number of digits")]
+    #[test_case(Format::Luhn, "00"; "two zeros")]
     fn has_the_format(format: Format, text: &str) {
         assert!(is(format, text));
     }
@@ -112,6 +161,27 @@ mod tests {
     #[test_case(Format::Date, "2024-02-29T00:00:00Z"; "date time")]
     #[test_case(Format::Date, "20240229"; "basic format")]
     #[test_case(Format::Date, "-0024-02-2"; "negative")]
+    #[test_case(Format::Bic, "DEUTDEF"; "seven characters")]
+    #[test_case(Format::Bic, "DEUTDEFF50"; "ten characters")]
+    #[test_case(Format::Bic, "DEUTZZFF"; "no such country in a bic")]
+    #[test_case(Format::Bic, "deutdeff"; "lower case bic")]
+    #[test_case(Format::Bic, "DEUTD1FF"; "digit in the country")]
+    #[test_case(Format::Bic, "ÄÄDEFF"; "eight bytes of six letters")]
+    #[test_case(Format::Domain, "co.uk"; "public suffix")]
+    #[test_case(Format::Domain, "a.ck"; "public suffix by a wildcard")]
+    #[test_case(Format::Domain, "xn--a.example"; "no punycode")]
+    #[test_case(Format::Email, "a@co.uk"; "at a public suffix")]
+    #[test_case(Format::Url, "/a/b"; "relative")]
+    #[test_case(Format::Url, "mailto:a@b.example"; "other scheme")]
+    #[test_case(Format::Url, "https://u:p@shop.example/"; "user information")]
+    #[test_case(Format::Url, "https://shop.example/a b"; "space in a url")]
+    #[test_case(Format::DateTime, "2031-05-06"; "a date only")]
+    #[test_case(Format::VatId, "DE12345678"; "short vat number")]
+    #[test_case(Format::Luhn, "4111111111111112"; "wrong check digit")]
+    #[test_case(Format::Luhn, "4111 1111 1111 1111"; "spaces between digits")]
+    #[test_case(Format::Luhn, "0"; "one digit")]
+    #[test_case(Format::Luhn, ""; "no digit")]
+    #[test_case(Format::Luhn, "４１"; "full-width digits")]
     #[test_case(Format::Currency, "eur"; "lower case currency")]
     #[test_case(Format::Currency, "EURO"; "four letters")]
     #[test_case(Format::Currency, "ZZZ"; "no such currency")]

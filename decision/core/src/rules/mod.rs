@@ -28,7 +28,7 @@ use crate::facts::FactSet;
 use crate::json::Value;
 use crate::path::Path;
 use crate::policy::Rule;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Document, Entry, Registry};
 use crate::tool::Class;
 
 mod compile;
@@ -38,6 +38,9 @@ mod eval;
 pub mod exact;
 pub mod explain;
 mod format;
+mod host;
+mod host_in;
+mod instant;
 mod kleene;
 mod normal;
 mod number;
@@ -46,6 +49,8 @@ mod registry;
 mod resolve;
 mod sum;
 mod text;
+mod vat;
+mod window;
 
 pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
@@ -106,11 +111,14 @@ pub struct RuleEvaluation<'p> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistryRead {
-    /// Name of the registry.
+    /// Name of the registry; with `#domains` behind it for a host that none of its entries names.
     pub registry: String,
-    /// Key that was looked up.
+    /// Key that was looked up, or that host.
     pub key: String,
     /// The entry; none when there is no such entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<Entry>,
+    /// The entry's documents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
 }

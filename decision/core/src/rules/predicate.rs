@@ -2,11 +2,13 @@
 
 use super::equal::{self, Comparable};
 use super::format;
+use super::host_in::HostSet;
 use super::number::Bound;
 use super::registry::{self, RegistryName};
 use super::resolve::{Found, Resolved, Scope, Subject};
 use super::sum::{self, CompiledSum};
 use super::text::{self, Pattern};
+use super::window::Window;
 use crate::decision::{CheckOutcome, Truth};
 use crate::json::Value;
 use crate::path::Path;
@@ -36,7 +38,7 @@ pub(super) enum Question {
     Prefix(String),
     Suffix(String),
     Contains(String),
-    Within(Bound),
+    OnSide(Bound),
     Length { min: usize, max: usize },
     Exists,
     Absent,
@@ -45,6 +47,9 @@ pub(super) enum Question {
     Sum(CompiledSum),
     InRegistry(RegistryName),
     RegistryField { registry: RegistryName, key: Path, attribute: String },
+    Document { registry: RegistryName, key: Option<Path>, name: String },
+    HostIn(HostSet),
+    Within(Window),
 }
 
 impl CompiledCheck {
@@ -68,13 +73,16 @@ impl CompiledCheck {
             let beside = |path: &'a Path| scope.beside(Resolved::of(path, scope.inputs.aliases), field, places);
             match &self.question {
                 Question::EqualsField(other) => seen.equals(subject, beside(other), self.normalize),
-                Question::Within(bound) => {
+                Question::OnSide(bound) => {
                     let currency = bound.currency.as_ref().map(|currency| (currency, beside(&currency.field)));
                     bound.holds(subject, self.normalize, currency)
                 }
                 Question::Sum(sum) => sum::compare(sum, total, subject, self.normalize, beside),
                 Question::RegistryField { registry, key, attribute } => {
                     registry::attribute_equals(registry, beside(key), attribute, subject, self.normalize, scope)
+                }
+                Question::Document { registry, key, name } => {
+                    registry::has_document(registry, key.as_ref().map(beside), name, subject, scope)
                 }
                 question => question.ask_alone(subject, self.normalize, scope),
             }
@@ -114,12 +122,15 @@ impl Question {
                 .map_or(Truth::Indeterminate, |length| (*min..=*max).contains(&length).into()),
             Self::Format(format) => on_text(&|text| format::is(*format, text)),
             Self::InRegistry(registry) => registry::contains(registry, subject, normalize, scope),
+            Self::HostIn(hosts) => hosts.contains(subject, normalize, scope),
+            Self::Within(window) => window.holds(subject, normalize),
             Self::Exists
             | Self::Absent
             | Self::EqualsField(_)
-            | Self::Within(_)
+            | Self::OnSide(_)
             | Self::Sum(_)
-            | Self::RegistryField { .. } => Truth::Indeterminate,
+            | Self::RegistryField { .. }
+            | Self::Document { .. } => Truth::Indeterminate,
         }
     }
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use super::RegistryRead;
 use super::equal::Comparable;
 use super::exact::Exact;
+use super::host_in::HostSet;
 use super::predicate::{CompiledCheck, Question};
 use super::resolve::{Found, Resolved, Scope, Subject};
 use crate::decision::Truth;
 use crate::json::Value;
 use crate::policy::Normalize;
-use crate::registry::Registry;
+use crate::registry::{DOMAINS, Registry};
 
 /// A registry that a check names, found once.
 #[derive(Debug)]
@@ -38,9 +39,26 @@ impl RegistryName {
         Self { name: name.to_owned(), place, keys }
     }
 
-    fn registry<'a>(&self, scope: &Scope<'a>) -> Option<&'a Registry> {
+    /// Its place in the bundle's registries.
+    pub(super) fn place(&self) -> Option<usize> {
+        self.place
+    }
+
+    /// The registry of the call's bundle, if it is the one that was found.
+    pub(super) fn registry<'a>(&self, scope: &Scope<'a>) -> Option<&'a Registry> {
         let registry = scope.inputs.registries.get(self.place?);
         registry.filter(|registry| registry.name == self.name)
+    }
+
+    /// What the registry says under a key.
+    fn read(&self, key: &str, scope: &Scope<'_>) -> RegistryRead {
+        let registry = self.registry(scope);
+        RegistryRead {
+            registry: self.name.clone(),
+            key: key.to_owned(),
+            entry: registry.and_then(|registry| registry.entries.get(key)).cloned(),
+            documents: registry.and_then(|registry| registry.documents.get(key)).cloned().unwrap_or_default(),
+        }
     }
 
     /// The registry's own spellings of a key.
@@ -93,18 +111,48 @@ pub(super) fn attribute_equals(
     known.iter().map(|text| value.equals(&Comparable::Text(normalize.apply(text)))).fold(Truth::False, Truth::or)
 }
 
+/// Whether the entry has a document of that name that is valid when the call is judged. `at` leads to the key; none: the
+/// subject is the key. Without such an entry there is nothing to tell.
+pub(super) fn has_document(
+    name: &RegistryName,
+    at: Option<Found<'_>>,
+    document: &str,
+    subject: Subject<'_>,
+    scope: &Scope<'_>,
+) -> Truth {
+    let named = match at {
+        // As for all predicates, null is of the wrong type, also where only the key is looked at.
+        Some(_) if matches!(subject, Subject::Json(Value::Null)) => None,
+        Some(found) => found.there(),
+        None => Some(subject),
+    };
+    let known = name.registry(scope).and_then(|registry| {
+        let key = named.and_then(key)?;
+        registry.entries.contains_key(key.as_ref()).then(|| registry.documents.get(key.as_ref()))
+    });
+    let Some(documents) = known else {
+        return Truth::Indeterminate;
+    };
+    let now = scope.inputs.call.time;
+    documents.into_iter().flatten().any(|one| one.name == document && one.is_valid_at(now)).into()
+}
+
 /// Adds the entries that the check names for this call.
 pub(super) fn reads<'a>(check: &'a CompiledCheck, scope: &'a Scope<'a>, reads: &mut Vec<RegistryRead>) {
     let (name, at) = match &check.question {
-        Question::InRegistry(name) => (name, None),
-        Question::RegistryField { registry, key, .. } => (registry, Some(key)),
+        Question::InRegistry(name) | Question::Document { registry: name, key: None, .. } => (name, None),
+        Question::RegistryField { registry, key, .. } | Question::Document { registry, key: Some(key), .. } => {
+            (registry, Some(key))
+        }
+        Question::HostIn(hosts) => return host_reads(check, hosts, scope, reads),
         _ => return,
     };
-    let registry = name.registry(scope);
-    let mut read = |key: &str| {
-        let entry = registry.and_then(|registry| registry.entries.get(key)).cloned();
-        reads.push(RegistryRead { registry: name.name.clone(), key: key.to_owned(), entry });
+    // Only `inRegistry` looks for other spellings of a key.
+    let normalize = match &check.question {
+        Question::InRegistry(_) => check.normalize,
+        _ => Normalize::None,
     };
+    let mut read = |key: &str| reads.push(name.read(key, scope));
     let field = check.resolved(scope);
     // Indeterminate settles neither quantifier, so every element is visited.
     scope.each(field, &mut |found, places| {
@@ -113,11 +161,24 @@ pub(super) fn reads<'a>(check: &'a CompiledCheck, scope: &'a Scope<'a>, reads: &
             Some(path) => scope.beside(Resolved::of(path, scope.inputs.aliases), field, places),
         };
         if let Some(key) = named.there().and_then(key) {
-            let normalize = if at.is_none() { check.normalize } else { Normalize::None };
             match name.spellings(&key, normalize).as_slice() {
                 [] => read(&normalize.apply(&key)),
                 spellings => spellings.iter().for_each(|key| read(key)),
             }
+        }
+        Truth::Indeterminate
+    });
+}
+
+/// The entries that name each host, and a host that none names: an entry that is to name it later changes the answer.
+fn host_reads<'a>(check: &'a CompiledCheck, hosts: &'a HostSet, scope: &'a Scope<'a>, reads: &mut Vec<RegistryRead>) {
+    scope.each(check.resolved(scope), &mut |found, _| {
+        if let Some((name, host, keys)) = found.there().and_then(|subject| hosts.named(subject, check.normalize)) {
+            if keys.is_empty() {
+                let registry = format!("{}#{DOMAINS}", name.name);
+                reads.push(RegistryRead { registry, key: host.text(), entry: None, documents: Vec::new() });
+            }
+            reads.extend(keys.into_iter().map(|key| name.read(key, scope)));
         }
         Truth::Indeterminate
     });

@@ -55,6 +55,7 @@ fn source(version: &str) -> BundleSource {
             name: "suppliers".to_owned(),
             key: "supplierId".to_owned(),
             entries: BTreeMap::from([("S-1".to_owned(), BTreeMap::new())]),
+            documents: BTreeMap::new(),
         }],
         tiers: Vec::new(),
     }
