@@ -20,6 +20,8 @@ pub(crate) const CODE: &str = "^[a-z][a-z0-9_]*$";
 pub(crate) const DIGEST: &str = "^sha256:[0-9a-f]{64}$";
 /// Hours, minutes and seconds: `15m`, `1h30m`.
 pub(crate) const DURATION: &str = "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$";
+/// Hours of a day: `08:00-18:00`. The end may be `24:00`.
+pub(crate) const HOURS: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
 /// A decimal without exponent.
 pub(crate) const DECIMAL: &str = "^-?[0-9]+([.][0-9]+)?$";
 

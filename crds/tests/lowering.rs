@@ -208,6 +208,13 @@ fn a_tool_is_invalid(pointer: &str, value: Value, field: &str) {
 #[test_case("/spec/rules/3/when/13/sumEquals/of", json!(""), "spec.rules[3].when[13].sumEquals.of")]
 #[test_case("/spec/rules/3/when/14/sumAtMost/field", json!("b"), "spec.rules[3].when[14].sumAtMost")]
 #[test_case("/spec/rules/3/when/15/registryField/key", json!("$x.y"), "spec.rules[3].when[15].registryField.key")]
+#[test_case("/spec/rules/3/when/16/document/key", json!("$x.y"), "spec.rules[3].when[16].document.key")]
+#[test_case("/spec/rules/3/when/16/document/name", json!("an insurance"), "spec.rules[3].when[16].document.name")]
+#[test_case("/spec/rules/3/when/17/hostIn", json!({}), "spec.rules[3].when[17].hostIn")]
+#[test_case("/spec/rules/3/when/17/hostIn/names/1", json!(""), "spec.rules[3].when[17].hostIn.names[1]")]
+#[test_case("/spec/rules/3/when/18/within", json!({"timeZone": "UTC"}), "spec.rules[3].when[18].within")]
+#[test_case("/spec/rules/3/when/18/within/days/1", json!("Mon"), "spec.rules[3].when[18].within.days[1]")]
+#[test_case("/spec/rules/3/when/18/within/timeZone", json!(""), "spec.rules[3].when[18].within.timeZone")]
 #[test_case("/spec/tests/-", json!({"name": "small-order-goes", "call": {"tool": "shop", "operation": "x"}, "expect": {"verdict": "Deny"}}), "spec.tests[1].name")]
 fn a_policy_is_invalid(pointer: &str, value: Value, field: &str) {
     let wrong: ToolPolicy = changed(&full().policies[0], pointer, value.clone());
@@ -218,6 +225,8 @@ fn a_policy_is_invalid(pointer: &str, value: Value, field: &str) {
 #[test_case("/spec/entries/1/id", json!("s-1"), "spec.entries[1].id")]
 #[test_case("/spec/entries/1/id", json!(""), "spec.entries[1].id"; "empty id")]
 #[test_case("/spec/entries/1/attributes", json!({"iban": []}), "spec.entries[1].attributes.iban")]
+#[test_case("/spec/entries/0/documents/0/name", json!("an insurance"), "spec.entries[0].documents[0].name")]
+#[test_case("/spec/entries/0/documents/0/validUntil", json!("2026-01-01T00:00:00Z"), "spec.entries[0].documents[0].validUntil")]
 fn a_registry_is_invalid(pointer: &str, value: Value, field: &str) {
     let wrong: Registry = changed(&full().registries[0], pointer, value.clone());
     names(lower::registry(&wrong).unwrap_err(), field, &value);

@@ -9,12 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Scalar;
+use super::predicate::{Document, HostIn, Within};
 use crate::schema::{self, DNS_NAME, NAME};
 
 /// One question about the call.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("[has(self.equals), has(self.__in__), has(self.isTrue), has(self.matches), has(self.prefix), has(self.suffix), has(self.contains), has(self.atMost), has(self.atLeast), has(self.lessThan), has(self.greaterThan), has(self.length), has(self.exists), has(self.absent), has(self.format), has(self.equalsField), has(self.sumEquals), has(self.sumAtMost), has(self.inRegistry), has(self.registryField)].exists_one(given, given)")
+    validation = Rule::new("[has(self.equals), has(self.__in__), has(self.isTrue), has(self.matches), has(self.prefix), has(self.suffix), has(self.contains), has(self.atMost), has(self.atLeast), has(self.lessThan), has(self.greaterThan), has(self.length), has(self.exists), has(self.absent), has(self.format), has(self.equalsField), has(self.sumEquals), has(self.sumAtMost), has(self.inRegistry), has(self.registryField), has(self.document), has(self.hostIn), has(self.within)].exists_one(given, given)")
         .message("a check has exactly one predicate")
         .reason(Reason::FieldValueInvalid),
     validation = Rule::new("has(self.currency) == has(self.currencyField) && (!has(self.currency) || has(self.atMost) || has(self.atLeast) || has(self.lessThan) || has(self.greaterThan))")
@@ -117,6 +118,15 @@ pub struct Check {
     /// The value equals an attribute of the Registry entry that another field names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry_field: Option<RegistryField>,
+    /// The Registry entry has a document that is valid at the time of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
+    /// A URL or host whose host is one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_in: Option<HostIn>,
+    /// A time, such as $call.time, in a window of the week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Within>,
 }
 
 /// How texts are changed before they are compared.
@@ -156,16 +166,26 @@ pub struct Length {
 pub enum Format {
     /// Bank account number, ISO 13616, with a right checksum.
     Iban,
+    /// Bank identifier, ISO 9362.
+    Bic,
     /// Mail address.
     Email,
-    /// Host name of at least two labels.
+    /// Host name of at least two labels that is no public suffix.
     Domain,
+    /// Absolute http or https URL without user information.
+    Url,
     /// UUID with hyphens.
     Uuid,
     /// Date as 2026-01-31.
     Date,
+    /// Time as 2026-01-31T12:00:00Z, with Z or an offset.
+    DateTime,
     /// Currency code, ISO 4217.
     Currency,
+    /// VAT number with the structure of its country.
+    VatId,
+    /// Digits with a right Luhn check digit.
+    Luhn,
 }
 
 /// A sum over a list, and what it is compared with: field, value, or else the check's own field.

@@ -18,6 +18,7 @@ pub mod delegation;
 pub mod fact;
 pub mod operation;
 pub mod policy;
+pub mod predicate;
 pub mod registry;
 pub mod tier;
 pub mod tool;

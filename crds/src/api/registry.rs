@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,29 @@ pub struct RegistryEntry {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::attributes")]
     pub attributes: BTreeMap<String, Vec<String>>,
+    /// Its documents, such as a certificate of insurance. Several may have one name, each for its own time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub documents: Vec<RegistryDocument>,
+}
+
+/// A document that an entry has.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.validFrom) || !has(self.validUntil) || self.validFrom < self.validUntil")
+    .message("validUntil lies after validFrom")
+    .reason(Reason::FieldValueInvalid)
+    .field_path(".validUntil"))]
+#[serde(rename_all = "camelCase")]
+pub struct RegistryDocument {
+    /// What it is, such as insurance. Rules name it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME))]
+    pub name: String,
+    /// When it begins to be valid. It always was, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Time>,
+    /// When it ceases to be valid: from this instant on it no longer is. It stays valid, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
 }
 
 /// What the operator found out about the registry.

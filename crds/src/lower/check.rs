@@ -1,8 +1,8 @@
-//! One check of a rule to core values: twenty optional fields become one predicate.
+//! One check of a rule to core values: twenty-three optional fields become one predicate.
 
 use aegis_decision::policy::{Amount, Check, Currency, Format, Normalize, Predicate, Scalar, Sum, SumBound};
 
-use super::{Invalid, text};
+use super::{Invalid, predicate, text};
 use crate::api;
 use crate::api::check::RegistryField;
 
@@ -61,6 +61,9 @@ fn predicates(check: &api::check::Check, at: &str) -> Result<Vec<Predicate>, Inv
         sum_at_most,
         in_registry,
         registry_field,
+        document,
+        host_in,
+        within,
     } = check;
     let amount = |bound: &Option<api::Scalar>, name: &str, predicate: fn(Amount) -> Predicate| {
         bound.as_ref().map(|bound| lower_amount(bound, check, at, name).map(predicate)).transpose()
@@ -95,6 +98,9 @@ fn predicates(check: &api::check::Check, at: &str) -> Result<Vec<Predicate>, Inv
             .transpose()?,
         in_registry.clone().map(Predicate::InRegistry),
         registry_field.as_ref().map(|one| lower_registry_field(one, &format!("{at}.registryField"))).transpose()?,
+        document.as_ref().map(|one| predicate::document(one, &format!("{at}.document"))).transpose()?,
+        host_in.as_ref().map(|one| predicate::host_in(one, &format!("{at}.hostIn"))).transpose()?,
+        within.as_ref().map(|one| predicate::within(one, &format!("{at}.within"))).transpose()?,
     ];
     Ok(found.into_iter().flatten().collect())
 }
@@ -127,11 +133,16 @@ fn lower_amount(bound: &api::Scalar, check: &api::check::Check, at: &str, name: 
 fn lower_format(format: api::check::Format) -> Format {
     match format {
         api::check::Format::Iban => Format::Iban,
+        api::check::Format::Bic => Format::Bic,
         api::check::Format::Email => Format::Email,
         api::check::Format::Domain => Format::Domain,
+        api::check::Format::Url => Format::Url,
         api::check::Format::Uuid => Format::Uuid,
         api::check::Format::Date => Format::Date,
+        api::check::Format::DateTime => Format::DateTime,
         api::check::Format::Currency => Format::Currency,
+        api::check::Format::VatId => Format::VatId,
+        api::check::Format::Luhn => Format::Luhn,
     }
 }
 

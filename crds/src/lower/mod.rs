@@ -13,6 +13,7 @@ mod endpoint;
 mod fact;
 mod operation;
 mod policy;
+mod predicate;
 mod registry;
 mod text;
 mod tier;

@@ -17,7 +17,7 @@ use aegis_decision::facts::FactSet;
 use aegis_decision::json::{self, Number, Object, Value};
 use aegis_decision::path::{Path, Root, Step};
 use aegis_decision::policy::{
-    Amount, Check, Currency, Effect, Format, Normalize, Policy, Predicate, Rule, Scalar, Sum, SumBound,
+    Amount, Check, Currency, Day, Effect, Format, Normalize, Policy, Predicate, Rule, Scalar, Sum, SumBound, Window,
 };
 use aegis_decision::rules::{CallInputs, CompiledPolicy, Inputs, RegistryRead, RuleError, explain};
 use proptest::prelude::*;
@@ -110,6 +110,21 @@ fn at_most(value: &str, currency: Option<(&str, &str)>) -> Predicate {
     Predicate::AtMost(Amount { value: value.to_owned(), currency })
 }
 
+fn document(key: Option<&str>) -> Predicate {
+    let key = key.map(|key| key.parse().unwrap());
+    Predicate::Document { registry: "suppliers".to_owned(), key, name: "insurance".to_owned() }
+}
+
+fn host_in(names: &[&str], registry: Option<&str>) -> Predicate {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    Predicate::HostIn { names, registry: registry.map(str::to_owned) }
+}
+
+fn within(days: &[Day], hours: Option<&str>) -> Predicate {
+    let (days, hours) = (days.to_vec(), hours.map(str::to_owned));
+    Predicate::Within(Window { days, hours, time_zone: "Europe/Zurich".to_owned() })
+}
+
 // ---- tables
 
 #[derive(Deserialize)]
@@ -149,7 +164,7 @@ fn every_predicate_says_what_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(predicates.len(), 20, "the table knows every predicate: {predicates:?}");
+    assert_eq!(predicates.len(), 23, "the table knows every predicate: {predicates:?}");
 }
 
 #[derive(Deserialize)]
@@ -331,13 +346,25 @@ fn what_would_pass_is_one_sentence() {
                 attribute: "iban".to_owned(),
             },
         ),
+        check("party", document(None)),
+        check("iban", document(Some("party"))),
+        check("callback", host_in(&["shop.example", "*.corp.internal"], None)),
+        check("callback", host_in(&[], Some("suppliers"))),
+        check("callback", host_in(&["shop.example"], Some("suppliers"))),
+        check("$call.time", within(&[Day::Mon, Day::Fri], Some("08:00-18:00"))),
+        Check { not: true, ..check("due", within(&[Day::Sun], None)) },
     ];
     assert_eq!(
         explain::allowed(&rule("ceiling", when)),
         "amount at most 5000.00 EUR; party in registry suppliers; state one of draft, open; kind not one of 9 values; \
          total equal to the sum of lines[*].price times lines[*].count; \
          lines with the sum of lines[*].price times lines[*].count at most 10; code matching `[A-Z]+`; \
-         note of length at most 80; urgent false; iban the iban of party in registry suppliers"
+         note of length at most 80; urgent false; iban the iban of party in registry suppliers; \
+         party with a valid document insurance in registry suppliers; \
+         iban beside a valid document insurance of party in registry suppliers; \
+         callback with host one of shop.example, *.corp.internal; callback with a host of registry suppliers; \
+         callback with host one of shop.example or of registry suppliers; \
+         $call.time within Mon, Fri 08:00-18:00 Europe/Zurich; due not within Sun Europe/Zurich"
     );
     assert_eq!(explain::allowed(&rule("free", vec![])), "");
 }
@@ -385,10 +412,12 @@ fn registry_reads_name_each_entry_once_in_order() {
         arguments(r#"{"x":"X","l":[{"id":"S-9"},{"id":42,"payee":"s-1"},{"id":"S-9"},{"id":true},{"payee":"P"}]}"#);
     let reads = compiled.registry_reads("book", &situation.inputs(&arguments));
     let entry = |key: &str| situation.source.registries[0].entries.get(key).cloned();
+    let documents = |key: &str| situation.source.registries[0].documents.get(key).cloned().unwrap_or_default();
     let read = |registry: &str, key: &str| RegistryRead {
         registry: registry.to_owned(),
         key: key.to_owned(),
         entry: if registry == "suppliers" { entry(key) } else { None },
+        documents: if registry == "suppliers" { documents(key) } else { Vec::new() },
     };
     let expected = vec![
         read("planned", "X"),
@@ -416,6 +445,37 @@ fn a_normalised_read_names_the_registrys_own_spellings() {
     assert_eq!(keys(r#"{"a":" s -2"}"#), [("S-2".to_owned(), false)]);
 }
 
+#[test]
+fn a_document_and_a_host_name_the_entries_that_the_answer_rests_on() {
+    let situation = Situation::new();
+    let reads = |predicate: Predicate, text: &str| {
+        let compiled = situation.compile(vec![rule("only", vec![check("a", predicate)])]).unwrap();
+        compiled.registry_reads("book", &situation.inputs(&arguments(text)))
+    };
+    let names = |reads: &[RegistryRead]| {
+        reads.iter().map(|read| (read.registry.clone(), read.key.clone(), read.entry.is_some())).collect::<Vec<_>>()
+    };
+    let named = |registry: &str, key: &str, there: bool| (registry.to_owned(), key.to_owned(), there);
+    let documents = reads(document(None), r#"{"a":"S-1"}"#);
+    assert_eq!(names(&documents), [named("suppliers", "S-1", true)]);
+    assert_eq!(
+        documents[0].documents, situation.source.registries[0].documents["S-1"],
+        "a renewal changes the context"
+    );
+    assert_eq!(names(&reads(document(None), r#"{"a":"S-9"}"#)), [named("suppliers", "S-9", false)]);
+    let beside = reads(document(Some("b")), r#"{"a":1,"b":42}"#);
+    assert_eq!(names(&beside), [named("suppliers", "42", true)]);
+
+    let suppliers = || host_in(&["shop.example"], Some("suppliers"));
+    let blue = reads(suppliers(), r#"{"a":"https://Blue.example:8443/x"}"#);
+    assert_eq!(names(&blue), [named("suppliers", "42", true), named("suppliers", "S-1", true)]);
+    assert_eq!(names(&reads(suppliers(), r#"{"a":"https://x.paper.example"}"#)), [named("suppliers", "S-1", true)]);
+    let unknown = reads(suppliers(), r#"{"a":"https://Evil.example"}"#);
+    assert_eq!(names(&unknown), [named("suppliers#domains", "evil.example", false)]);
+    assert_eq!(names(&reads(suppliers(), r#"{"a":"https://u@blue.example"}"#)), []);
+    assert_eq!(names(&reads(host_in(&["shop.example"], None), r#"{"a":"https://blue.example"}"#)), []);
+}
+
 // ---- bounds
 
 #[test_case(r"(a+)+b"; "nested repetition")]
@@ -432,12 +492,57 @@ fn a_hostile_string_takes_time_in_proportion_to_its_length(pattern: &str) {
 
 // ---- properties
 
+/// Hosts and URLs, and what is nearly one.
+const HOSTS: [&str; 12] = [
+    "shop.example",
+    "https://shop.example:8443/x?y",
+    "HTTP://A.Paper.example.#z",
+    "paper.example",
+    "https://blue.example",
+    "https://a.b.corp.internal",
+    "http://10.0.0.7",
+    "http://10.7",
+    "https://u@shop.example",
+    "https://shop.example\\",
+    "ftp://shop.example",
+    "shop.example:0",
+];
+
+/// Times of five years, with changes of clocks among them.
+fn time() -> impl Strategy<Value = String> {
+    let day = prop_oneof![
+        3 => (1_u8..=12, 1_u8..=28).prop_map(|(month, day)| format!("{month:02}-{day:02}")),
+        1 => Just("03-30".to_owned()),
+        1 => Just("10-26".to_owned()),
+    ];
+    let offset = proptest::sample::select(vec!["Z", "z", "+02:00", "-11:30"]);
+    (2029_u16..2034, day, 0_u8..24, 0_u8..60, 0_u8..61, offset).prop_map(|(year, day, hour, minute, second, offset)| {
+        format!("{year}-{day}T{hour:02}:{minute:02}:{second:02}{offset}")
+    })
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    let days = proptest::sample::subsequence(vec![Day::Mon, Day::Tue, Day::Wed, Day::Fri, Day::Sun], 0..4);
+    let hours =
+        proptest::sample::select(vec!["08:00-18:00", "22:00-06:00", "01:30-02:30", "00:00-24:00", "12:00-00:00"]);
+    let zone = proptest::sample::select(vec!["UTC", "Europe/Zurich", "Asia/Kolkata"]);
+    (days, proptest::option::of(hours), zone).prop_map(|(days, hours, zone)| Window {
+        // A window has days or hours.
+        hours: hours.or(days.is_empty().then_some("08:00-18:00")).map(str::to_owned),
+        days,
+        time_zone: zone.to_owned(),
+    })
+}
+
 fn leaf() -> impl Strategy<Value = Value> {
     let texts =
         ["a", "b", "ab", " A b ", "5", "5.0", "05", "7 ", "1e1", "EUR", "USD", "S-1", "s-1", "42", "7", "100.00", ""];
     let numbers = ["5", "7", "5.5", "42", "-1", "100", "1e200", "0.1"];
     prop_oneof![
         4 => proptest::sample::select(texts.to_vec()).prop_map(|text| Value::String(text.to_owned())),
+        1 => proptest::sample::select(HOSTS.to_vec()).prop_map(|text| Value::String(text.to_owned())),
+        1 => time().prop_map(Value::String),
+        1 => "[0-9]{2,4}".prop_map(Value::String),
         3 => proptest::sample::select(numbers.to_vec()).prop_map(|text| Value::Number(Number::from_text(text).unwrap())),
         1 => any::<bool>().prop_map(Value::Bool),
         1 => Just(Value::Null),
@@ -549,15 +654,46 @@ fn predicate(field: Path) -> impl Strategy<Value = Predicate> {
         (proptest::option::of(0_u32..2), 2_u32..4).prop_map(|(min, max)| Predicate::Length { min, max: Some(max) }),
         Just(Predicate::Exists),
         Just(Predicate::Absent),
-        Just(Predicate::Format(Format::Currency)),
+        proptest::sample::select(vec![Format::Currency, Format::Luhn, Format::DateTime, Format::Url])
+            .prop_map(Predicate::Format),
         other.clone().prop_map(Predicate::EqualsField),
         sum.clone().prop_map(Predicate::SumEquals),
         sum.prop_map(Predicate::SumAtMost),
         registry().prop_map(Predicate::InRegistry),
-        (registry(), other, proptest::sample::select(vec!["iban", "limit", "none"])).prop_map(
+        (registry(), other.clone(), proptest::sample::select(vec!["iban", "limit", "none"])).prop_map(
             |(registry, key, attribute)| Predicate::RegistryField { registry, key, attribute: attribute.to_owned() }
         ),
+        (registry(), proptest::option::of(other), proptest::sample::select(vec!["insurance", "audit", "contract"]))
+            .prop_map(|(registry, key, name)| Predicate::Document { registry, key, name: name.to_owned() }),
+        (hosts(), proptest::option::of(registry())).prop_map(|(names, registry)| Predicate::HostIn { names, registry }),
+        window().prop_map(Predicate::Within),
     ]
+}
+
+/// A predicate about hosts, times, documents or check digits, with a value that it can say something about.
+fn fitting() -> impl Strategy<Value = (Predicate, String)> {
+    let texts = |texts: &'static [&'static str]| proptest::sample::select(texts).prop_map(str::to_owned);
+    let registry = || proptest::option::of(texts(&["suppliers", "planned"]));
+    prop_oneof![
+        3 => (window().prop_map(Predicate::Within), time()),
+        3 => (
+            (hosts(), registry()).prop_map(|(names, registry)| Predicate::HostIn { names, registry }),
+            texts(&HOSTS),
+        ),
+        2 => (
+            texts(&["insurance", "audit", "contract"])
+                .prop_map(|name| Predicate::Document { registry: "suppliers".to_owned(), key: None, name }),
+            texts(&["S-1", "s-1", "42", "S-7"]),
+        ),
+        1 => (Just(Predicate::Format(Format::Luhn)), "[0-9]{2,4}"),
+        1 => (Just(Predicate::Format(Format::DateTime)), time()),
+        1 => (Just(Predicate::Format(Format::Url)), texts(&HOSTS)),
+    ]
+}
+
+fn hosts() -> impl Strategy<Value = Vec<String>> {
+    proptest::sample::subsequence(vec!["Shop.example", "*.corp.internal", "*.example", "10.0.0.7"], 1..4)
+        .prop_map(|names| names.into_iter().map(str::to_owned).collect())
 }
 
 fn generated_check() -> impl Strategy<Value = Check> {
@@ -574,17 +710,74 @@ proptest! {
 
     #[test]
     fn agrees_with_the_reference(check in generated_check(), arguments in call_arguments()) {
+        prop_assert_eq!(Situation::shared().ask(&check, &arguments), expected(&check, &arguments));
+    }
+
+    #[test]
+    fn agrees_with_the_reference_on_what_it_can_tell((predicate, value) in fitting(), not in any::<bool>()) {
         let situation = Situation::shared();
-        let world = reference::World {
-            arguments: &arguments,
-            registries: situation.source.registries.iter().map(|registry| (registry.name.as_str(), registry)).collect(),
+        let mut object = Object::new();
+        object.insert("a", Value::String(value)).unwrap();
+        let arguments = Value::Object(object);
+        let check = Check { not, ..check("a", predicate) };
+        prop_assert_eq!(situation.ask(&check, &arguments), expected(&check, &arguments));
+    }
+
+    #[test]
+    fn a_luhn_digit_is_the_only_one_that_fits(digits in "[0-9]{1,30}", changed in any::<proptest::sample::Index>()) {
+        let situation = Situation::shared();
+        let luhn = |text: &str| {
+            let mut object = Object::new();
+            object.insert("a", Value::String(text.to_owned())).unwrap();
+            situation.ask(&check("a", Predicate::Format(Format::Luhn)), &Value::Object(object))
         };
-        let expected = match world.check(&check) {
-            reference::TRUE => Truth::True,
-            reference::FALSE => Truth::False,
-            _ => Truth::Indeterminate,
-        };
-        prop_assert_eq!(situation.ask(&check, &arguments), expected);
+        let complete: Vec<String> =
+            (0..10).map(|digit| format!("{digits}{digit}")).filter(|text| luhn(text) == Truth::True).collect();
+        prop_assert_eq!(complete.len(), 1);
+        // Every single wrong digit is found.
+        let place = changed.index(complete[0].len());
+        for digit in '0'..='9' {
+            let mut other: Vec<char> = complete[0].chars().collect();
+            let same = other[place] == digit;
+            other[place] = digit;
+            prop_assert_eq!(luhn(&other.into_iter().collect::<String>()), same.into());
+        }
+    }
+
+    #[test]
+    fn two_windows_that_meet_share_out_the_week(time in time(), start in 0_u16..1_440, length in 1_u16..1_440) {
+        prop_assume!(!time.contains(":60"));
+        let situation = Situation::shared();
+        let clock = |minute: u16| format!("{:02}:{:02}", minute % 1_440 / 60, minute % 60);
+        let hours = [format!("{}-{}", clock(start), clock(start + length)), format!("{}-{}", clock(start + length), clock(start))];
+        let mut object = Object::new();
+        object.insert("a", Value::String(time)).unwrap();
+        let arguments = Value::Object(object);
+        let truths = hours.map(|hours| situation.ask(&check("a", within(&[], Some(&hours))), &arguments));
+        prop_assert_eq!(truths[0], truths[1].negate());
+        prop_assert_ne!(truths[0], Truth::Indeterminate);
+    }
+
+    #[test]
+    fn case_port_path_and_last_dot_do_not_change_a_host(
+        name in "[a-z][a-z0-9]{0,5}(\\.[a-z][a-z0-9]{0,5}){1,3}",
+        upper in any::<u64>(),
+        dot in any::<bool>(),
+        port in proptest::option::of(1_u16..),
+        rest in "(/[a-z@:]{0,4})?(\\?[a-z@:/]{0,4})?",
+    ) {
+        let spelled: String = name
+            .char_indices()
+            .map(|(at, c)| if upper >> (at % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c })
+            .collect();
+        let url = format!("https://{spelled}{}{}{rest}", if dot { "." } else { "" }, port.map(|port| format!(":{port}")).unwrap_or_default());
+        let mut object = Object::new();
+        object.insert("a", Value::String(url)).unwrap();
+        let arguments = Value::Object(object);
+        let situation = Situation::shared();
+        prop_assert_eq!(situation.ask(&check("a", host_in(&[&name], None)), &arguments), Truth::True);
+        let other = format!("x{name}");
+        prop_assert_eq!(situation.ask(&check("a", host_in(&[&other], None)), &arguments), Truth::False);
     }
 
     #[test]
@@ -609,6 +802,21 @@ proptest! {
         if !matches!(check.predicate, Predicate::Exists | Predicate::Absent) {
             prop_assert_eq!(truth, Truth::Indeterminate);
         }
+    }
+}
+
+/// What the reference says.
+fn expected(check: &Check, arguments: &Value) -> Truth {
+    let registries = &Situation::shared().source.registries;
+    let world = reference::World {
+        arguments,
+        registries: registries.iter().map(|registry| (registry.name.as_str(), registry)).collect(),
+        now: "2031-05-06T07:08:09Z",
+    };
+    match world.check(check) {
+        reference::TRUE => Truth::True,
+        reference::FALSE => Truth::False,
+        _ => Truth::Indeterminate,
     }
 }
 

@@ -11,6 +11,11 @@ use aegis_decision::policy::{Amount, Check, Format, Normalize, Predicate, Scalar
 use aegis_decision::registry::Registry;
 use rust_decimal::Decimal;
 
+#[path = "reference_clock.rs"]
+mod clock;
+#[path = "reference_host.rs"]
+mod host;
+
 pub const FALSE: u8 = 0;
 pub const UNKNOWN: u8 = 1;
 pub const TRUE: u8 = 2;
@@ -19,6 +24,8 @@ pub const TRUE: u8 = 2;
 pub struct World<'a> {
     pub arguments: &'a Value,
     pub registries: BTreeMap<&'a str, &'a Registry>,
+    /// When the call is judged, in UTC: such texts of one length are ordered as the instants are.
+    pub now: &'a str,
 }
 
 /// A pattern with what it means.
@@ -112,7 +119,10 @@ impl World<'_> {
                 truth(length >= min.unwrap_or(0) as usize && max.is_none_or(|max| length <= max as usize))
             }
             Predicate::Format(Format::Currency) => on_text(&|text| ["EUR", "USD"].contains(&text)),
-            Predicate::Format(_) => unreachable!("the generator makes currencies only"),
+            Predicate::Format(Format::Luhn) => on_text(&luhn),
+            Predicate::Format(Format::DateTime) => on_text(&|text| clock::minutes(text).is_some()),
+            Predicate::Format(Format::Url) => on_text(&|text| text.contains("://") && host::of(text).is_some()),
+            Predicate::Format(_) => unreachable!("the generator makes no other formats"),
             Predicate::EqualsField(other) => {
                 self.find(other).map_or(UNKNOWN, |other| equals(value, other, check.normalize))
             }
@@ -149,6 +159,39 @@ impl World<'_> {
                 let texts = known.into_iter().flatten().map(|text| Value::String(text.clone()));
                 texts.map(|text| equals(value, &text, check.normalize)).max().unwrap_or(UNKNOWN)
             }
+            Predicate::Document { registry, key, name } => {
+                let named = key.as_ref().map_or(Some(value), |path| self.find(path)).and_then(key_text);
+                let (Some(registry), Some(key), false) =
+                    (self.registries.get(registry.as_str()), named, matches!(value, Value::Null))
+                else {
+                    return UNKNOWN;
+                };
+                if !registry.entries.contains_key(&key) {
+                    return UNKNOWN;
+                }
+                let documents = registry.documents.get(&key).cloned().unwrap_or_default();
+                truth(documents.iter().filter(|document| document.name == *name).any(|document| {
+                    document.valid_from.is_none_or(|from| from.to_string().as_str() <= self.now)
+                        && document.valid_until.is_none_or(|until| until.to_string().as_str() > self.now)
+                }))
+            }
+            Predicate::HostIn { names, registry } => {
+                let Value::String(text) = value else { return UNKNOWN };
+                let Some(host) = host::of(&normal(text)) else { return UNKNOWN };
+                let listed = |names: &[String]| names.iter().any(|name| host::is(&host, name));
+                let named = match registry.as_ref().map(|name| self.registries.get(name.as_str())) {
+                    None => FALSE,
+                    Some(None) => UNKNOWN,
+                    Some(Some(registry)) => {
+                        truth(registry.entries.values().filter_map(|entry| entry.get("domains")).any(|own| listed(own)))
+                    }
+                };
+                truth(listed(names)).max(named)
+            }
+            Predicate::Within(window) => {
+                let Value::String(text) = value else { return UNKNOWN };
+                clock::minutes(&normal(text)).map_or(UNKNOWN, |minutes| truth(clock::is_within(minutes, window)))
+            }
         }
     }
 
@@ -179,7 +222,9 @@ fn at_index(check: &Check, at: usize, index: usize) -> Check {
     let mut one = check.clone();
     place(&mut one.field);
     match &mut one.predicate {
-        Predicate::EqualsField(path) | Predicate::RegistryField { key: path, .. } => place(path),
+        Predicate::EqualsField(path)
+        | Predicate::RegistryField { key: path, .. }
+        | Predicate::Document { key: Some(path), .. } => place(path),
         Predicate::AtMost(amount)
         | Predicate::AtLeast(amount)
         | Predicate::LessThan(amount)
@@ -213,6 +258,13 @@ fn normal(normalize: Normalize, text: &str) -> String {
         Normalize::Case => text.trim().to_ascii_lowercase(),
         Normalize::Spaces => text.split_whitespace().collect::<String>().to_ascii_uppercase(),
     }
+}
+
+/// As a person does it: write the digits down, double every second one from the right, add up all digits.
+fn luhn(text: &str) -> bool {
+    let Some(digits) = text.chars().map(|c| c.to_digit(10)).collect::<Option<Vec<_>>>() else { return false };
+    let written: String = digits.iter().rev().zip([1, 2].iter().cycle()).map(|(a, b)| (a * b).to_string()).collect();
+    digits.len() > 1 && written.chars().map(|c| c as u32 - '0' as u32).sum::<u32>() % 10 == 0
 }
 
 fn decimal(value: &Value, normalize: Normalize) -> Option<Decimal> {
