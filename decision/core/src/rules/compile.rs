@@ -8,18 +8,15 @@ use super::equal::Comparable;
 use super::error::{RuleError, RuleProblem};
 use super::exact::Exact;
 use super::explain;
-use super::host_in::HostSet;
+use super::host_in::{self, Domains, HostSet};
 use super::number::{Bound, Side};
 use super::predicate::{CompiledCheck, Question};
 use super::registry::RegistryName;
-use super::resolve::{self, Resolved};
 use super::sum::{CompiledSum, SumLimit};
 use super::text::Pattern;
 use super::window::Window;
 use crate::bundle::BundleSource;
-use crate::path::{Path, Root, Step};
 use crate::policy::{Amount, Check, Normalize, Policy, Predicate, Rule, Sum, SumBound};
-use crate::tool::Operation;
 
 /// A policy whose rules are ready to be asked.
 #[derive(Debug)]
@@ -36,6 +33,7 @@ pub struct CompiledPolicy {
 impl CompiledPolicy {
     /// Compiles a policy for the bundle that it is part of. The first mistake is the error.
     pub fn compile(policy: &Policy, source: &BundleSource) -> Result<Self, RuleError> {
+        let domains = host_in::domains(policy, &source.registries);
         let mut names = BTreeSet::new();
         let mut rules = Vec::with_capacity(policy.rules.len());
         for (index, rule) in policy.rules.iter().enumerate() {
@@ -46,7 +44,7 @@ impl CompiledPolicy {
             if rule.operations.is_empty() {
                 return Err(error("operations".to_owned(), RuleProblem::NoValue));
             }
-            let compiler = Compiler { policy, rule, source };
+            let compiler = Compiler { policy, rule, source, domains: &domains };
             let checks = rule.when.iter().enumerate().map(|(place, check)| {
                 compiler.check(check).map_err(|(field, problem)| error(format!("when[{place}].{field}"), problem))
             });
@@ -71,10 +69,13 @@ fn indexes(policy: &Policy, operation: &str) -> Vec<usize> {
 /// A field of a check and what is wrong with it.
 type Wrong = (String, RuleProblem);
 
-struct Compiler<'a> {
-    policy: &'a Policy,
-    rule: &'a Rule,
-    source: &'a BundleSource,
+/// What a check is compiled in.
+pub(super) struct Compiler<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) rule: &'a Rule,
+    pub(super) source: &'a BundleSource,
+    /// Hosts of the registries that the policy's `hostIn` name.
+    domains: &'a BTreeMap<String, Domains>,
 }
 
 impl Compiler<'_> {
@@ -190,9 +191,12 @@ impl Compiler<'_> {
         if names.is_empty() && registry.is_none() {
             return Err((String::new(), RuleProblem::NoValue));
         }
-        let registry = registry.map(|name| self.registry(name, Normalize::None)).transpose();
-        let registry = registry.map_err(|problem| at("registry", problem))?;
-        HostSet::compile(names, registry, &self.source.registries)
+        let find = |name: &str| {
+            let domains = self.domains.get(name).cloned().unwrap_or_default();
+            self.registry(name, Normalize::None).map(|registry| (registry, domains))
+        };
+        let registry = registry.map(find).transpose().map_err(|problem| at("registry", problem))?;
+        HostSet::compile(names, registry)
             .map(Question::HostIn)
             .map_err(|(place, problem)| at(&format!("names[{place}]"), problem))
     }
@@ -204,87 +208,8 @@ impl Compiler<'_> {
         }
         Ok(RegistryName::find(name, &self.source.registries, normalize))
     }
-
-    /// A path that names a list.
-    fn list(&self, path: &Path) -> Result<(), RuleProblem> {
-        self.path(path)?;
-        self.in_every_operation(|aliases| Resolved::of(path, aliases).is_list(), RuleProblem::NotAList)
-    }
-
-    /// A path that is followed from each element of the check's field.
-    fn beside(&self, check: &Check, other: &Path) -> Result<(), RuleProblem> {
-        self.path(other)?;
-        self.in_every_operation(
-            |aliases| Resolved::of(&check.field, aliases).correlates(Resolved::of(other, aliases)),
-            RuleProblem::Uncorrelated,
-        )
-    }
-
-    /// Aliases differ between operations, so a question about paths is asked for each; once without aliases where the
-    /// bundle has no operation for the rule.
-    fn in_every_operation(
-        &self,
-        holds: impl Fn(&BTreeMap<String, Path>) -> bool,
-        problem: RuleProblem,
-    ) -> Result<(), RuleProblem> {
-        let none = BTreeMap::new();
-        let mut operations = self.operations().peekable();
-        let fine = if operations.peek().is_none() {
-            holds(&none)
-        } else {
-            operations.all(|operation| holds(&operation.aliases))
-        };
-        if fine { Ok(()) } else { Err(problem) }
-    }
-
-    fn operations(&self) -> impl Iterator<Item = &Operation> {
-        let tools = self.source.tools.iter().filter(|tool| self.policy.tools.contains(&tool.name));
-        tools.flat_map(|tool| &tool.operations).filter(|operation| self.rule.applies_to(&operation.name))
-    }
-
-    /// Whether a path starts from something that exists.
-    fn path(&self, path: &Path) -> Result<(), RuleProblem> {
-        input_exists(path)?;
-        self.operations().try_for_each(|operation| self.fact_is_kept(operation, path))
-    }
-
-    /// A path that a fact does not keep would never resolve, and `absent` would always hold.
-    fn fact_is_kept(&self, operation: &Operation, path: &Path) -> Result<(), RuleProblem> {
-        let resolved = Resolved::of(path, &operation.aliases);
-        let mut steps = resolved.steps();
-        let (Root::Input(root), Some(Step::Key(name))) = (resolved.root, steps.next()) else {
-            return Ok(());
-        };
-        if root != "fact" {
-            return Ok(());
-        }
-        let (fact, operation_name) = (name.clone(), operation.name.clone());
-        let Some(declared) = operation.facts.iter().find(|declared| declared.name == *name) else {
-            // A rule about all operations may look at a fact that only some declare; for the others it cannot tell.
-            let named = self.rule.operations.contains(&operation.name);
-            let problem = RuleProblem::UndeclaredFact { fact, operation: operation_name };
-            return if named { Err(problem) } else { Ok(()) };
-        };
-        let kept = declared.paths.iter().any(|kept| {
-            let mut pairs = steps.clone().zip(&kept.steps);
-            pairs.all(|(own, kept)| own == kept || resolve::enters(own, kept))
-        });
-        if kept { Ok(()) } else { Err(RuleProblem::UndeclaredFactPath { fact, operation: operation_name }) }
-    }
 }
 
 fn at(part: &str, problem: RuleProblem) -> Wrong {
     (format!(".{part}"), problem)
-}
-
-fn input_exists(path: &Path) -> Result<(), RuleProblem> {
-    let Root::Input(root) = &path.root else { return Ok(()) };
-    let exists = match (root.as_str(), path.steps.as_slice()) {
-        ("fact", [Step::Key(_), ..]) => true,
-        ("agent", [Step::Key(member)]) => resolve::AGENT.contains(&member.as_str()),
-        ("delegation", [Step::Key(member)]) => resolve::DELEGATION.contains(&member.as_str()),
-        ("call", [Step::Key(member)]) => resolve::CALL.contains(&member.as_str()),
-        _ => false,
-    };
-    if exists { Ok(()) } else { Err(RuleProblem::UnknownInput(path.to_string())) }
 }

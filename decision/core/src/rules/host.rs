@@ -13,6 +13,8 @@ use crate::policy::Normalize;
 /// Longest name in bytes, and longest label (RFC 1035, 2.3.4).
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
+/// Longest text in bytes that is read as a host: such a name as it may be written. No work is done on longer ones.
+const MAX_WRITTEN: usize = 1_024;
 
 /// A host in the one spelling that is compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +59,7 @@ impl Host {
     /// A host by itself: a name, an IPv4 address in its usual form, or an IPv6 address in brackets.
     pub(super) fn parse(text: &str) -> Option<Self> {
         // Percent signs would be decoded; an IPv6 address with a zone is none of ours to compare.
-        if text.contains('%') {
+        if text.len() > MAX_WRITTEN || text.contains('%') {
             return None;
         }
         let text = text.strip_suffix('.').unwrap_or(text);

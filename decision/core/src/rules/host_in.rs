@@ -1,55 +1,44 @@
 //! `hostIn`: whether a host is one of a rule's, or one of a registry's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::RuleProblem;
 use super::host::Host;
 use super::registry::RegistryName;
 use super::resolve::{Scope, Subject};
 use crate::decision::Truth;
-use crate::policy::Normalize;
+use crate::policy::{Normalize, Policy, Predicate};
 use crate::registry::{DOMAINS, Registry};
 
 /// The hosts of a `hostIn`, ready to be looked up.
 #[derive(Debug)]
 pub(super) struct HostSet {
     names: HostMap,
-    registry: Option<(RegistryName, HostMap)>,
+    registry: Option<(RegistryName, Domains)>,
 }
+
+/// The hosts of a registry's entries. Shared by all checks of a policy that name the registry.
+pub(super) type Domains = Arc<HostMap>;
 
 /// What a host leads to: the keys of entries that name it. A rule's own names lead to no key.
 #[derive(Debug, Default)]
-struct HostMap {
+pub(super) struct HostMap {
     exact: BTreeMap<Host, Vec<String>>,
     /// `*.` names, without it.
     below: BTreeMap<String, Vec<String>>,
 }
 
 impl HostSet {
-    /// Reads a rule's names; the error has the place of the first that is none. The registry's domains are read where it
-    /// exists.
+    /// Reads a rule's names; the error has the place of the first that is none.
     pub(super) fn compile(
         names: &[String],
-        registry: Option<RegistryName>,
-        registries: &[Registry],
+        registry: Option<(RegistryName, Domains)>,
     ) -> Result<Self, (usize, RuleProblem)> {
         let mut own = HostMap::default();
         for (place, name) in names.iter().enumerate() {
             own.entry(name).map_err(|problem| (place, problem))?;
         }
-        let registry = registry.map(|name| {
-            let mut domains = HostMap::default();
-            let known = name.place().and_then(|place| registries.get(place));
-            for (key, entry) in known.into_iter().flat_map(|registry| &registry.entries) {
-                for domain in entry.get(DOMAINS).into_iter().flatten() {
-                    // A text that is no host names none.
-                    if let Ok(keys) = domains.entry(domain) {
-                        keys.push(key.clone());
-                    }
-                }
-            }
-            (name, domains)
-        });
         Ok(Self { names: own, registry })
     }
 
@@ -81,7 +70,33 @@ fn host(subject: Subject<'_>, normalize: Normalize) -> Option<Host> {
     Host::of(&normalize.apply(subject.text()?))
 }
 
+/// The hosts of every registry that a `hostIn` of the policy names and that exists.
+pub(super) fn domains(policy: &Policy, registries: &[Registry]) -> BTreeMap<String, Domains> {
+    let checks = policy.rules.iter().flat_map(|rule| &rule.when);
+    let named: BTreeSet<&String> = checks
+        .filter_map(|check| match &check.predicate {
+            Predicate::HostIn { registry, .. } => registry.as_ref(),
+            _ => None,
+        })
+        .collect();
+    let known = registries.iter().filter(|registry| named.contains(&registry.name));
+    known.map(|registry| (registry.name.clone(), Arc::new(HostMap::of_registry(registry)))).collect()
+}
+
 impl HostMap {
+    fn of_registry(registry: &Registry) -> Self {
+        let mut hosts = Self::default();
+        for (key, entry) in &registry.entries {
+            for domain in entry.get(DOMAINS).into_iter().flatten() {
+                // A text that is no host names none.
+                if let Ok(keys) = hosts.entry(domain) {
+                    keys.push(key.clone());
+                }
+            }
+        }
+        hosts
+    }
+
     /// The keys under a name as written, made where there are none.
     fn entry(&mut self, written: &str) -> Result<&mut Vec<String>, RuleProblem> {
         let below = written.strip_prefix("*.");

@@ -45,6 +45,7 @@ mod kleene;
 mod normal;
 mod number;
 mod predicate;
+mod reach;
 mod registry;
 mod resolve;
 mod sum;

@@ -39,11 +39,6 @@ impl RegistryName {
         Self { name: name.to_owned(), place, keys }
     }
 
-    /// Its place in the bundle's registries.
-    pub(super) fn place(&self) -> Option<usize> {
-        self.place
-    }
-
     /// The registry of the call's bundle, if it is the one that was found.
     pub(super) fn registry<'a>(&self, scope: &Scope<'a>) -> Option<&'a Registry> {
         let registry = scope.inputs.registries.get(self.place?);

@@ -145,6 +145,18 @@ impl World<'_> {
                 let total: Decimal = terms.iter().zip(&factors).map(|(term, factor)| term * factor).sum();
                 truth(if matches!(check.predicate, Predicate::SumEquals(_)) { total == limit } else { total <= limit })
             }
+            Predicate::InRegistry(_)
+            | Predicate::RegistryField { .. }
+            | Predicate::Document { .. }
+            | Predicate::HostIn { .. }
+            | Predicate::Within(_) => self.elsewhere(check, value),
+        }
+    }
+
+    /// Predicates that rest on something beside the call's values.
+    fn elsewhere(&self, check: &Check, value: &Value) -> u8 {
+        let normal = |text: &str| normal(check.normalize, text);
+        match &check.predicate {
             Predicate::InRegistry(name) => {
                 let (Some(registry), Some(key)) = (self.registries.get(name.as_str()), key_text(value)) else {
                     return UNKNOWN;
@@ -192,6 +204,7 @@ impl World<'_> {
                 let Value::String(text) = value else { return UNKNOWN };
                 clock::minutes(&normal(text)).map_or(UNKNOWN, |minutes| truth(clock::is_within(minutes, window)))
             }
+            _ => unreachable!("all others are asked of the call alone"),
         }
     }
 
@@ -264,7 +277,7 @@ fn normal(normalize: Normalize, text: &str) -> String {
 fn luhn(text: &str) -> bool {
     let Some(digits) = text.chars().map(|c| c.to_digit(10)).collect::<Option<Vec<_>>>() else { return false };
     let written: String = digits.iter().rev().zip([1, 2].iter().cycle()).map(|(a, b)| (a * b).to_string()).collect();
-    digits.len() > 1 && written.chars().map(|c| c as u32 - '0' as u32).sum::<u32>() % 10 == 0
+    digits.len() > 1 && written.chars().filter_map(|c| c.to_digit(10)).sum::<u32>() % 10 == 0
 }
 
 fn decimal(value: &Value, normalize: Normalize) -> Option<Decimal> {
