@@ -554,7 +554,7 @@ proptest! {
         upper in any::<u64>(),
         dot in any::<bool>(),
         port in proptest::option::of(1_u16..),
-        rest in "(/[a-z@:]{0,4})?(\\?[a-z@:/]{0,4})?",
+        rest in "(/[a-z@:]{0,4}(\\?[a-z@:/]{0,4})?)?",
     ) {
         let spelled: String = name
             .char_indices()

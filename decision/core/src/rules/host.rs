@@ -38,6 +38,10 @@ impl Host {
         if !plain || !(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) {
             return None;
         }
+        // To a parser that knows only `/`, an `@` behind `?` or `#` would end user information.
+        if rest.split('/').next()?.contains('@') {
+            return None;
+        }
         let host = Self::of_authority(rest.split(['/', '?', '#']).next()?)?;
         // Both readings of where the host begins and ends must agree.
         let parsed = Url::parse(text).ok()?;
@@ -118,7 +122,7 @@ mod tests {
     #[test_case("HTTP://Shop.EXAMPLE:8080/a?b#c", "shop.example"; "case port path")]
     #[test_case("https://shop.example./", "shop.example"; "trailing dot")]
     #[test_case("https://shop.example?q=https://x.example", "shop.example"; "query at once")]
-    #[test_case("https://shop.example#@x.example", "shop.example"; "fragment at once")]
+    #[test_case("https://shop.example#x", "shop.example"; "fragment at once")]
     #[test_case("https://shop.example/@x.example", "shop.example"; "at sign in the path")]
     #[test_case("https://bücher.example", "xn--bcher-kva.example"; "unicode")]
     #[test_case("https://BÜCHER.example", "xn--bcher-kva.example"; "unicode upper case")]
@@ -147,6 +151,8 @@ mod tests {
     #[test_case("https://user@shop.example"; "user")]
     #[test_case("https://user:pass@shop.example"; "password")]
     #[test_case("https://@shop.example"; "empty user")]
+    #[test_case("https://shop.example#@evil.example"; "user that holds a fragment")]
+    #[test_case("https://shop.example?@evil.example/"; "user that holds a query")]
     #[test_case("user@shop.example"; "mail address")]
     #[test_case("https://good.example\\@evil.example"; "backslash")]
     #[test_case(" https://shop.example"; "leading space")]
@@ -185,6 +191,46 @@ mod tests {
         for look_alike in ["pаypal.example", "gοod.example", "mıne.example"] {
             let Some(Host::Name(name)) = Host::of(look_alike) else { panic!("{look_alike} is a name") };
             assert!(name.starts_with("xn--"), "{name}");
+        }
+    }
+
+    /// Readings that parsers in use have: which characters they drop or turn, and where the host ends for them.
+    fn readings(text: &str) -> Vec<String> {
+        let mended: String = text.trim().chars().filter(|c| !c.is_control()).collect();
+        let mut hosts = Vec::new();
+        for text in [text.to_owned(), mended.clone(), mended.replace('\\', "/"), mended.replace("%2e", ".")] {
+            let Some((_, rest)) = text.split_once(':') else { continue };
+            let rest = rest.trim_start_matches('/');
+            for ends in [&['/', '?', '#'][..], &['/'], &['/', '?', '#', ';', '\\']] {
+                let authority = rest.split(ends).next().unwrap();
+                for host in [authority.rsplit('@').next().unwrap(), authority.split('@').next().unwrap()] {
+                    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+                    // A reading with such a character leads nowhere.
+                    if !host.contains(['?', '#', '%', ';', '\\', ' ']) {
+                        hosts.push(host.trim_end_matches('.').to_ascii_lowercase());
+                    }
+                }
+            }
+        }
+        hosts
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 20_000, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn a_host_that_is_told_is_the_one_of_every_reading(
+            start in proptest::sample::select(vec!["http://", "HTTPS://", "https:", "https:/", "https:///", "//"]),
+            middle in "[ab0-2.:@\\\\%;\t -]{0,4}",
+            host in proptest::sample::select(vec!["a.example", "b.example", "10.0.0.7", "A.Example."]),
+            rest in "[ab.:@/?#\\\\%; \t]{0,12}",
+        ) {
+            let text = format!("{start}{middle}{host}{rest}");
+            if let Some(told) = Host::of_url(&text) {
+                for reading in readings(&text) {
+                    proptest::prop_assert_eq!(&reading, &told.text(), "{}", &text);
+                }
+            }
         }
     }
 
