@@ -558,7 +558,7 @@ proptest! {
     ) {
         let spelled: String = name
             .char_indices()
-            .map(|(at, c)| if upper >> (at % 64) & 1 == 1 { c.to_ascii_uppercase() } else { c })
+            .map(|(at, c)| if (upper >> (at % 64)) & 1 == 1 { c.to_ascii_uppercase() } else { c })
             .collect();
         let url = format!("https://{spelled}{}{}{rest}", if dot { "." } else { "" }, port.map(|port| format!(":{port}")).unwrap_or_default());
         let mut object = Object::new();
