@@ -43,7 +43,8 @@ const STRUCTURES: [(&str, &[&str]); 31] = [
 /// Whether the text is a country's prefix and a number of its structure, in upper case, without spaces or marks.
 pub(super) fn is_vat_id(text: &str) -> bool {
     let Some((country, number)) = text.split_at_checked(2) else { return false };
-    let mut structures = STRUCTURES.iter().filter(|(known, _)| *known == country).flat_map(|(_, structures)| *structures);
+    let mut structures =
+        STRUCTURES.iter().filter(|(known, _)| *known == country).flat_map(|(_, structures)| *structures);
     structures.any(|structure| has(number, structure))
 }
 
