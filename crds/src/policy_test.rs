@@ -116,7 +116,8 @@ impl<'a> Suite<'a> {
             at,
         };
         let standing = in_good_standing(bundle.agent(), at);
-        let output = bundle.judge_input(&input, &standing, &[delegation]);
+        // Which rules held is part of the report, also where the call was simply allowed.
+        let output = bundle.decide_input_in_full(&input, &standing, &[delegation], &[]).output;
         let found = Found::of(&output);
         let passed = found.is(&test.expect, &policy.name_any());
         Ok(Judged { agent: agent.name_any(), found, passed, output })

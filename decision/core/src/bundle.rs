@@ -12,10 +12,10 @@ use crate::digest::Digest;
 use crate::naming::{BindingError, Router};
 use crate::policy::Policy;
 use crate::registry::Registry;
-use crate::rules::{CompiledPolicy, RuleError};
+use crate::rules::{Allowing, CompiledPolicy, Inputs, RegistryRead, RuleError, Table};
 use crate::schema::{CompiledSchema, SchemaError};
 use crate::tier::Tier;
-use crate::tool::{Class, Tool};
+use crate::tool::{Class, Operation, Tool};
 
 /// What a bundle is made from: core values, serialisable. This is what the feed signs and carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub struct Bundle {
     pub(crate) routers: BTreeMap<String, Router>,
     pub(crate) schemas: BTreeMap<(String, String), CompiledSchema>,
     pub(crate) policies: Vec<CompiledPolicy>,
+    /// By tool and operation.
+    tables: BTreeMap<String, BTreeMap<String, Table>>,
     fixed_parts: BTreeMap<(String, String), FixedParts>,
 }
 
@@ -137,7 +139,7 @@ impl Bundle {
                 }
             }
         }
-        let policies = source
+        let policies: Vec<_> = source
             .policies
             .iter()
             .map(|policy| {
@@ -145,9 +147,14 @@ impl Bundle {
                     .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error: Box::new(error) })
             })
             .collect::<Result<_, _>>()?;
+        let of_tool = |tool: &Tool| {
+            let table = |operation: &Operation| Table::compile(&source, &policies, tool, operation);
+            tool.operations.iter().map(|operation| (operation.name.clone(), table(operation))).collect()
+        };
+        let tables = source.tools.iter().map(|tool| (tool.name.clone(), of_tool(tool))).collect();
         let digest = Digest::of(&source);
         let fixed_parts = FixedParts::of_all(&source);
-        Ok(Self { source, digest, routers, schemas, policies, fixed_parts })
+        Ok(Self { source, digest, routers, schemas, policies, tables, fixed_parts })
     }
 
     /// Digest of the source.
@@ -185,6 +192,21 @@ impl Bundle {
     pub(crate) fn policies_for(&self, tool: &str) -> impl Iterator<Item = (&Policy, Option<&CompiledPolicy>)> {
         let all = self.source.policies.iter().enumerate().map(|(index, policy)| (policy, self.policies.get(index)));
         all.filter(move |(policy, _)| policy.applies_to(&self.source.agent.name, tool))
+    }
+
+    /// The rule by which the call may simply go, found in the operation's table. None: it may not, or only the plain way
+    /// can tell.
+    pub(crate) fn allowing(&self, inputs: &Inputs<'_>) -> Option<Allowing<'_>> {
+        self.table(inputs)?.allows(&self.policies, inputs)
+    }
+
+    /// The registry entries that the operation's rules name for this call.
+    pub(crate) fn registry_reads(&self, inputs: &Inputs<'_>) -> Vec<RegistryRead> {
+        self.table(inputs).map(|table| table.registry_reads(&self.policies, inputs)).unwrap_or_default()
+    }
+
+    fn table(&self, inputs: &Inputs<'_>) -> Option<&Table> {
+        self.tables.get(inputs.call.tool)?.get(inputs.call.operation)
     }
 
     /// Number of rules.

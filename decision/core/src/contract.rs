@@ -93,13 +93,36 @@ impl Bundle {
         delegations: &[Delegation],
         releases: &[Release],
     ) -> Decision {
+        self.decide_input_by(decide::decide, input, standing, delegations, releases)
+    }
+
+    fn decide_input_by(
+        &self,
+        decide: impl FnOnce(&Self, ToolCall, &Evidence<'_>, Timestamp) -> Decision,
+        input: &DecisionInput,
+        standing: &Standing,
+        delegations: &[Delegation],
+        releases: &[Release],
+    ) -> Decision {
         match self.call_of_input(input) {
             Ok(call) => {
                 let facts = self.narrowed(&call, &input.facts);
-                decide::decide(self, call, &Evidence { standing, delegations, facts: &facts, releases }, input.at)
+                decide(self, call, &Evidence { standing, delegations, facts: &facts, releases }, input.at)
             }
             Err(malformed) => decide::refused(self, &input.tool, malformed),
         }
+    }
+
+    /// Judges an input as [`Bundle::decide_input`] does, with every rule of the operation in the output whatever the
+    /// verdict, see [`decide::decide_in_full`].
+    pub fn decide_input_in_full(
+        &self,
+        input: &DecisionInput,
+        standing: &Standing,
+        delegations: &[Delegation],
+        releases: &[Release],
+    ) -> Decision {
+        self.decide_input_by(decide::decide_in_full, input, standing, delegations, releases)
     }
 
     /// The call that an input describes.

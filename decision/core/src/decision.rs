@@ -89,7 +89,8 @@ pub struct DecisionOutput {
     /// What would pass, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<String>,
-    /// Every rule of the operation with its truth, in order.
+    /// Rules with their truth, in order. Where the call simply went, the rule that allowed it; else every rule of the
+    /// operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleOutcome>,
     /// Allow rules that were nearest, where none allowed.

@@ -127,17 +127,14 @@ pub(super) fn parts(
     operation: &Operation,
     delegation: &Delegation,
     inputs: &Inputs<'_>,
+    reads: impl FnOnce() -> Vec<RegistryRead>,
 ) -> Option<ContextParts> {
     if delegation.uid.is_empty() {
         return None;
     }
     let fixed = bundle.fixed_parts(&call.tool, &call.operation)?;
     // One entry may be named by several checks of several policies; it counts once, in a fixed order.
-    let reads: BTreeSet<RegistryRead> = bundle
-        .policies_for(&call.tool)
-        .filter_map(|(_, compiled)| compiled)
-        .flat_map(|compiled| compiled.registry_reads(&call.operation, inputs))
-        .collect();
+    let reads: BTreeSet<RegistryRead> = reads().into_iter().collect();
     Some(ContextParts {
         rules: fixed.rules,
         registries: Digest::of(&("aegis.dev/context-registries/v1", reads)),
@@ -145,6 +142,12 @@ pub(super) fn parts(
         delegation: delegation_digest(delegation),
         tool: fixed.tool,
     })
+}
+
+/// The registry entries that the checks name for this call, found by asking every check of every rule.
+pub(super) fn plain_reads(bundle: &Bundle, call: &ToolCall, inputs: &Inputs<'_>) -> Vec<RegistryRead> {
+    let compiled = bundle.policies_for(&call.tool).filter_map(|(_, compiled)| compiled);
+    compiled.flat_map(|compiled| compiled.registry_reads(&call.operation, inputs)).collect()
 }
 
 fn delegation_digest(delegation: &Delegation) -> Digest {

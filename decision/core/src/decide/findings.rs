@@ -8,7 +8,7 @@ use crate::decision::{CheckOutcome, FailedCheck, RuleOutcome, RuleRef, Truth};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::policy::{Effect, Policy, Rule};
-use crate::rules::{CallInputs, Inputs};
+use crate::rules::{Allowing, CallInputs, Inputs};
 use crate::tool::Operation;
 
 /// One rule with what became of it.
@@ -32,7 +32,8 @@ impl Finding<'_> {
         format!("{}/{}", self.policy.name, self.rule.name)
     }
 
-    fn outcome(&self) -> RuleOutcome {
+    /// For the output.
+    pub(super) fn outcome(&self) -> RuleOutcome {
         let effect = match self.rule.effect {
             Effect::Allow => "Allow",
             Effect::Deny => "Deny",
@@ -45,6 +46,12 @@ impl Finding<'_> {
             truth: self.truth,
             checks: self.checks.clone(),
         }
+    }
+}
+
+impl<'a> From<Allowing<'a>> for Finding<'a> {
+    fn from(Allowing { policy, rule, checks }: Allowing<'a>) -> Self {
+        Self { policy, rule, truth: Truth::True, checks, failed: Vec::new() }
     }
 }
 

@@ -10,6 +10,10 @@
 //!    exactly this context is there
 //! 5. the call may go
 //!
+//! Most calls simply go, and the operation's decision table ([`crate::rules`]) finds that out without a look at most
+//! rules. Every other verdict is reached the plain way, rule by rule, because it has to be explained; so is every verdict
+//! of [`decide_in_full`], which says the same at more length.
+//!
 //! Every unknown is a refusal: an operation that the bundle does not have, a field that is missing, a tier that no
 //! longer exists. A release's signature is verified by whoever puts it into [`Evidence`].
 
@@ -31,7 +35,7 @@ use crate::approval::Release;
 use crate::bundle::Bundle;
 use crate::call::ToolCall;
 use crate::codes::Code;
-use crate::decision::{Decision, DecisionOutput, Outcome, Verdict};
+use crate::decision::{ContextParts, Decision, DecisionOutput, Outcome, Verdict};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::naming::Malformed;
@@ -57,8 +61,27 @@ pub struct Evidence<'a> {
 
 /// Judges a call.
 pub fn decide(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
+    decide_by(Way::Table, bundle, call, evidence, now)
+}
+
+/// Judges a call as [`decide`] does, and explains every rule also where the call simply goes: `output.rules` lists all of
+/// them. It costs as much as there are rules. For those who try their policies out.
+pub fn decide_in_full(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
+    decide_by(Way::Plain, bundle, call, evidence, now)
+}
+
+/// How the rules are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By the operation's table, and plainly only where there is something to explain.
+    Table,
+    /// One after another.
+    Plain,
+}
+
+fn decide_by(way: Way, bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
     let mut output = explain::undecided(bundle, &call);
-    match judge(bundle, &call, evidence, now, &mut output) {
+    match judge(way, bundle, &call, evidence, now, &mut output) {
         Ok(Passed::Freely) => {
             output.verdict = Verdict::Allow;
             Decision { outcome: Outcome::Allow(permit(call).map(Box::new)), output }
@@ -125,6 +148,7 @@ enum Passed {
 }
 
 fn judge(
+    way: Way,
     bundle: &Bundle,
     call: &ToolCall,
     evidence: &Evidence<'_>,
@@ -138,8 +162,24 @@ fn judge(
     let delegation = delegation::choose(bundle.agent(), call, evidence.delegations, now);
     let facts = context::declared_facts(operation, evidence.facts);
     let inputs = findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, now);
-    let findings = Findings::evaluate(bundle, call, &inputs);
     output.facts = context::fact_digests(operation, &facts);
+    let effect = output.effect_digest;
+    let named = || approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), effect);
+
+    // All of the steps at once, where each one lets the call pass and nobody has to be asked.
+    if let (Way::Table, Ok(delegation)) = (way, &delegation)
+        && let Some(allowing) = bundle.allowing(&inputs)
+        && named().is_ok()
+    {
+        let allowing = findings::Finding::from(allowing);
+        output.delegation = Some(delegation::reference(delegation));
+        let reads = || bundle.registry_reads(&inputs);
+        set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, reads));
+        output.rule = Some(allowing.reference());
+        output.rules = vec![allowing.outcome()];
+        return Ok(Passed::Freely);
+    }
+    let findings = Findings::evaluate(bundle, call, &inputs);
     output.rules = findings.outcomes();
 
     // 1. any Deny
@@ -150,17 +190,14 @@ fn judge(
     // 2. the delegation
     let delegation = delegation?;
     output.delegation = Some(delegation::reference(delegation));
-    if let (Some(_), Some(parts)) = (output.effect_digest, context::parts(bundle, call, operation, delegation, &inputs))
-    {
-        output.context_digest = Some(parts.digest());
-        output.context_parts = Some(parts);
-    }
+    let reads = || context::plain_reads(bundle, call, &inputs);
+    set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, reads));
 
     // 3. some Allow
     let Some(allowing) = findings.allowing() else {
         return Err(Box::new(explain::no_rule_allows(operation, &findings)));
     };
-    approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), output.effect_digest)?;
+    named()?;
 
     // 4. approvals
     output.requirements = approvals::requirements(bundle, &findings)?;
@@ -174,6 +211,16 @@ fn judge(
     }
     output.rule = findings.asking().next().map(findings::Finding::reference);
     Ok(Passed::Held(explain::held(operation, &findings)))
+}
+
+/// A context counts only beside an effect.
+fn set_context(output: &mut DecisionOutput, parts: impl FnOnce() -> Option<ContextParts>) {
+    if output.effect_digest.is_some()
+        && let Some(parts) = parts()
+    {
+        output.context_digest = Some(parts.digest());
+        output.context_parts = Some(parts);
+    }
 }
 
 /// Leave to send the call's request. Only a Commit carries the agent's idempotency key.

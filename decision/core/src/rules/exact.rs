@@ -95,6 +95,11 @@ impl From<i64> for Exact {
 
 impl Ord for Exact {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Amounts of everyday size fit at one scale.
+        let scale = self.scale.max(other.scale);
+        if let (Some(own), Some(others)) = (self.digits_at(scale), other.digits_at(scale)) {
+            return own.cmp(&others);
+        }
         // Whole parts first, then remainders at a common scale: |remainder| < 10^scale <= 10^38 fits, so this never
         // overflows and every two decimals can be compared.
         let parts = |value: &Self| {
@@ -102,7 +107,6 @@ impl Ord for Exact {
             (value.digits.saturating_div(unit), value.digits.checked_rem(unit).unwrap_or_default())
         };
         let ((whole, rest), (other_whole, other_rest)) = (parts(self), parts(other));
-        let scale = self.scale.max(other.scale);
         let at = |rest: i128, own: u32| rest.saturating_mul(10_i128.saturating_pow(scale.saturating_sub(own)));
         whole.cmp(&other_whole).then_with(|| at(rest, self.scale).cmp(&at(other_rest, other.scale)))
     }

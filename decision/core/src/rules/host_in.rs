@@ -57,6 +57,11 @@ impl HostSet {
         }
     }
 
+    /// The name of the registry whose entries' hosts count, if there is one.
+    pub(super) fn registry_name(&self) -> Option<&str> {
+        self.registry.as_ref().map(|(name, _)| name.name())
+    }
+
     /// The registry, and the host with the keys of the entries that name it. None without a registry or a host.
     pub(super) fn named(&self, subject: Subject<'_>, normalize: Normalize) -> Option<(&RegistryName, Host, Vec<&str>)> {
         let (name, domains) = self.registry.as_ref()?;

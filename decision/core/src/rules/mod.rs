@@ -49,12 +49,14 @@ mod reach;
 mod registry;
 mod resolve;
 mod sum;
+mod table;
 mod text;
 mod vat;
 mod window;
 
 pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
+pub(crate) use table::{Allowing, Table};
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
 
 /// Everything that rules may look at.

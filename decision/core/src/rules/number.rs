@@ -18,7 +18,28 @@ pub(super) enum Side {
 }
 
 impl Side {
-    fn holds(self, ordering: Ordering) -> bool {
+    /// What is asked when the question is negated. What cannot be told stays so.
+    pub(super) fn opposite(self) -> Self {
+        match self {
+            Self::AtMost => Self::GreaterThan,
+            Self::AtLeast => Self::LessThan,
+            Self::LessThan => Self::AtLeast,
+            Self::GreaterThan => Self::AtMost,
+        }
+    }
+
+    /// Whether it bounds from above.
+    pub(super) fn is_upper(self) -> bool {
+        matches!(self, Self::AtMost | Self::LessThan)
+    }
+
+    /// Whether the bound itself is excluded.
+    pub(super) fn is_strict(self) -> bool {
+        matches!(self, Self::LessThan | Self::GreaterThan)
+    }
+
+    /// Whether a number that compares so with the bound is on the right side.
+    pub(super) fn holds(self, ordering: Ordering) -> bool {
         match self {
             Self::AtMost => ordering.is_le(),
             Self::AtLeast => ordering.is_ge(),

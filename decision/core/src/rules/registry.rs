@@ -39,6 +39,11 @@ impl RegistryName {
         Self { name: name.to_owned(), place, keys }
     }
 
+    /// The registry's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The registry of the call's bundle, if it is the one that was found.
     pub(super) fn registry<'a>(&self, scope: &Scope<'a>) -> Option<&'a Registry> {
         let registry = scope.inputs.registries.get(self.place?);
@@ -83,7 +88,11 @@ pub(super) fn contains(name: &RegistryName, subject: Subject<'_>, normalize: Nor
     let (Some(registry), Some(key)) = (name.registry(scope), key(subject)) else {
         return Truth::Indeterminate;
     };
-    name.spellings(&key, normalize).into_iter().any(|key| registry.entries.contains_key(key)).into()
+    if normalize == Normalize::None {
+        return registry.entries.contains_key(key.as_ref()).into();
+    }
+    let spellings = name.keys.get(normalize.apply(&key).as_ref());
+    spellings.is_some_and(|keys| keys.iter().any(|key| registry.entries.contains_key(key))).into()
 }
 
 /// Whether the value equals the attribute of the entry that `at` names. Without such an entry, or without the attribute,

@@ -1,5 +1,6 @@
 //! From a path to the values it names, with quantifiers.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::iter::Chain;
 use std::slice::Iter;
@@ -120,14 +121,16 @@ pub(super) fn enters(own: &Step, wide: &Step) -> bool {
 }
 
 /// The inputs with what has to be made from them once.
+#[derive(Debug)]
 pub(super) struct Scope<'a> {
     pub(super) inputs: &'a Inputs<'a>,
-    time: String,
+    /// The call's time in words, once it is asked for.
+    time: OnceCell<String>,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
-        Self { inputs, time: inputs.call.time.to_string() }
+        Self { inputs, time: OnceCell::new() }
     }
 
     /// Asks `leaf` about every value that the path names. Its second argument is the place in each list passed.
@@ -213,7 +216,7 @@ impl<'a> Scope<'a> {
     fn call(&self, member: &str) -> Option<&str> {
         let call = &self.inputs.call;
         Some(match member {
-            "time" => &self.time,
+            "time" => self.time.get_or_init(|| call.time.to_string()),
             "class" => call.class.as_str(),
             "tool" => call.tool,
             "operation" => call.operation,

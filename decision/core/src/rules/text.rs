@@ -50,6 +50,16 @@ impl Pattern {
         Err(refused)
     }
 
+    /// The pattern between its anchors.
+    pub(super) fn source(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// Longest string that it is asked about, in bytes.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// Whether the whole string matches. A string that is too long for the pattern cannot be told.
     pub(super) fn matches(&self, subject: Subject<'_>, normalize: Normalize) -> Truth {
         match subject.text() {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::agree;
 use super::expect::Expect;
 use super::situation::{Scene, Situation, read};
 
@@ -136,7 +137,8 @@ impl Case {
                 let of = earlier.clone().unwrap_or_else(|| judge(&scene, &[]).output);
                 let releases: Vec<_> = releases.iter().map(|given| given.release(&of)).collect();
                 let mut faults = coherence(&scene, &releases);
-                faults.extend(expect.faults(judge(&scene, &releases), earlier.as_ref()));
+                let full = judge_in_full(&scene, &releases);
+                faults.extend(expect.faults(judge(&scene, &releases), &full, earlier.as_ref()));
                 faults
             }
         }
@@ -147,12 +149,20 @@ fn judge(scene: &Scene, releases: &[Release]) -> Decision {
     scene.bundle.decide_input(&scene.input, &scene.standing, &scene.delegations, releases)
 }
 
-/// What holds of every decision: the same twice, outcome and output agree, and the output is read back as it was.
+fn judge_in_full(scene: &Scene, releases: &[Release]) -> DecisionOutput {
+    scene.bundle.decide_input_in_full(&scene.input, &scene.standing, &scene.delegations, releases).output
+}
+
+/// What holds of every decision: the same twice, the same by the table and rule by rule, outcome and output agree, and the output is read back as it was.
 fn coherence(scene: &Scene, releases: &[Release]) -> Vec<String> {
     let mut faults = Vec::new();
     let Decision { outcome, output } = judge(scene, releases);
     if judge(scene, releases).output != output {
         faults.push("judged twice, the outputs differ".to_owned());
+    }
+    let full = agree::told(judge_in_full(scene, releases));
+    if full != output {
+        faults.push(format!("the table says {output:?}, and rule by rule it is {full:?}"));
     }
     let agrees = match (&outcome, output.verdict) {
         (Outcome::Allow(_), Verdict::Allow) => output.code.is_none() && output.rule.is_some(),
@@ -205,7 +215,8 @@ impl Check {
             };
             let expect = Expect::of_rule(verdict, code, "p/asked", self.truth);
             faults.extend(coherence(&scene, &[]));
-            let found = expect.faults(judge(&scene, &[]), None);
+            let full = judge_in_full(&scene, &[]);
+            let found = expect.faults(judge(&scene, &[]), &full, None);
             faults.extend(found.into_iter().map(|fault| format!("in a rule of effect {effect}: {fault}")));
         }
         faults

@@ -62,8 +62,8 @@ impl Expect {
         Self { verdict: Some(verdict), code, truths, ..Self::default() }
     }
 
-    /// What is not as expected.
-    pub fn faults(&self, decision: Decision, earlier: Option<&DecisionOutput>) -> Vec<String> {
+    /// What is not as expected. The truth of rules is looked up in `full`, which has all of them.
+    pub fn faults(&self, decision: Decision, full: &DecisionOutput, earlier: Option<&DecisionOutput>) -> Vec<String> {
         let Self {
             verdict,
             code,
@@ -113,7 +113,7 @@ impl Expect {
             output.delegation.as_ref().map(|delegation| delegation.name.clone()).unwrap_or_default()
         });
         for (rule, truth) in truths.iter().flatten() {
-            let outcome = output.rules.iter().find(|outcome| format!("{}/{}", outcome.policy, outcome.rule) == *rule);
+            let outcome = full.rules.iter().find(|outcome| format!("{}/{}", outcome.policy, outcome.rule) == *rule);
             found.compare(rule, &Some(*truth), &outcome.map(|outcome| outcome.truth));
         }
         found.wanted("facts", facts.as_ref(), || {

@@ -1,0 +1,122 @@
+//! How a value leads to a check: the check's key, if it has one.
+
+use regex_syntax::hir::literal::Extractor;
+
+use super::intern::{Interner, names_one};
+use super::slots::SlotId;
+use crate::path::Path;
+use crate::policy::Normalize;
+use crate::rules::equal::Comparable;
+use crate::rules::exact::Exact;
+use crate::rules::number::Side;
+use crate::rules::predicate::{CompiledCheck, Question};
+use crate::rules::text::Pattern;
+
+/// Shortest literal that a pattern is found by, in bytes; shorter ones say too little.
+const MIN_LITERAL: usize = 2;
+/// Most literals that one pattern is found by.
+const MAX_LITERALS: usize = 16;
+
+/// What a check is found by.
+#[derive(Debug)]
+pub(super) enum Access<'p> {
+    /// `equals` and `in`.
+    OneOf { slot: SlotId, values: &'p [Comparable<'static>] },
+    /// `atMost` and its kin.
+    Bound { range: Range, side: Side, value: Exact },
+    /// `prefix`.
+    Start { slot: SlotId, text: &'p str },
+    /// `suffix`.
+    End { slot: SlotId, text: &'p str },
+    /// `matches`, where every text that matches begins with one of these literals.
+    Literal { slot: SlotId, pattern: &'p Pattern, starts: Vec<Vec<u8>> },
+    /// `matches` of any other pattern.
+    Pattern { slot: SlotId, pattern: &'p Pattern },
+    /// No key: it has to be asked.
+    Asked,
+}
+
+/// Bounds with the same range can be sorted: the same field, in the same currency.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Range {
+    pub(super) slot: SlotId,
+    /// Where the call names its currency, and which one it must be.
+    pub(super) currency: Option<(SlotId, String)>,
+}
+
+impl<'p> Access<'p> {
+    /// The key of a check whose field, alias replaced, is `path`.
+    pub(super) fn of(check: &'p CompiledCheck, path: Path, interner: &mut Interner<'p>) -> Self {
+        if !names_one(&path) {
+            return Self::Asked;
+        }
+        if let Question::OnSide(bound) = &check.question {
+            let side = if check.negated { bound.side.opposite() } else { bound.side };
+            let currency = bound.currency.as_ref().map(|currency| {
+                let field = interner.resolved(&currency.field);
+                (interner.slot(field, Normalize::None), currency.code.clone())
+            });
+            let range = Range { slot: interner.slot(path, check.normalize), currency };
+            return Self::Bound { range, side, value: bound.value };
+        }
+        if check.negated {
+            return Self::Asked;
+        }
+        match &check.question {
+            Question::OneOf(values) => Self::OneOf { slot: interner.slot(path, check.normalize), values },
+            Question::Prefix(text) => Self::Start { slot: interner.slot(path, check.normalize), text },
+            Question::Suffix(text) => Self::End { slot: interner.slot(path, check.normalize), text },
+            Question::Matches(pattern) => {
+                let slot = interner.slot(path, check.normalize);
+                match literals(pattern.source()) {
+                    Some(starts) => Self::Literal { slot, pattern, starts },
+                    None => Self::Pattern { slot, pattern },
+                }
+            }
+            _ => Self::Asked,
+        }
+    }
+
+    /// Of keys that are equally selective the lower one is taken: it costs less to look up.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Self::OneOf { .. } => 0,
+            Self::Start { .. } | Self::End { .. } => 1,
+            Self::Literal { .. } => 2,
+            Self::Bound { .. } => 3,
+            Self::Pattern { .. } => 4,
+            Self::Asked => 5,
+        }
+    }
+}
+
+/// The literals that every match begins with, if there are few and each says something.
+fn literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
+    let parsed = regex_syntax::parse(pattern).ok()?;
+    let found = Extractor::new().extract(&parsed);
+    let literals = found.literals()?;
+    let useful = (1..=MAX_LITERALS).contains(&literals.len())
+        && literals.iter().all(|literal| literal.as_bytes().len() >= MIN_LITERAL);
+    useful.then(|| literals.iter().map(|literal| literal.as_bytes().to_vec()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::literals;
+
+    #[test_case("INV-2026-[0-9]+", Some(vec!["INV-2026-"]); "one literal")]
+    #[test_case("(cat|dog)s?", Some(vec!["cat", "dog"]); "a few")]
+    #[test_case(".*foo", None; "begins with anything")]
+    #[test_case("[A-Z]{2}[0-9]{2}", None; "begins with any of many")]
+    #[test_case("a?", None; "may be empty")]
+    fn literals_that_matches_begin_with(pattern: &str, expected: Option<Vec<&str>>) {
+        let found = literals(&format!(r"\A(?:{pattern})\z"));
+        let found = found.map(|found| found.into_iter().map(|bytes| String::from_utf8(bytes).unwrap()).collect());
+        let found: Option<Vec<String>> = found;
+        let starts = |one: &str| expected.iter().flatten().any(|wanted| one.starts_with(wanted));
+        assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+        assert!(found.iter().flatten().all(|one| starts(one)), "{found:?}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Checks that ask the same of the same field are one check, whatever rules and policies they stand in.
+
+use std::collections::BTreeMap;
+
+use super::Fixed;
+use super::access::Access;
+use super::slots::{Slot, SlotId};
+use crate::path::{Path, Step};
+use crate::policy::{Check, Normalize};
+use crate::rules::CompiledPolicy;
+use crate::rules::predicate::CompiledCheck;
+use crate::rules::resolve::Resolved;
+
+/// Number of a distinct check.
+pub(super) type CheckId = usize;
+
+/// Where a check stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Place of its policy.
+    pub(super) policy: usize,
+    /// Place of its rule in the policy.
+    pub(super) rule: usize,
+    /// Its place in the rule.
+    pub(super) check: usize,
+}
+
+impl Place {
+    /// The check that stands there.
+    pub(super) fn find<'p>(&self, policies: &'p [CompiledPolicy]) -> Option<&'p CompiledCheck> {
+        policies.get(self.policy)?.rules.get(self.rule)?.get(self.check)
+    }
+}
+
+/// A distinct check while the table is made.
+#[derive(Debug)]
+pub(super) struct Known<'p> {
+    pub(super) place: Place,
+    /// How its value leads to it.
+    pub(super) access: Access<'p>,
+    /// Rules that have it.
+    pub(super) uses: usize,
+}
+
+/// Numbers checks and slots of one operation.
+#[derive(Debug)]
+pub(super) struct Interner<'p> {
+    aliases: &'p BTreeMap<String, Path>,
+    ids: Fixed<String, CheckId>,
+    slot_ids: Fixed<String, SlotId>,
+    pub(super) checks: Vec<Known<'p>>,
+    pub(super) slots: Vec<Slot>,
+}
+
+impl<'p> Interner<'p> {
+    /// With the operation's aliases: two spellings of one path are one path.
+    pub(super) fn new(aliases: &'p BTreeMap<String, Path>) -> Self {
+        Self { aliases, ids: Fixed::default(), slot_ids: Fixed::default(), checks: Vec::new(), slots: Vec::new() }
+    }
+
+    /// The check's number, the same for checks that ask the same.
+    pub(super) fn intern(&mut self, place: Place, written: &Check, compiled: &'p CompiledCheck) -> CheckId {
+        let path = self.resolved(&written.field);
+        // `Debug` of these types writes every member, texts in quotes: equal texts mean equal checks.
+        let key = format!("{:?}", (&path, written.normalize, written.not, &written.predicate));
+        if let Some(id) = self.ids.get(&key) {
+            return *id;
+        }
+        let id = self.checks.len();
+        self.ids.insert(key, id);
+        let access = Access::of(compiled, path, self);
+        self.checks.push(Known { place, access, uses: 0 });
+        id
+    }
+
+    /// Counts a rule that has the check.
+    pub(super) fn used(&mut self, check: CheckId) {
+        if let Some(known) = self.checks.get_mut(check) {
+            known.uses = known.uses.saturating_add(1);
+        }
+    }
+
+    /// The slot of a path without quantifiers and without alias.
+    pub(super) fn slot(&mut self, path: Path, normalize: Normalize) -> SlotId {
+        let next = self.slots.len();
+        let id = *self.slot_ids.entry(format!("{:?}", (&path, normalize))).or_insert(next);
+        if id == next {
+            self.slots.push(Slot { path, normalize });
+        }
+        id
+    }
+
+    /// The path with its alias, if its first key is one, replaced.
+    pub(super) fn resolved(&self, path: &Path) -> Path {
+        let resolved = Resolved::of(path, self.aliases);
+        Path { root: resolved.root.clone(), steps: resolved.steps().cloned().collect() }
+    }
+
+    /// How a check's value leads to it.
+    pub(super) fn access(&self, check: CheckId) -> &Access<'p> {
+        self.checks.get(check).map_or(&Access::Asked, |known| &known.access)
+    }
+}
+
+/// Whether a path names one value rather than many.
+pub(super) fn names_one(path: &Path) -> bool {
+    !path.steps.iter().any(|step| matches!(step, Step::All | Step::Any))
+}

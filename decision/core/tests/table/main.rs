@@ -1,0 +1,163 @@
+//! The decision table says what a plain look at every rule says: verdict, rule, code, digests and explanation, byte for
+//! byte, on generated policies, registries, delegations and calls.
+
+// A generated value that cannot be made must stop the test where it stands.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../support/agree.rs"]
+mod agree;
+mod calls;
+mod policies;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+
+use aegis_decision::agent::Standing;
+use aegis_decision::approval::Release;
+use aegis_decision::bundle::{Bundle, BundleSource};
+use aegis_decision::decision::{DecisionOutput, Verdict};
+use aegis_decision::digest::Digest;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
+use serde_json::{Value, json};
+
+use calls::Call;
+
+/// Bundles of a run.
+const BUNDLES: u32 = 4_000;
+/// Calls that each of them judges.
+const CALLS: usize = 25;
+/// A run judges no fewer calls than this.
+const _: () = assert!(BUNDLES as usize * CALLS >= 100_000);
+
+/// How often each verdict must have come out, of a hundred: a generator that never allows shows nothing.
+const SHARES: [(Verdict, usize); 3] = [(Verdict::Allow, 15), (Verdict::Hold, 3), (Verdict::Deny, 15)];
+
+#[test]
+fn table_and_plain_evaluation_say_the_same() {
+    // Another seed every time, unless PROPTEST_RNG_SEED asks for one again.
+    let seed = match ProptestConfig::default().rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => RandomState::new().hash_one(0),
+    };
+    let config = ProptestConfig {
+        cases: BUNDLES,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let counts = RefCell::new(BTreeMap::<&str, usize>::new());
+    let case = (policies::source(), vec(calls::call(), CALLS));
+    let result = TestRunner::new(config).run(&case, |(source, calls)| {
+        let bundle = Bundle::assemble(source.0).expect("generated policies are well formed");
+        for call in &calls {
+            let verdict = compare(&bundle, call)?;
+            *counts.borrow_mut().entry(verdict.as_str()).or_default() += 1;
+        }
+        Ok(())
+    });
+    if let Err(failure) = result {
+        panic!("PROPTEST_RNG_SEED={seed}: {failure}");
+    }
+    let counts = counts.into_inner();
+    println!("seed {seed}: {counts:?}");
+    let all: usize = counts.values().sum();
+    for (verdict, percent) in SHARES {
+        let count = counts.get(verdict.as_str()).copied().unwrap_or_default();
+        assert!(count * 100 >= all * percent, "{verdict:?} came out {count} times of {all}");
+    }
+}
+
+/// Judges a call both ways, and once more with releases where it is held.
+fn compare(bundle: &Bundle, call: &Call) -> Result<Verdict, TestCaseError> {
+    let other = Release { effect_digest: Digest::of_bytes(b"something else"), ..release(Digest::of_bytes(b"")) };
+    let output = agreed(bundle, call, &[other])?;
+    if let (Verdict::Hold, Some(effect), Some(context)) = (output.verdict, output.effect_digest, output.context_digest)
+    {
+        let release = Release { context_digest: context, ..release(effect) };
+        agreed(bundle, call, &[release])?;
+    }
+    Ok(output.verdict)
+}
+
+fn agreed(bundle: &Bundle, call: &Call, releases: &[Release]) -> Result<DecisionOutput, TestCaseError> {
+    let standing = standing(bundle);
+    let by_table = bundle.decide_input(&call.input, &standing, &call.delegations, releases);
+    let plain = bundle.decide_input_in_full(&call.input, &standing, &call.delegations, releases);
+    prop_assert_eq!(format!("{:?}", by_table.outcome), format!("{:?}", plain.outcome));
+    let (by_table, plain) = (by_table.output, agree::told(plain.output));
+    prop_assert_eq!(serde_json::to_string(&by_table).unwrap(), serde_json::to_string(&plain).unwrap());
+    Ok(by_table)
+}
+
+fn release(effect_digest: Digest) -> Release {
+    Release {
+        request_name: "apr-1".to_owned(),
+        request_uid: "r1".to_owned(),
+        agent_uid: "u1".to_owned(),
+        effect_digest,
+        context_digest: Digest::of_bytes(b"some context"),
+        expires_at: "2026-06-01T13:00:00Z".parse().unwrap(),
+    }
+}
+
+fn standing(bundle: &Bundle) -> Standing {
+    let review = json!({"by": "r", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
+    serde_json::from_value(json!({"lifecycle": "Active", "review": review})).unwrap()
+}
+
+/// Of a thousand rules, the one that allows is found and told alone, wherever it stands.
+#[test]
+fn only_the_rule_that_allows_is_told() {
+    for allowing in [0, 499, 999] {
+        let rules: Vec<Value> = (0..1_000)
+            .map(|at| {
+                let name = if at == allowing { "a".to_owned() } else { format!("name-{at}") };
+                let when = json!([{"field": "name", "predicate": {"equals": {"text": name}}}]);
+                let effect = if at % 2 == allowing % 2 { "Allow" } else { "Deny" };
+                json!({"name": format!("r{at}"), "operations": ["*"], "effect": effect, "when": when})
+            })
+            .collect();
+        let bundle = one_policy(&rules);
+        let call = calls::of(&json!({"name": "a"}));
+        let output = agreed(&bundle, &call, &[]).unwrap();
+        let told: Vec<_> = output.rules.iter().map(|rule| rule.rule.as_str()).collect();
+        assert_eq!((output.verdict, told), (Verdict::Allow, vec![format!("r{allowing}").as_str()]));
+        let missing = agreed(&bundle, &calls::of(&json!({})), &[]).unwrap();
+        assert_eq!((missing.verdict, missing.rules.len()), (Verdict::Deny, 1_000), "no Deny rule can be told");
+    }
+}
+
+/// A field that is left out makes the check indeterminate, and another check that is false lifts that: with one Deny rule
+/// of a thousand whose other check is not false, the call is denied, and without it the call goes.
+#[test]
+fn a_missing_key_blocks_only_where_nothing_else_is_false() {
+    let rules = |other: &str| -> Vec<Value> {
+        let deny = (0..1_000).map(|at| {
+            let kind = if at == 700 { other.to_owned() } else { format!("kind-{at}") };
+            let when = json!([{"field": "name", "predicate": {"equals": {"text": format!("name-{at}")}}},
+                              {"field": "kind", "predicate": {"equals": {"text": kind}}}]);
+            json!({"name": format!("r{at}"), "operations": ["*"], "effect": "Deny", "when": when})
+        });
+        let all = json!({"name": "all", "operations": ["*"], "effect": "Allow"});
+        deny.chain([all]).collect()
+    };
+    for (arguments, verdict) in [
+        (json!({"kind": "x"}), Verdict::Deny),
+        (json!({"kind": "y"}), Verdict::Allow),
+        (json!({"name": null, "kind": "x"}), Verdict::Deny),
+        (json!({"name": "name-1", "kind": "x"}), Verdict::Allow),
+        (json!({"name": "name-700"}), Verdict::Deny),
+        (json!({}), Verdict::Deny),
+    ] {
+        let output = agreed(&one_policy(&rules("x")), &calls::of(&arguments), &[]).unwrap();
+        assert_eq!(output.verdict, verdict, "{arguments}");
+    }
+}
+
+fn one_policy(rules: &[Value]) -> Bundle {
+    let source: BundleSource = policies::with(&[json!({"name": "p", "tools": ["desk"], "rules": rules})]);
+    Bundle::assemble(source).expect("the rules are well formed")
+}
