@@ -17,10 +17,10 @@ use aegis_decision::decision::{Decision, Outcome};
 use aegis_decision::json::{self, Value};
 use aegis_decision::segment::Sealer;
 use aegis_decision::token::Attestation;
-use gungraun::{library_benchmark, library_benchmark_group, main};
+use gungraun::{Callgrind, EntryPoint, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 
 use workload::records::{Signing, batch_of_64, signing};
-use workload::{Desk, Request, payment, purchase_order};
+use workload::{Desk, Request, Rules, payment, purchase_order};
 
 // One strict pass over the body: the tree that is judged, hashed and emitted.
 #[library_benchmark]
@@ -38,17 +38,43 @@ fn emit(tree: Value) -> (Vec<u8>, Value) {
     (json::emit(black_box(&tree)), tree)
 }
 
-// The verdict on a named call, with its digests. One rule of all matches, in the middle; every rule is judged, since a
-// later one may deny.
+// The verdict on a named call, with schema and digests. One rule of all matches, in the middle; none of the others may
+// hold, since a later one may deny.
 #[library_benchmark]
-#[bench::rules_10(Desk::named(10))]
-#[bench::rules_100(Desk::named(100))]
-#[bench::rules_1000(Desk::named(1000))]
+#[bench::rules_10(Desk::named(Rules::Mixed, 10))]
+#[bench::rules_100(Desk::named(Rules::Mixed, 100))]
+#[bench::rules_1000(Desk::named(Rules::Mixed, 1_000))]
+#[bench::rules_10000(Desk::named(Rules::Mixed, 10_000))]
 fn decide_payment(given: (Desk, ToolCall)) -> (Decision, Desk) {
-    let (desk, call) = given;
+    allowed(given)
+}
+
+// Of the same verdict only what the rules cost: the one that allows is found in the table, and none that denies.
+#[library_benchmark(config = counted_in("*table::Table::allows*"))]
+#[bench::rules_10(Desk::named(Rules::Mixed, 10))]
+#[bench::rules_100(Desk::named(Rules::Mixed, 100))]
+#[bench::rules_1000(Desk::named(Rules::Mixed, 1_000))]
+#[bench::rules_10000(Desk::named(Rules::Mixed, 10_000))]
+#[bench::keyed_10(Desk::named(Rules::Keyed, 10))]
+#[bench::keyed_1000(Desk::named(Rules::Keyed, 1_000))]
+#[bench::keyed_10000(Desk::named(Rules::Keyed, 10_000))]
+fn judge_rules(given: (Desk, ToolCall)) -> (Decision, Desk) {
+    allowed(given)
+}
+
+fn allowed((desk, call): (Desk, ToolCall)) -> (Decision, Desk) {
     let decision = decide(black_box(&desk.bundle), call, &desk.evidence(), desk.now);
     assert!(matches!(decision.outcome, Outcome::Allow(Some(_))), "{:?}", decision.output.detail);
     (decision, desk)
+}
+
+// Only what happens in functions of that name, and below them.
+fn counted_in(function: &str) -> LibraryBenchmarkConfig {
+    let mut callgrind = Callgrind::default();
+    callgrind.entry_point(EntryPoint::Custom(function.to_owned()));
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(callgrind);
+    config
 }
 
 // From the bytes of a request to the bytes that are sent: name, screen, decide with both digests, emit. What a sidecar
@@ -100,7 +126,7 @@ fn verify(signing: Signing) -> (Attestation, Signing) {
 }
 
 library_benchmark_group!(name = body, benchmarks = [parse, emit]);
-library_benchmark_group!(name = call, benchmarks = [decide_payment, whole_call]);
+library_benchmark_group!(name = call, benchmarks = [decide_payment, judge_rules, whole_call]);
 library_benchmark_group!(name = evidence, benchmarks = [push_records, seal, sign, verify]);
 
 main!(library_benchmark_groups = body, call, evidence);

@@ -1,6 +1,6 @@
 //! The workload: a payment of 500 bytes and a purchase order of 10 KB, judged by N rules.
 //!
-//! Of the rules 70 % compare a key, 10 % look at a range, 10 % at a prefix, 10 % at a set. One matches, in the middle.
+//! One rule matches, in the middle.
 
 pub mod records;
 
@@ -61,24 +61,24 @@ pub struct Desk {
 
 impl Desk {
     /// With a payment, named already.
-    pub fn named(rules: usize) -> (Self, ToolCall) {
-        let (desk, request) = Self::payment(rules);
+    pub fn named(kinds: Rules, rules: usize) -> (Self, ToolCall) {
+        let (desk, request) = (Self::new(kinds, rules), Request::new("/payments", payment()));
         let call = desk.bundle.name_call("bank", &request.http()).expect("the workload is a call");
         (desk, call)
     }
 
     /// With a payment as it comes in.
     pub fn payment(rules: usize) -> (Self, Request) {
-        (Self::new(rules), Request::new("/payments", payment()))
+        (Self::new(Rules::Mixed, rules), Request::new("/payments", payment()))
     }
 
     /// With a purchase order as it comes in.
     pub fn purchase_order(rules: usize) -> (Self, Request) {
-        (Self::new(rules), Request::new("/orders", purchase_order()))
+        (Self::new(Rules::Mixed, rules), Request::new("/orders", purchase_order()))
     }
 
-    fn new(rules: usize) -> Self {
-        let bundle = Bundle::assemble(source(rules)).expect("the workload is a bundle");
+    fn new(kinds: Rules, rules: usize) -> Self {
+        let bundle = Bundle::assemble(source(kinds, rules)).expect("the workload is a bundle");
         let review = json!({"by": "rita", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
         Self {
             standing: read(json!({"lifecycle": "Active", "review": review})),
@@ -125,12 +125,12 @@ impl Request {
     }
 }
 
-fn source(rules: usize) -> BundleSource {
+fn source(kinds: Rules, rules: usize) -> BundleSource {
     let operation = |name: &str, path: &str| {
         json!({"name": name, "class": "Commit", "timeoutSeconds": 10, "http": {"method": "POST", "path": path},
                "recordClear": ["reference", "currency"], "sensitive": ["iban"], "arguments": schema()})
     };
-    let rules: Vec<Value> = (0..rules).map(|index| rule(index, index == rules / 2)).collect();
+    let rules: Vec<Value> = (0..rules).map(|index| rule(kinds, index, index == rules / 2)).collect();
     read(json!({
         "agent": {"namespace": "shop", "name": "payer", "uid": "agent-1", "tenant": "acme", "businessUnit": "retail",
                   "owner": "o", "version": "1", "ceiling": "Commit", "serviceAccount": "payer",
@@ -140,8 +140,10 @@ fn source(rules: usize) -> BundleSource {
                    "headers": [{"name": "x-company", "value": "7"}],
                    "limits": {"requestBytes": 65536, "responseBytes": 65536, "concurrency": 8},
                    "operations": [operation("payments.create", "/payments"), operation("orders.create", "/orders")]}],
-        "policies": [{"name": "spend", "tools": ["bank"], "rules": rules}],
-        "registries": [],
+        "policies": [{"name": "spend", "tools": ["bank"], "rules": rules, "registries": ["suppliers"]}],
+        "registries": [{"name": "suppliers", "key": "supplierId", "entries": {
+            "supplier-match": {"iban": ["DE89370400440532013000"]},
+        }}],
         "tiers": [],
     }))
 }
@@ -162,29 +164,46 @@ fn schema() -> Value {
     })
 }
 
-/// Rule number `index`: none is true of the workload but the one that `matches`.
-fn rule(index: usize, matches: bool) -> Value {
+/// Which kinds of rules.
+#[derive(Debug, Clone, Copy)]
+pub enum Rules {
+    /// Of a hundred 70 compare a key, 10 look at a range, 8 at a prefix, 6 at a set, 4 at a pattern, 2 at another document.
+    Mixed,
+    /// All compare a key.
+    Keyed,
+}
+
+/// Rule number `index`. None holds for the workload but the one that `matches`; every fifth other one is a `Deny`.
+fn rule(kinds: Rules, index: usize, matches: bool) -> Value {
     let check = |field: &str, predicate: Value| json!({"field": field, "predicate": predicate});
     let amount = |value: usize| json!({"value": format!("{value}.00")});
+    let equals = |field: &str, text: String| check(field, json!({"equals": {"text": text}}));
     let at_most = check("amount", json!({"atMost": amount(5000)}));
-    let text = |text: String| json!({"text": text});
-    let when = if matches {
-        vec![check("supplier", json!({"equals": text("supplier-match".to_owned())})), at_most]
-    } else {
-        match index % 10 {
-            0..=6 => vec![check("supplier", json!({"equals": text(format!("supplier-{index}"))})), at_most],
-            7 => vec![
-                check("amount", json!({"atLeast": amount(10_000 + index)})),
-                check("amount", json!({"lessThan": amount(10_001 + index)})),
-            ],
-            8 => vec![check("reference", json!({"prefix": format!("BATCH-{index}-")})), at_most],
-            _ => {
-                let others = ["USD", "GBP", "CHF"].map(|code| text(code.to_owned()));
-                vec![check("currency", json!({"in": others})), at_most]
-            }
+    // 21 and 50 have no common divisor: every run of rules has about the shares of the whole.
+    let kind = match kinds {
+        Rules::Mixed => index * 21 % 50,
+        Rules::Keyed => 0,
+    };
+    let when = match kind {
+        _ if matches => vec![equals("supplier", "supplier-match".to_owned()), at_most],
+        0..35 => vec![equals("supplier", format!("supplier-{index}")), at_most],
+        35..40 => vec![
+            check("amount", json!({"atLeast": amount(10_000 + index)})),
+            check("amount", json!({"lessThan": amount(10_001 + index)})),
+        ],
+        40..44 => vec![check("reference", json!({"prefix": format!("BATCH-{index}-")})), at_most],
+        44..47 => {
+            let others = ["a", "b", "c"].map(|part| json!({"text": format!("centre-{index}-{part}")}));
+            vec![check("costCentre", json!({"in": others})), at_most]
+        }
+        47..49 => vec![check("reference", json!({"matches": format!("ORD-{index}-[0-9]{{4,8}}")})), at_most],
+        _ => {
+            let own = json!({"registryField": {"registry": "suppliers", "key": "supplier", "attribute": "iban"}});
+            vec![equals("costCentre", format!("centre-{index}")), check("iban", own)]
         }
     };
-    json!({"name": format!("rule-{index}"), "operations": ["payments.create", "orders.create"], "effect": "Allow",
+    let effect = if index % 5 == 3 && !matches { "Deny" } else { "Allow" };
+    json!({"name": format!("rule-{index}"), "operations": ["payments.create", "orders.create"], "effect": effect,
            "when": when})
 }
 

@@ -13,7 +13,7 @@ use aegis_decision::segment::Sealer;
 use aegis_decision::token::{AgentName, Attestation, PodName};
 use jiff::SignedDuration;
 
-use super::{Desk, at};
+use super::{Desk, Rules, at};
 
 /// Claims, keys, and the token that they make.
 pub struct Signing {
@@ -67,7 +67,7 @@ fn record_key() -> SigningKey {
 
 /// The decision on a payment under 10 rules, as it is kept.
 fn decision(call: u32) -> Record {
-    let (desk, named) = Desk::named(10);
+    let (desk, named) = Desk::named(Rules::Mixed, 10);
     let decision = decide(&desk.bundle, named, &desk.evidence(), desk.now);
     Record::Decision(Box::new(DecisionRecord {
         kind: DecisionTag::Decision,

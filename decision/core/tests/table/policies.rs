@@ -44,7 +44,7 @@ pub fn source() -> impl Strategy<Value = Source> {
         2 => Just(json!(["clerk", "other"])),
         1 => Just(json!(["other"])),
     ];
-    let policy = (agents, vec(rule(), 0..9)).prop_map(|(agents, rules)| {
+    let policy = (agents, vec(rule(), 0..8)).prop_map(|(agents, rules)| {
         let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": ["people", "places", "nowhere"]});
         if !agents.is_null() {
             policy["agents"] = agents;
@@ -107,11 +107,11 @@ fn registry() -> impl Strategy<Value = Value> {
 
 fn rule() -> impl Strategy<Value = Value> {
     let approval = json!({"RequireApproval": {"tier": "lead", "holdSeconds": 1}});
-    let effect = prop_oneof![4 => Just(json!("Allow")), 4 => Just(json!("Deny")), 1 => Just(approval)];
+    let effect = prop_oneof![5 => Just(json!("Allow")), 2 => Just(json!("Deny")), 1 => Just(approval)];
     let operations =
         prop_oneof![5 => Just(json!(["*"])), 3 => Just(json!(["burn", "write"])), 1 => Just(json!(["burn"]))];
     // A Deny rule without checks ends everything, so most rules have some.
-    let when = prop_oneof![1 => vec(check(), 0..2), 6 => vec(check(), 1..3), 6 => vec(check(), 2..5)];
+    let when = prop_oneof![1 => vec(check(), 0..2), 3 => vec(check(), 1..3), 9 => vec(check(), 2..6)];
     (effect, operations, when)
         .prop_map(|(effect, operations, when)| json!({"effect": effect, "operations": operations, "when": when}))
 }

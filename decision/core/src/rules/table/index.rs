@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::access::{Access, Range};
 use super::equality::Equality;
 use super::intern::{CheckId, Interner};
+use super::intervals::Limit;
 use super::ranges::{Ranges, RangesDraft};
 use super::search::{Candidate, Search, Wanted};
 use super::selectivity::Selectivity;
 use super::slots::SlotId;
 use super::texts::{Texts, TextsDraft};
+use crate::rules::number::Side;
 
 /// Deepest index of an index. Below it rules hang on checks that are asked, whatever keys they have.
 const MAX_DEPTH: usize = 8;
@@ -96,8 +98,10 @@ impl Index {
                     rest
                 }
                 Access::Bound { range, side, value } => {
+                    let other = other_bound(&rest, checks, range, *side);
+                    let rest = other.map_or(rest, |(other, _)| below.without(other));
                     let draft = ranges.entry(range.clone()).or_default();
-                    draft.keys.add(*value, *side, order, rest);
+                    draft.keys.add((*value, *side), other.map(|(_, limit)| limit), order, rest);
                     draft.rests.push(below);
                     continue;
                 }
@@ -188,6 +192,16 @@ impl Index {
             search.consider(&self.candidates, places, answers.truth(*check));
         }
     }
+}
+
+/// A bound of the same range from the other side.
+fn other_bound(among: &[CheckId], checks: &Interner<'_>, of: &Range, beside: Side) -> Option<(CheckId, Limit)> {
+    among.iter().find_map(|check| match checks.access(*check) {
+        Access::Bound { range, side, value } if range == of && side.is_upper() != beside.is_upper() => {
+            Some((*check, (*value, *side)))
+        }
+        _ => None,
+    })
 }
 
 impl<K> Keyed<K> {

@@ -8,10 +8,11 @@
 //! How it stays flat:
 //! - A check that stands in many rules is one check ([`intern`]); its answer is kept for the call ([`answers`]).
 //! - A field is read and normalised once for all checks about it: a *slot* ([`slots`]).
-//! - Each rule hangs on one of its checks, the most selective one ([`access`], [`selectivity`]), and is looked at only when that check is
-//!   not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`]), one binary search for
-//!   bounds ([`ranges`]), for beginnings and ends of texts and for patterns that begin with a literal ([`starts`],
-//!   [`texts`]), one regex set for the other patterns. All other checks are asked one by one, each once.
+//! - Each rule hangs on one of its checks, the most selective one ([`access`], [`selectivity`]), and is looked at only
+//!   when that check is not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`]), one
+//!   binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for patterns that begin
+//!   with a literal ([`starts`], [`texts`]), one regex set for the other patterns. All other checks are asked one by one,
+//!   each once.
 //! - A rule that is looked at is the Kleene AND of the rest of its checks, asked plainly.
 //!
 //! What a slot cannot answer (missing, wrong type, other currency) leaves every check on it indeterminate. No `Allow`
@@ -27,6 +28,7 @@ mod answers;
 mod equality;
 mod index;
 mod intern;
+mod intervals;
 mod ranges;
 mod search;
 mod selectivity;
@@ -152,6 +154,7 @@ impl Table {
     /// The rule by which the call may simply go: the first `Allow` rule that is true, when every `Deny` and every
     /// `RequireApproval` rule is false. `policies` are those that the table was compiled from; where one of them is gone,
     /// its checks cannot be told and its rules allow nothing.
+    #[inline(never)] // A frame of its own, in which the cost of rules is counted.
     pub(crate) fn allows<'p>(&self, policies: &'p [CompiledPolicy], inputs: &Inputs<'_>) -> Option<Allowing<'p>> {
         let scope = Scope::new(inputs);
         let answers = Answers::new(self, policies, &scope);

@@ -21,7 +21,7 @@ pub(super) struct Selectivity {
     uses: BTreeMap<CheckId, usize>,
     /// Checks that the keys of one kind tell apart.
     told_apart: BTreeMap<(SlotId, u8), BTreeSet<CheckId>>,
-    /// Rules with a bound of this range, and the groups of those that are the same but for the bound.
+    /// Rules with a bound of this range, and the groups of those that are the same but for such bounds.
     bounds: BTreeMap<Range, (usize, BTreeSet<Vec<CheckId>>)>,
 }
 
@@ -37,7 +37,8 @@ impl Selectivity {
                 } else if let Access::Bound { range, .. } = access {
                     let (rules, groups) = found.bounds.entry(range.clone()).or_default();
                     *rules = rules.saturating_add(1);
-                    groups.insert(rule.without(*check));
+                    let bounds = |other: &&CheckId| matches!(checks.access(**other), Access::Bound { range: on, .. } if on == range);
+                    groups.insert(rule.checks.iter().filter(|other| !bounds(other)).copied().collect());
                 } else {
                     let uses = found.uses.entry(*check).or_default();
                     *uses = uses.saturating_add(1);
