@@ -143,7 +143,8 @@ fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result
         row(out, "nearest rules", &names.join(", "))?;
     }
     optional(out, "would pass", decision.allowed.as_deref())?;
-    if !decision.rules.is_empty() {
+    // Of an allowed call only the rule that allowed it is kept.
+    if !decision.rules.is_empty() && decision.verdict != Verdict::Allow {
         let count = |truth| decision.rules.iter().filter(|rule| rule.truth == truth).count();
         let (held, open) = (count(Truth::True), count(Truth::Indeterminate));
         row(out, "rules judged", &format!("{}: {held} held, {open} could not be told", decision.rules.len()))?;

@@ -83,6 +83,9 @@ impl Exact {
     }
 
     fn digits_at(self, scale: u32) -> Option<i128> {
+        if scale == self.scale {
+            return Some(self.digits);
+        }
         self.digits.checked_mul(10_i128.checked_pow(scale.checked_sub(self.scale)?)?)
     }
 }

@@ -4,6 +4,9 @@
 //! ([`CompiledPolicy::evaluate`]) cannot fail: whatever cannot be told is [`Truth::Indeterminate`], which neither allows
 //! nor lifts a denial. What a check's outcome *means* is decided elsewhere ([`crate::decide`]).
 //!
+//! The rules of one operation are compiled once more, together, into a table (`table`): it finds out whether a call may
+//! simply go without a look at most of them. The plain evaluation explains, and is what the table must agree with.
+//!
 //! Decisions that the predicates share:
 //! - *Missing* means that the path does not resolve. `null` is there, but has the wrong type for every predicate except
 //!   `exists` and `absent`.

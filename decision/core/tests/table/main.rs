@@ -27,9 +27,9 @@ use serde_json::{Value, json};
 use calls::Call;
 
 /// Bundles of a run.
-const BUNDLES: u32 = 4_000;
+const BUNDLES: u32 = 2_000;
 /// Calls that each of them judges.
-const CALLS: usize = 25;
+const CALLS: usize = 50;
 /// A run judges no fewer calls than this.
 const _: () = assert!(BUNDLES as usize * CALLS >= 100_000);
 

@@ -189,7 +189,10 @@ impl Index {
             if search.settled() {
                 return;
             }
-            search.consider(&self.candidates, places, answers.truth(*check));
+            let first = places.first().and_then(|place| self.candidates.get(*place));
+            if first.is_some_and(|first| !search.is_late(first.order)) {
+                search.consider(&self.candidates, places, answers.truth(*check));
+            }
         }
     }
 }

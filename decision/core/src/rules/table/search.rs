@@ -84,7 +84,7 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     /// Whether an earlier rule was found already.
-    fn is_late(&self, order: usize) -> bool {
+    pub(super) fn is_late(&self, order: usize) -> bool {
         self.first.is_some_and(|first| first <= order)
     }
 }
