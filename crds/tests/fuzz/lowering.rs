@@ -14,13 +14,9 @@ use serde::de::DeserializeOwned;
 /// A word that no reason may repeat.
 const SECRET: &str = "s3cret";
 
-/// Panics where resources are lowered in two ways, or an error is not one that its author can mend.
-pub fn check(bytes: &[u8]) {
-    let _assembled = assembled(bytes);
-}
-
-/// The same; gives the number of bundles that were made.
-pub fn assembled(bytes: &[u8]) -> usize {
+/// Panics where resources are lowered in two ways, or an error is not one that its author can mend. Gives the number of
+/// bundles that were made.
+pub fn check(bytes: &[u8]) -> usize {
     let Ok(text) = std::str::from_utf8(bytes) else { return 0 };
     let all = match load("some.yaml", text) {
         Ok(all) => all,

@@ -188,7 +188,9 @@ fn reads(policies: &[CompiledPolicy], interner: &Interner<'_>) -> Vec<Place> {
         let Some(check) = known.place.find(policies) else { continue };
         let named = match &check.question {
             Question::InRegistry(registry) => format!("{:?}", (registry.name(), &check.field, check.normalize)),
-            Question::RegistryField { registry, key, .. } => format!("{:?}", (registry.name(), &check.field, Some(key))),
+            Question::RegistryField { registry, key, .. } => {
+                format!("{:?}", (registry.name(), &check.field, Some(key)))
+            }
             Question::Document { registry, key, .. } => format!("{:?}", (registry.name(), &check.field, key)),
             Question::HostIn(hosts) => match hosts.registry_name() {
                 Some(name) => format!("{:?}", ("hosts", name, &check.field, check.normalize)),
