@@ -107,7 +107,7 @@ pub struct EvalArgs {
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Run the tests that policies carry in spec.tests, and list the rules that no test reaches.
+    /// Run the tests of policies, in spec.tests and in files *_test.yaml, and say what they cover.
     Test(PolicyTestArgs),
 }
 
@@ -119,18 +119,55 @@ the first agent of the files that the policy selects; else one made up for the t
 class of operation. Whoever it is counts as Active and reviewed.
 
 A test that names no delegation is judged under one that grants every operation of every tool; a named one \
-counts as it stands at the time of --at. All policies that select the agent take part, as in a sidecar."
+counts as it stands at the time of --at. All policies that select the agent take part, as in a sidecar.
+
+A rule is covered when tests made it true and made it false, and so is each of its checks; a rule without checks \
+only has to be true. The exit code is 1 when a test fails or the coverage is below --min-coverage, and 2 when the \
+resources cannot be read."
 )]
 pub struct PolicyTestArgs {
-    /// The folder, or the one file, with the resources as YAML.
-    #[arg(long, value_name = "PATH", default_value = ".")]
-    pub resources: PathBuf,
-    /// The time at which the tests are judged. Without it they are judged now.
+    /// Where the policies are.
+    #[command(flatten)]
+    pub folder: Folder,
+    /// The time at which tests without a time of their own are judged. Without it they are judged now.
     #[arg(long, value_name = "RFC3339")]
     pub at: Option<Timestamp>,
+    /// List every rule and check that was never true, or never false.
+    #[arg(long)]
+    pub coverage: bool,
+    /// Fail when less than this share of all outcomes of rules and checks was reached.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub min_coverage: Option<u8>,
+    /// Write the results to this file too, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Run the tests again whenever a file of the folder changes, until interrupted.
+    #[arg(long)]
+    pub watch: bool,
+    /// With --watch, end after this many runs.
+    #[arg(long, value_name = "RUNS", requires = "watch", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_runs: Option<u32>,
     /// How to print the results.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
+}
+
+/// A folder of resources, given by itself or as an option.
+#[derive(Debug, Args)]
+pub struct Folder {
+    /// The folder, or the one file, with the resources as YAML. Without it, the current folder.
+    #[arg(value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The same as DIR.
+    #[arg(long, value_name = "PATH", conflicts_with = "dir")]
+    resources: Option<PathBuf>,
+}
+
+impl Folder {
+    /// Where to look.
+    pub fn path(&self) -> &Path {
+        self.dir.as_deref().or(self.resources.as_deref()).unwrap_or(Path::new("."))
+    }
 }
 
 /// Where the approvals are.

@@ -19,6 +19,7 @@ mod policy_test;
 mod resources;
 mod verify;
 mod version;
+mod watch;
 mod why;
 
 use std::ffi::OsString;

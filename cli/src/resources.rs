@@ -7,6 +7,7 @@ use aegis_crds::api::Agent;
 use aegis_crds::gather;
 use aegis_crds::load::Resources;
 use aegis_crds::lower;
+use aegis_crds::test_files::is_test_file;
 use aegis_decision::agent::Standing;
 use aegis_decision::bundle::Bundle;
 use aegis_decision::delegation::Delegation;
@@ -46,7 +47,8 @@ impl Judge {
     }
 }
 
-/// Reads every YAML file under a path, or the one file that it names. Resources without namespace get `namespace`.
+/// Reads every YAML file under a path, or the one file that it names: resources, and tests from files that end with
+/// `_test.yaml`. Resources without namespace get `namespace`.
 pub(crate) fn load(path: &Path, namespace: &str) -> Result<Resources> {
     let mut resources = Resources::default();
     let files = files(path)?;
@@ -55,7 +57,12 @@ pub(crate) fn load(path: &Path, namespace: &str) -> Result<Resources> {
         let length = fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
         ensure!(length <= MAX_FILE_BYTES, "{} is longer than {MAX_FILE_BYTES} bytes", file.display());
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        resources.add(&file.display().to_string(), &text)?;
+        let origin = file.display().to_string();
+        if file.file_name().is_some_and(|name| is_test_file(&name.to_string_lossy())) {
+            resources.add_tests(&origin, &text)?;
+        } else {
+            resources.add(&origin, &text)?;
+        }
     }
     settle(&mut resources.agents, namespace);
     settle(&mut resources.tools, namespace);
@@ -100,9 +107,14 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> 
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if path.is_dir() && !hidden {
             collect(&path, depth.saturating_add(1), found)?;
-        } else if !hidden && path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json") {
+        } else if !hidden && is_resource_file(&path) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a file of that name is read.
+pub(crate) fn is_resource_file(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
 }

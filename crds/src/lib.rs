@@ -3,12 +3,14 @@
 //! [`api`] holds the kinds as people write them, [`definitions`](mod@definitions) their definitions for the API server,
 //! [`lower`] turns one resource into a core value, [`gather`] all that concern one agent into the source of its bundle,
 //! and [`load`](mod@load) reads resources from YAML. [`compiles`] says whether what reads well also works, and
-//! [`policy_test`] whether a policy does what its tests say.
+//! [`policy_test`] whether a policy does what its tests say, [`test_files`] reads tests that stand beside it, and
+//! [`coverage`] counts what all tests made true and false.
 //!
 //! Deliberately absent: clients, controllers, clocks. Everything here is a function of its arguments.
 
 pub mod api;
 pub mod compiles;
+pub mod coverage;
 pub mod definitions;
 pub mod gather;
 pub mod guards;
@@ -17,3 +19,4 @@ pub mod lower;
 pub mod mesh;
 pub mod policy_test;
 mod schema;
+pub mod test_files;

@@ -3,11 +3,14 @@
 //! Stricter than the API server: a field that the kind does not have is an error here, since a typo in a policy must
 //! not be lost. Objects of other groups are allowed beside ours and only counted by name.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::{Agent, ApprovalRequest, ApprovalTier, Delegation, GROUP, Registry, Tool, ToolPolicy, VERSION};
+use crate::test_files::{MAX_TESTS, PolicyTests, TestFile};
 
 /// Resources by kind, in the order they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,8 +31,10 @@ pub struct Resources {
     pub requests: Vec<ApprovalRequest>,
     /// What belongs to other groups, as `kind/name`.
     pub others: Vec<String>,
-    /// Kind, namespace and name of everything above, to find what is given twice.
-    seen: std::collections::BTreeSet<(String, String, String)>,
+    /// Files with tests of policies.
+    pub tests: Vec<TestFile>,
+    /// Where everything above came from, by kind, namespace and name; also to find what is given twice.
+    origins: BTreeMap<(String, String, String), String>,
 }
 
 /// A document that cannot be read.
@@ -79,6 +84,18 @@ pub enum LoadProblem {
         /// Where.
         field: String,
     },
+    /// Not a document of tests.
+    #[error("is no document of tests, as the name of the file says: {0}")]
+    NoTests(String),
+    /// More tests than one document may hold.
+    #[error("tests: are more than {MAX_TESTS}")]
+    TooManyTests,
+    /// A field that tests do not have.
+    #[error("{field}: is a field that tests do not have")]
+    UnknownTestField {
+        /// Where.
+        field: String,
+    },
     /// An object that was there before.
     #[error("{kind} {name}: is given twice")]
     Twice {
@@ -104,13 +121,34 @@ impl Resources {
             serde_saphyr::from_multiple(text).map_err(|error| fail(None, LoadProblem::Syntax(error.to_string())))?;
         for (at, document) in documents.iter().enumerate() {
             if !document.is_null() {
-                self.add_object(document).map_err(|problem| fail(Some(at.saturating_add(1)), problem))?;
+                self.add_object(origin, document).map_err(|problem| fail(Some(at.saturating_add(1)), problem))?;
             }
         }
         Ok(())
     }
 
-    fn add_object(&mut self, object: &Value) -> Result<(), LoadProblem> {
+    /// Adds the documents of a file of tests. Whether its policies exist is looked at by
+    /// [`cases`](crate::test_files::cases).
+    pub fn add_tests(&mut self, origin: &str, text: &str) -> Result<(), LoadError> {
+        let fail = |document, problem| LoadError { origin: origin.to_owned(), document, problem };
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(text).map_err(|error| fail(None, LoadProblem::Syntax(error.to_string())))?;
+        let documents = documents
+            .iter()
+            .enumerate()
+            .filter(|(_, document)| !document.is_null())
+            .map(|(at, document)| tests(document).map_err(|problem| fail(Some(at.saturating_add(1)), problem)))
+            .collect::<Result<_, _>>()?;
+        self.tests.push(TestFile { origin: origin.to_owned(), documents });
+        Ok(())
+    }
+
+    /// The file that an object was read from. Without namespace it counts as in `default`.
+    pub fn origin(&self, kind: &str, namespace: &str, name: &str) -> Option<&str> {
+        self.origins.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned())).map(String::as_str)
+    }
+
+    fn add_object(&mut self, origin: &str, object: &Value) -> Result<(), LoadProblem> {
         let text = |field: &'static str| {
             object.get(field).and_then(Value::as_str).map(str::to_owned).ok_or(LoadProblem::NotAnObject(field))
         };
@@ -119,7 +157,7 @@ impl Resources {
         if kind.ends_with("List")
             && let Some(Value::Array(items)) = object.get("items")
         {
-            return items.iter().try_for_each(|item| self.add_object(item));
+            return items.iter().try_for_each(|item| self.add_object(origin, item));
         }
         let metadata = |field: &str| object.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let name = metadata("name").ok_or(LoadProblem::NotAnObject("metadata.name"))?.to_owned();
@@ -141,10 +179,9 @@ impl Resources {
             "ApprovalRequest" => self.requests.push(read(object, &kind, &name)?),
             _ => return Err(LoadProblem::UnknownKind),
         }
-        if self.seen.insert((kind.clone(), home, name.clone())) {
-            Ok(())
-        } else {
-            Err(LoadProblem::Twice { kind, name })
+        match self.origins.insert((kind.clone(), home, name.clone()), origin.to_owned()) {
+            None => Ok(()),
+            Some(_) => Err(LoadProblem::Twice { kind, name }),
         }
     }
 }
@@ -161,6 +198,19 @@ fn read<T: DeserializeOwned + Serialize>(object: &Value, kind: &str, name: &str)
     match lost(object, &kept, "") {
         None => Ok(typed),
         Some(field) => Err(LoadProblem::UnknownField { kind: kind.to_owned(), name: name.to_owned(), field }),
+    }
+}
+
+fn tests(document: &Value) -> Result<PolicyTests, LoadProblem> {
+    let shape = |error: serde_json::Error| LoadProblem::NoTests(error.to_string());
+    let typed: PolicyTests = serde_json::from_value(document.clone()).map_err(shape)?;
+    if typed.tests.len() > MAX_TESTS {
+        return Err(LoadProblem::TooManyTests);
+    }
+    let kept = serde_json::to_value(&typed).map_err(shape)?;
+    match lost(document, &kept, "") {
+        None => Ok(typed),
+        Some(field) => Err(LoadProblem::UnknownTestField { field }),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What came of all tests, for people and programs.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use aegis_crds::api::ToolPolicy;
-use aegis_crds::api::policy::{Expectation, PolicyTest};
+use aegis_crds::api::policy::Expectation;
+use aegis_crds::coverage::{Coverage, RuleCoverage};
 use aegis_crds::load::Resources;
 use aegis_crds::policy_test::{Found, Judged, Suite, expected_words};
-use aegis_decision::decision::{DecisionOutput, RuleRef, Truth};
+use aegis_crds::test_files::{self, Case};
+use aegis_decision::decision::{DecisionOutput, RuleRef};
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -20,8 +20,10 @@ use crate::resources::home;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
-    tests: Vec<TestResult>,
+    pub(super) tests: Vec<TestResult>,
     never_hit: Vec<RuleName>,
+    /// What the tests reached.
+    pub(super) coverage: Coverage,
     passed: usize,
     /// How many did not get what they expect.
     pub(super) failed: usize,
@@ -30,19 +32,22 @@ pub(super) struct Report {
 /// What came of one test.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TestResult {
-    namespace: String,
-    policy: String,
-    test: String,
+pub(super) struct TestResult {
+    pub(super) namespace: String,
+    pub(super) policy: String,
+    pub(super) test: String,
+    /// File of tests that it stands in; none: in the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     agent: String,
-    passed: bool,
+    pub(super) passed: bool,
     expected: Expectation,
     found: Found,
     /// The whole explanation.
     decision: DecisionOutput,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RuleName {
     namespace: String,
@@ -54,30 +59,25 @@ impl Report {
     /// Runs every test of every policy.
     pub(super) fn of(resources: &Resources, at: Timestamp) -> Result<Self> {
         let mut tests = Vec::new();
-        let mut hit = BTreeSet::new();
+        let mut coverage = Coverage::of(&resources.policies)?;
         let mut suite = Suite::new(resources);
-        for policy in &resources.policies {
-            for test in &policy.spec.tests {
-                let judged = suite
-                    .judge(policy, test, at)
-                    .with_context(|| format!("ToolPolicy {}, test {}", policy.name_any(), test.name))?;
-                hit.extend(hits(&home(policy), &judged.output));
-                tests.push(TestResult::of(policy, test, judged));
-            }
+        for case in test_files::cases(resources)? {
+            let judged = suite.judge(case.policy, case.test, case.at.unwrap_or(at)).with_context(|| {
+                let origin = case.origin.map(|origin| format!("{origin}: ")).unwrap_or_default();
+                format!("{origin}ToolPolicy {}, test {}", case.policy.name_any(), case.test.name)
+            })?;
+            coverage.add(&home(case.policy), &judged.output);
+            tests.push(TestResult::of(case, judged));
         }
-        let never_hit = resources
-            .policies
-            .iter()
-            .flat_map(|policy| policy.spec.rules.iter().map(|rule| name(policy, &rule.name)))
-            .filter(|rule| !hit.contains(rule))
-            .collect();
+        coverage.sum();
+        let never_hit = coverage.rules.iter().filter(|rule| !rule.is_hit()).map(name).collect();
         let passed = tests.iter().filter(|test| test.passed).count();
         let failed = tests.len().saturating_sub(passed);
-        Ok(Self { tests, never_hit, passed, failed })
+        Ok(Self { tests, never_hit, coverage, passed, failed })
     }
 
-    /// For people. Ends with a line break.
-    pub(super) fn text(&self) -> String {
+    /// For people, with every outcome that no test reached where that is asked for. Ends with a line break.
+    pub(super) fn text(&self, uncovered: bool) -> String {
         let mut text = String::new();
         if !self.tests.is_empty() {
             text.push_str(&table(
@@ -107,43 +107,61 @@ impl Report {
             }
             text.push('\n');
         }
+        if uncovered {
+            text.push_str(&uncovered_text(&self.coverage));
+        }
+        let Coverage { reached, wanted, percent, .. } = &self.coverage;
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{} tests, {} passed, {} failed", self.tests.len(), self.passed, self.failed);
+        let _ = writeln!(text, "{reached} of {wanted} outcomes of rules and checks reached: {percent} %");
         text
     }
 }
 
-/// The rules that held, or that decided although it could not be told whether they hold.
-fn hits<'a>(namespace: &'a str, output: &'a DecisionOutput) -> impl Iterator<Item = RuleName> + 'a {
-    let held = output.rules.iter().filter(|rule| rule.truth == Truth::True).map(|rule| (&rule.policy, &rule.rule));
-    let decided = output.rule.iter().map(|rule| (&rule.policy, &rule.rule));
-    held.chain(decided).map(|(policy, rule)| RuleName {
-        namespace: namespace.to_owned(),
-        policy: policy.clone(),
-        rule: rule.clone(),
-    })
+fn uncovered_text(coverage: &Coverage) -> String {
+    let mut rows = Vec::new();
+    for rule in &coverage.rules {
+        let title = format!("{}/{}", rule.policy, rule.rule);
+        let missing = rule.counts.missing(rule.can_be_false());
+        if !missing.is_empty() {
+            rows.push([title.clone(), String::new(), missing.join(", ")]);
+        }
+        for check in &rule.checks {
+            let missing = check.counts.missing(true);
+            if !missing.is_empty() {
+                rows.push([title.clone(), format!("{} {}", check.field, check.check), missing.join(", ")]);
+            }
+        }
+    }
+    if rows.is_empty() { String::new() } else { format!("{}\n", table(["RULE", "CHECK", "IN ALL TESTS"], rows)) }
 }
 
-fn name(policy: &ToolPolicy, rule: &str) -> RuleName {
-    RuleName { namespace: home(policy), policy: policy.name_any(), rule: rule.to_owned() }
+fn name(rule: &RuleCoverage) -> RuleName {
+    RuleName { namespace: rule.namespace.clone(), policy: rule.policy.clone(), rule: rule.rule.clone() }
 }
 
 impl TestResult {
-    fn of(policy: &ToolPolicy, test: &PolicyTest, judged: Judged) -> Self {
+    fn of(case: Case<'_>, judged: Judged) -> Self {
         Self {
-            namespace: home(policy),
-            policy: policy.name_any(),
-            test: test.name.clone(),
+            namespace: home(case.policy),
+            policy: case.policy.name_any(),
+            test: case.test.name.clone(),
+            file: case.origin.map(str::to_owned),
             agent: judged.agent,
             passed: judged.passed,
-            expected: test.expect.clone(),
+            expected: case.test.expect.clone(),
             found: judged.found,
             decision: judged.output,
         }
     }
 
+    /// Expectation and result in a line.
+    pub(super) fn summary(&self) -> String {
+        format!("expected {}, found {}", expected_words(&self.expected), self.found.words())
+    }
+
     /// Why a test failed.
-    fn explanation(&self) -> String {
+    pub(super) fn explanation(&self) -> String {
         let mut text = format!("{}\n", printable(&format!("{}/{}:", self.policy, self.test)));
         row(&mut text, "agent", &self.agent);
         row(&mut text, "expected", &expected_words(&self.expected));

@@ -6,6 +6,7 @@
 mod approvals;
 mod eval;
 mod help;
+mod policy_files;
 mod policy_test;
 mod records;
 mod verify;
