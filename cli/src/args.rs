@@ -109,6 +109,8 @@ pub struct EvalArgs {
 pub enum PolicyCommand {
     /// Run the tests of policies, in spec.tests and in files *_test.yaml, and say what they cover.
     Test(PolicyTestArgs),
+    /// Find what is wrong with resources, or was hardly meant.
+    Lint(PolicyLintArgs),
 }
 
 /// Arguments of `aegis policy test`.
@@ -150,6 +152,47 @@ pub struct PolicyTestArgs {
     /// How to print the results.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
+}
+
+/// Arguments of `aegis policy lint`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Each finding has a stable id; docs/policy-as-code.md has a row for each. What is said of a rule is \
+proven for every call; what cannot be proven is not said.
+
+A finding that is meant is suppressed by the annotation aegis.dev/lint-allow of the resource, with a line \
+ID: REASON, or ID PART: REASON for one rule, operation or registry.
+
+The exit code is 1 when a finding that is not suppressed is as bad as --deny says, and 2 when the files cannot be read."
+)]
+pub struct PolicyLintArgs {
+    /// Where the resources are.
+    #[command(flatten)]
+    pub folder: Folder,
+    /// The least severity that fails.
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub deny: Level,
+    /// The time at which tests without a time of their own are run. Without it they are run now.
+    #[arg(long, value_name = "RFC3339")]
+    pub at: Option<Timestamp>,
+    /// Write the findings to this file too, as SARIF 2.1.0.
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Option<PathBuf>,
+    /// How to print the findings.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// A severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Level {
+    /// What does not work.
+    #[default]
+    Error,
+    /// And what was hardly meant.
+    Warning,
+    /// And what is worth a look.
+    Info,
 }
 
 /// A folder of resources, given by itself or as an option.

@@ -15,6 +15,7 @@ mod completion;
 mod eval;
 mod io;
 pub mod output;
+mod policy_lint;
 mod policy_test;
 mod resources;
 mod verify;
@@ -48,7 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> Ex
 fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
     match arguments.command {
         Command::Eval(args) => eval::run(&args, io),
-        Command::Policy { command: PolicyCommand::Test(args) } => policy_test::run(&args, io),
+        Command::Policy { command } => policy(command, io),
         Command::Approvals { cluster, command } => cluster::block_on(approvals::run(&cluster, command, io)),
         Command::Approve(args) => cluster::block_on(approvals::decide::approve(&args, io)),
         Command::Deny(args) => cluster::block_on(approvals::decide::deny(&args, io)),
@@ -57,5 +58,12 @@ fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
         Command::Verify(args) => verify::run(&args, io),
         Command::Completion { shell } => completion::run(shell, io),
         Command::Version { output } => version::run(output, io),
+    }
+}
+
+fn policy(command: PolicyCommand, io: &mut Io<'_>) -> anyhow::Result<Answer> {
+    match command {
+        PolicyCommand::Test(args) => policy_test::run(&args, io),
+        PolicyCommand::Lint(args) => policy_lint::run(&args, io),
     }
 }

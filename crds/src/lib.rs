@@ -4,7 +4,7 @@
 //! [`lower`] turns one resource into a core value, [`gather`] all that concern one agent into the source of its bundle,
 //! and [`load`](mod@load) reads resources from YAML. [`compiles`] says whether what reads well also works, and
 //! [`policy_test`] whether a policy does what its tests say, [`test_files`] reads tests that stand beside it, and
-//! [`coverage`] counts what all tests made true and false.
+//! [`coverage`] counts what all tests made true and false, and [`lint`] finds what was hardly meant.
 //!
 //! Deliberately absent: clients, controllers, clocks. Everything here is a function of its arguments.
 
@@ -14,6 +14,7 @@ pub mod coverage;
 pub mod definitions;
 pub mod gather;
 pub mod guards;
+pub mod lint;
 pub mod load;
 pub mod lower;
 pub mod mesh;

@@ -7,6 +7,7 @@ mod approvals;
 mod eval;
 mod help;
 mod policy_files;
+mod policy_lint;
 mod policy_test;
 mod records;
 mod verify;

@@ -69,6 +69,17 @@ impl Router {
         self.routes.iter().find(|route| route.operation == operation)
     }
 
+    /// Pairs of operations that one path can match, by their indices in the tool: the first has literals where the second
+    /// has parameters, so such a request is never the second.
+    pub fn overlaps(&self) -> Vec<(usize, usize)> {
+        let all = self.routes.iter().flat_map(|first| self.routes.iter().map(move |second| (first, second)));
+        let overlapping = all.filter(|(first, second)| {
+            let possible = first.method == second.method && !first.bodies_exclude(second);
+            possible && first.template.relation(&second.template) == Relation::First
+        });
+        overlapping.map(|(first, second)| (first.operation, second.operation)).collect()
+    }
+
     /// Routes whose method and path match.
     pub(super) fn candidates(&self, method: &str, path: &RequestPath) -> Vec<Candidate<'_>> {
         let of_method = self.routes.iter().filter(|route| route.method == method);

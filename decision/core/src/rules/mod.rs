@@ -48,6 +48,7 @@ mod kleene;
 mod normal;
 mod number;
 mod predicate;
+pub mod proof;
 mod reach;
 mod registry;
 mod resolve;
