@@ -85,7 +85,8 @@ pub enum Command {
    \"facts\":{\"order\":{\"total\":\"900.00\"}},\"delegation\":\"office\",\"at\":\"2026-01-02T03:04:05Z\"}
 
 The exit code tells whether all lines could be judged, not what the verdicts are. A line that cannot be \
-read is reported with its number, the others are judged, and the exit code is 2.")]
+read, or is longer than 4 MiB, is reported with its number, the others are judged, and the exit code is 2. One line is \
+kept at a time, so a file may be of any length.")]
 pub struct EvalArgs {
     /// The folder, or the one file, with the resources as YAML.
     ///

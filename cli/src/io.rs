@@ -14,6 +14,8 @@ pub struct Io<'a> {
     pub err: Box<dyn Write + 'a>,
     /// Whether a person can be asked.
     pub interactive: bool,
+    /// Whether somebody watches the standard error while the answer goes elsewhere, so that progress may be shown there.
+    pub watched: bool,
     /// When the command began.
     pub now: Timestamp,
 }
@@ -26,6 +28,7 @@ impl Io<'static> {
             out: Box::new(io::BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            watched: io::stderr().is_terminal() && !io::stdout().is_terminal(),
             now: Timestamp::now(),
         }
     }

@@ -9,6 +9,7 @@
 
 pub mod approvals;
 pub mod args;
+mod calls;
 mod check;
 mod cluster;
 mod completion;
@@ -17,6 +18,7 @@ mod io;
 pub mod output;
 mod policy_lint;
 mod policy_test;
+mod progress;
 mod resources;
 mod verify;
 mod version;

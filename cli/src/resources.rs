@@ -1,5 +1,6 @@
 //! Resources from a folder of YAML, and each agent's bundle made from them with the functions that the operator uses.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,9 +11,13 @@ use aegis_crds::lower;
 use aegis_crds::test_files::is_test_file;
 use aegis_decision::agent::Standing;
 use aegis_decision::bundle::Bundle;
+use aegis_decision::contract::DecisionInput;
+use aegis_decision::decision::DecisionOutput;
 use aegis_decision::delegation::Delegation;
 use anyhow::{Context as _, Result, ensure};
 use kube::{Resource, ResourceExt as _};
+
+use crate::calls::Unreadable;
 
 /// Most folders in each other.
 const MAX_DEPTH: usize = 16;
@@ -44,6 +49,36 @@ impl Judge {
             .collect::<Result<_>>()
             .with_context(whose)?;
         Ok(Self { bundle: Bundle::assemble(source).with_context(whose)?, standing, delegations })
+    }
+}
+
+/// The judges of all agents, each made once, by `namespace/name`.
+pub(crate) struct Judges(BTreeMap<String, Judge>);
+
+impl Judges {
+    /// Of the resources under a path; those without namespace are in `namespace`.
+    pub(crate) fn load(path: &Path, namespace: &str) -> Result<Self> {
+        let resources = load(path, namespace)?;
+        let judge = |agent: &Agent| {
+            let name = format!("{}/{}", home(agent), agent.name_any());
+            Ok((name, Judge::of(agent, &resources)?))
+        };
+        resources.agents.iter().map(judge).collect::<Result<_>>().map(Self)
+    }
+
+    /// The judge of an agent, or why there is none.
+    pub(crate) fn of(&self, agent: &str) -> Result<&Judge, Unreadable> {
+        self.0.get(agent).ok_or_else(|| {
+            let known = self.0.keys().cloned().collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none".to_owned() } else { known };
+            Unreadable(format!("agent: {agent} is not among the resources; they have: {known}"))
+        })
+    }
+
+    /// Judges one call.
+    pub(crate) fn judge(&self, input: DecisionInput) -> Result<DecisionOutput, Unreadable> {
+        let Judge { bundle, standing, delegations } = self.of(&input.agent)?;
+        Ok(bundle.judge_input_once(input, standing, delegations))
     }
 }
 

@@ -150,6 +150,7 @@ mod tests {
             out: Box::new(std::io::sink()),
             err: Box::new(&mut said),
             interactive,
+            watched: false,
             now: jiff::Timestamp::UNIX_EPOCH,
         };
         let confirmed = confirmed(ApprovalVerdict::Approved, &mut io);

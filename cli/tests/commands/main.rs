@@ -41,6 +41,7 @@ fn aegis(arguments: &[&str], input: &str) -> Ran {
             out: Box::new(&mut out),
             err: Box::new(&mut err),
             interactive: false,
+            watched: false,
             now: "2026-05-04T10:30:00Z".parse().unwrap(),
         };
         aegis_cli::run(std::iter::once("aegis").chain(arguments.iter().copied()).map(Into::into), &mut io)

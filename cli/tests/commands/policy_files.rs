@@ -164,6 +164,7 @@ fn a_change_of_a_real_file_starts_the_next_run() {
             out: Box::new(&mut out),
             err: Box::new(Changing { changes: changes.into_iter(), told: &mut err }),
             interactive: false,
+            watched: false,
             now: "2026-05-04T10:30:00Z".parse().unwrap(),
         };
         let arguments =

@@ -84,6 +84,18 @@ impl Bundle {
         self.decide_input(input, standing, delegations, &[]).output
     }
 
+    /// As [`Bundle::judge_input`], of an input that is not needed any more: its arguments are not copied.
+    pub fn judge_input_once(
+        &self,
+        mut input: DecisionInput,
+        standing: &Standing,
+        delegations: &[Delegation],
+    ) -> DecisionOutput {
+        let arguments = input.arguments.take();
+        let called = self.call_with(&input, arguments);
+        self.decide_called(decide::decide, called, &input, standing, delegations, &[]).output
+    }
+
     /// Judges an input exactly as a sidecar judges the request: named by the same router, facts narrowed to the declared
     /// paths, decided by [`decide::decide`] at `input.at`. The releases' signatures were verified by the caller.
     pub fn decide_input(
@@ -104,7 +116,19 @@ impl Bundle {
         delegations: &[Delegation],
         releases: &[Release],
     ) -> Decision {
-        match self.call_of_input(input) {
+        self.decide_called(decide, self.call_of_input(input), input, standing, delegations, releases)
+    }
+
+    fn decide_called(
+        &self,
+        decide: impl FnOnce(&Self, ToolCall, &Evidence<'_>, Timestamp) -> Decision,
+        called: Result<ToolCall, Malformed>,
+        input: &DecisionInput,
+        standing: &Standing,
+        delegations: &[Delegation],
+        releases: &[Release],
+    ) -> Decision {
+        match called {
             Ok(call) => {
                 let facts = self.narrowed(&call, &input.facts);
                 decide(self, call, &Evidence { standing, delegations, facts: &facts, releases }, input.at)
@@ -127,14 +151,18 @@ impl Bundle {
 
     /// The call that an input describes.
     pub fn call_of_input(&self, input: &DecisionInput) -> Result<ToolCall, Malformed> {
+        self.call_with(input, input.arguments.clone())
+    }
+
+    fn call_with(&self, input: &DecisionInput, arguments: Option<Value>) -> Result<ToolCall, Malformed> {
         let agent = self.agent();
         if input.agent.split_once('/') != Some((&agent.namespace, &agent.name)) {
             return Err(contradiction(format!("the call is of another agent than {}/{}", agent.namespace, agent.name)));
         }
-        let mut call = match (&input.http, &input.operation, &input.arguments) {
+        let mut call = match (&input.http, &input.operation, arguments) {
             (Some(http), None, None) => self.name_call(&input.tool, &http.as_request())?,
             (None, Some(operation), arguments) => {
-                let arguments = arguments.clone().unwrap_or_else(|| Value::Object(Object::new()));
+                let arguments = arguments.unwrap_or_else(|| Value::Object(Object::new()));
                 self.call_of(&input.tool, operation, arguments)?
             }
             _ => return Err(contradiction("a call is given either as http or by operation and arguments".to_owned())),

@@ -108,3 +108,13 @@ impl Object {
         self.members.is_empty()
     }
 }
+
+impl IntoIterator for Object {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
+
+    /// Members in order.
+    fn into_iter(self) -> Self::IntoIter {
+        self.members.into_iter()
+    }
+}
