@@ -8,6 +8,7 @@ use aegis_decision::digest::Digest;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use jiff::Timestamp;
 
+use crate::flips::FlipKind;
 use crate::output::Format;
 
 /// Widest help text in columns.
@@ -57,6 +58,8 @@ pub enum Command {
     Deny(DecideArgs),
     /// Check the installation, and what level of enforcement really holds for every pod.
     Check(CheckArgs),
+    /// Judge recorded calls again by resources from files, and count the verdicts that differ.
+    Replay(ReplayArgs),
     /// Explain one decision from the records of a sidecar.
     Why(WhyArgs),
     /// Verify record files offline.
@@ -112,6 +115,8 @@ pub enum PolicyCommand {
     Test(PolicyTestArgs),
     /// Find what is wrong with resources, or was hardly meant.
     Lint(PolicyLintArgs),
+    /// Judge the same calls by two sets of resources, and count the verdicts that differ.
+    Diff(PolicyDiffArgs),
 }
 
 /// Arguments of `aegis policy test`.
@@ -180,6 +185,78 @@ pub struct PolicyLintArgs {
     #[arg(long, value_name = "FILE")]
     pub sarif: Option<PathBuf>,
     /// How to print the findings.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// Arguments of `aegis policy diff`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Calls are lines as of aegis eval. A flip is named by the verdict before and after, such as allow->deny, and \
+counted by the rules that decided.
+
+The exit code is 1 when a limit is not kept, else 2 when a line could not be judged by both sides, else 0: without \
+limits, flips do not fail."
+)]
+pub struct PolicyDiffArgs {
+    /// The resources as they are.
+    pub old: PathBuf,
+    /// The resources as they shall be.
+    pub new: PathBuf,
+    /// The file with the calls, one JSON object a line, or - for the standard input.
+    #[arg(long, value_name = "FILE")]
+    pub calls: PathBuf,
+    /// What may differ.
+    #[command(flatten)]
+    pub limits: FlipLimits,
+    /// The time at which lines without a time of their own are judged. Without it they are judged now.
+    #[arg(long, value_name = "RFC3339")]
+    pub at: Option<Timestamp>,
+    /// The namespace of resources that name none.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+    /// How to print the result.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// Limits on verdicts that differ.
+#[derive(Debug, Args)]
+pub struct FlipLimits {
+    /// Fail when more verdicts differ.
+    #[arg(long, value_name = "FLIPS")]
+    pub max_flips: Option<u64>,
+    /// Fail on flips of this kind, such as allow->deny or any->allow. May be given several times.
+    #[arg(long, value_name = "FROM->TO")]
+    pub fail_on: Vec<FlipKind>,
+}
+
+/// Arguments of `aegis replay`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Records hold the values of fields that the Tool keeps in clear, and digests of everything else. A call is \
+judged again only where its verdict does not depend on what the record hides; every other is reported with its id \
+and counted, never guessed. docs/policy-as-code.md says what can be told.
+
+The exit code is 1 when a limit is not kept, else 2 when a file could not be read to its end, else 0."
+)]
+pub struct ReplayArgs {
+    /// A record file, or a folder of record files.
+    #[arg(long, value_name = "PATH")]
+    pub records: PathBuf,
+    /// The folder, or the one file, with the resources as YAML.
+    #[arg(long, value_name = "PATH")]
+    pub resources: PathBuf,
+    /// What may differ.
+    #[command(flatten)]
+    pub limits: FlipLimits,
+    /// Fail when more records cannot be judged.
+    #[arg(long, value_name = "RECORDS")]
+    pub max_unjudged: Option<u64>,
+    /// The namespace of resources that name none.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+    /// How to print the result.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
 }

@@ -14,11 +14,14 @@ mod check;
 mod cluster;
 mod completion;
 mod eval;
+pub mod flips;
 mod io;
 pub mod output;
+mod policy_diff;
 mod policy_lint;
 mod policy_test;
 mod progress;
+mod replay;
 mod resources;
 mod verify;
 mod version;
@@ -56,6 +59,7 @@ fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
         Command::Approve(args) => cluster::block_on(approvals::decide::approve(&args, io)),
         Command::Deny(args) => cluster::block_on(approvals::decide::deny(&args, io)),
         Command::Check(args) => cluster::block_on(check::run(&args, io)),
+        Command::Replay(args) => replay::run(&args, io),
         Command::Why(args) => why::run(&args, io),
         Command::Verify(args) => verify::run(&args, io),
         Command::Completion { shell } => completion::run(shell, io),
@@ -67,5 +71,6 @@ fn policy(command: PolicyCommand, io: &mut Io<'_>) -> anyhow::Result<Answer> {
     match command {
         PolicyCommand::Test(args) => policy_test::run(&args, io),
         PolicyCommand::Lint(args) => policy_lint::run(&args, io),
+        PolicyCommand::Diff(args) => policy_diff::run(&args, io),
     }
 }

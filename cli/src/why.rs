@@ -75,7 +75,7 @@ pub(crate) fn run(args: &WhyArgs, io: &mut Io<'_>) -> Result<Answer> {
 }
 
 /// The files of a folder, ordered by name; the path itself where it is a file.
-fn files(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = || format!("cannot read {}", path.display());
     if fs::metadata(path).with_context(unreadable)?.is_file() {
         return Ok(vec![path.to_owned()]);

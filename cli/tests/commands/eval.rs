@@ -11,7 +11,7 @@ use aegis_decision::contract::DecisionInput;
 use crate::{aegis, procurement};
 
 /// The example with its agents at work and one delegation in force: what a cluster would hold, uids included.
-fn at_work(folder: &Path) -> String {
+pub fn at_work(folder: &Path) -> String {
     let mut text = String::new();
     for entry in fs::read_dir(procurement()).unwrap() {
         let path = entry.unwrap().path();
@@ -63,7 +63,7 @@ spec:
     text
 }
 
-const CALLS: &str = r#"{"agent":"shop/buyer","tool":"erp","http":{"method":"GET","path":"/rest/model/party.party","query":"f=name"},"at":"2026-05-04T10:00:00Z"}
+pub const CALLS: &str = r#"{"agent":"shop/buyer","tool":"erp","http":{"method":"GET","path":"/rest/model/party.party","query":"f=name"},"at":"2026-05-04T10:00:00Z"}
 {"agent":"shop/buyer","tool":"erp","http":{"method":"POST","path":"/rest/model/purchase.purchase/7/confirm","headers":[["content-type","application/json"]],"body":"{}"},"facts":{"order":{"total_amount":{"decimal":"1240.00"},"state":"quotation","party":{"id":2,"name":"Nordwind Office GmbH"},"currency":{"code":"EUR"}}},"at":"2026-05-04T10:00:00Z"}
 {"agent":"shop/buyer","tool":"erp","operation":"purchases.confirm","arguments":{"id":"7"},"delegation":"office","run":"r-1","at":"2026-05-04T10:00:00Z"}
 {"agent":"shop/buyer","tool":"erp","http":{"method":"DELETE","path":"/rest/model/party.party/1"},"at":"2026-05-04T10:00:00Z"}

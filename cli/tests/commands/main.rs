@@ -5,6 +5,7 @@
 
 mod approvals;
 mod eval;
+mod flips;
 mod help;
 mod policy_files;
 mod policy_lint;

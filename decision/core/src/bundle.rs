@@ -182,6 +182,12 @@ impl Bundle {
         self.schemas.get(&(tool.to_owned(), operation.to_owned()))
     }
 
+    /// Whether a request for an operation could be another one's of the tool, see [`Router::may_be_another`].
+    pub(crate) fn may_be_another(&self, tool: &str, operation: &str) -> bool {
+        let place = self.tool(tool).and_then(|tool| tool.operations.iter().position(|one| one.name == operation));
+        place.zip(self.routers.get(tool)).is_none_or(|(place, router)| router.may_be_another(place))
+    }
+
     /// What the context digest of an operation has from the bundle alone.
     pub(crate) fn fixed_parts(&self, tool: &str, operation: &str) -> Option<&FixedParts> {
         self.fixed_parts.get(&(tool.to_owned(), operation.to_owned()))

@@ -25,6 +25,11 @@ pub(crate) struct FixedParts {
 }
 
 impl FixedParts {
+    /// Digest of the operation as the tool declares it.
+    pub(crate) fn tool(&self) -> Digest {
+        self.tool
+    }
+
     /// For every operation of every tool.
     pub(crate) fn of_all(source: &BundleSource) -> BTreeMap<(String, String), Self> {
         let of = |tool: &Tool, operation: &Operation| Self {

@@ -79,6 +79,11 @@ impl<'a> Findings<'a> {
         Self(findings)
     }
 
+    /// All of them, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Finding<'a>> {
+        self.0.iter()
+    }
+
     /// The `Deny` rule that decides: the first that is true, else the first that cannot be told.
     pub(super) fn denying(&self) -> Option<&Finding<'a>> {
         let denying = || self.0.iter().filter(|finding| finding.rule.effect == Effect::Deny);

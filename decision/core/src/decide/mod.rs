@@ -24,6 +24,7 @@ mod effect;
 mod explain;
 mod findings;
 mod refusal;
+pub mod replay;
 mod screen;
 #[cfg(test)]
 mod tests;

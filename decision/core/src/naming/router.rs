@@ -80,6 +80,19 @@ impl Router {
         overlapping.map(|(first, second)| (first.operation, second.operation)).collect()
     }
 
+    /// Whether a request for an operation could be another one's, if not for its path's parameters or its body.
+    pub(crate) fn may_be_another(&self, operation: usize) -> bool {
+        let own = self.route(operation);
+        own.is_none_or(|own| {
+            self.routes.iter().any(|other| {
+                other.operation != operation
+                    && other.method == own.method
+                    && !other.bodies_exclude(own)
+                    && other.template.relation(&own.template) != Relation::Disjoint
+            })
+        })
+    }
+
     /// Routes whose method and path match.
     pub(super) fn candidates(&self, method: &str, path: &RequestPath) -> Vec<Candidate<'_>> {
         let of_method = self.routes.iter().filter(|route| route.method == method);

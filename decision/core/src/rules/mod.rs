@@ -60,6 +60,7 @@ mod window;
 
 pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
+pub(crate) use resolve::without_alias;
 pub(crate) use table::{Allowing, Table};
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
 

@@ -115,6 +115,12 @@ impl<'a> Resolved<'a> {
     }
 }
 
+/// The path with its alias replaced.
+pub(crate) fn without_alias(path: &Path, aliases: &BTreeMap<String, Path>) -> Path {
+    let resolved = Resolved::of(path, aliases);
+    Path { root: resolved.root.clone(), steps: resolved.steps().cloned().collect() }
+}
+
 /// Whether `wide` is a quantifier and `own` any step into a list.
 pub(super) fn enters(own: &Step, wide: &Step) -> bool {
     matches!(wide, Step::All | Step::Any) && matches!(own, Step::All | Step::Any | Step::Index(_))

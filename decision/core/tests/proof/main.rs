@@ -7,6 +7,7 @@
 #[path = "../table/calls.rs"]
 mod calls;
 mod policies;
+mod replay;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,0 +1,289 @@
+//! A recorded call judged again, by what its record shows of it.
+//!
+//! A record holds the values of clear fields, and digests of everything else. So every check is one that can be asked
+//! (its paths lead to recorded values, or to the agent, the delegation and the call) or one whose answer may be any. The
+//! verdict counts only where it is the same whatever those answers are: a rule is at least as true as its least check
+//! would be if all of them were false, and at most as if all were true.
+//!
+//! Deliberately absent: taking a value that is not recorded for one that was not there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::findings::{self, Finding, Findings};
+use super::{context, delegation};
+use crate::agent::Standing;
+use crate::bundle::Bundle;
+use crate::call::ToolCall;
+use crate::codes::Code;
+use crate::decision::{RuleRef, Truth, Verdict};
+use crate::delegation::Delegation;
+use crate::facts::FactSet;
+use crate::json::{Object, Value};
+use crate::path::{Path, Root, Step};
+use crate::policy::{Check, Effect, Predicate, SumBound};
+use crate::record::DecisionRecord;
+use crate::rules::without_alias;
+use crate::tool::Operation;
+
+/// Most elements of a list that is put together from recorded values.
+const MAX_ELEMENTS: usize = 10_000;
+
+/// What a recorded call comes to. Without releases: one that an approval let through is held again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why not, where it is refused.
+    pub code: Option<Code>,
+    /// The rule that decides, where the record shows enough to tell which.
+    pub rule: Option<RuleRef>,
+}
+
+/// Why it cannot be told what a recorded call comes to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unjudged {
+    /// Nothing was judged then: the request was refused before its rules were.
+    #[error("it was refused before its rules were judged")]
+    NotReached,
+    /// The record says of no declaration by which the request was read.
+    #[error("the record does not say how the operation was declared")]
+    NoDeclaration,
+    /// The operation is declared differently now, so the same request may be read differently.
+    #[error("the operation is declared differently now")]
+    OtherDeclaration,
+    /// The verdict depends on values that the record does not hold.
+    #[error("the record does not hold: {}", .0.join(", "))]
+    Hidden(Vec<String>),
+}
+
+impl Unjudged {
+    /// Its kind, of a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotReached => "notReached",
+            Self::NoDeclaration => "noDeclaration",
+            Self::OtherDeclaration => "otherDeclaration",
+            Self::Hidden(_) => "hidden",
+        }
+    }
+}
+
+/// Judges a recorded call under the delegation that it was judged under then, as it stands now, at the time of its record.
+pub fn replay(
+    bundle: &Bundle,
+    record: &DecisionRecord,
+    standing: &Standing,
+    delegations: &[Delegation],
+) -> Result<Replayed, Unjudged> {
+    let decision = &record.decision;
+    let Some(name) = decision.operation.as_deref().filter(|_| !decision.rules.is_empty()) else {
+        return Err(Unjudged::NotReached);
+    };
+    if let Err(code) = standing.may_call(bundle.agent(), record.time) {
+        return Ok(refused(code));
+    }
+    let Some(tool) = bundle.tool(&decision.tool) else { return Ok(refused(Code::UnknownTool)) };
+    // A request that nobody declares under this name may be another operation's now.
+    let operation = tool.operation(name).ok_or(Unjudged::OtherDeclaration)?;
+    let declared = decision.context_parts.as_ref().ok_or(Unjudged::NoDeclaration)?.tool;
+    let is_same = bundle.fixed_parts(&tool.name, name).is_some_and(|parts| parts.tool() == declared);
+    if !is_same || bundle.may_be_another(&tool.name, name) {
+        return Err(Unjudged::OtherDeclaration);
+    }
+    // The schema is a part of the declaration, so the arguments fit now as they did then.
+    if operation.class > bundle.agent().ceiling {
+        return Ok(refused(Code::ClassAboveCeiling));
+    }
+    let call = ToolCall {
+        tool: tool.name.clone(),
+        operation: name.to_owned(),
+        class: operation.class,
+        arguments: arguments(&record.values),
+        delegation: decision.delegation.as_ref().map(|delegation| delegation.name.clone()),
+        run: record.run.clone(),
+        approval: None,
+        idempotency_key: None,
+        traceparent: None,
+        request: None,
+    };
+    judge(bundle, &call, operation, record, delegations)
+}
+
+fn judge(
+    bundle: &Bundle,
+    call: &ToolCall,
+    operation: &Operation,
+    record: &DecisionRecord,
+    delegations: &[Delegation],
+) -> Result<Replayed, Unjudged> {
+    let chosen = delegation::choose(bundle.agent(), call, delegations, record.time);
+    let facts = FactSet(BTreeMap::new());
+    let facts = context::declared_facts(operation, &facts);
+    let inputs = findings::inputs(bundle, call, operation, chosen.as_ref().ok().copied(), &facts, record.time);
+    let findings = Findings::evaluate(bundle, call, &inputs);
+    let shown = Shown { values: &record.values, aliases: &operation.aliases };
+    let of = |wanted: fn(&Effect) -> bool| -> Vec<Ranged<'_>> {
+        findings.all().filter(|finding| wanted(&finding.rule.effect)).map(|finding| shown.range(finding)).collect()
+    };
+
+    let denying = of(|effect| *effect == Effect::Deny);
+    if denying.iter().any(|rule| rule.least != Truth::False) {
+        let exact = denying.iter().all(Ranged::is_exact);
+        let rule = findings.denying().filter(|_| exact).map(Finding::reference);
+        return Ok(Replayed { rule, ..refused(Code::RuleDenies) });
+    }
+    hidden(&denying, |rule| rule.most != Truth::False)?;
+
+    if let Err(refusal) = &chosen {
+        return Ok(refused(refusal.code));
+    }
+
+    let allowing = of(|effect| *effect == Effect::Allow);
+    let Some(first) = allowing.iter().position(|rule| rule.least == Truth::True) else {
+        hidden(&allowing, |rule| rule.most == Truth::True)?;
+        return Ok(refused(Code::NoRuleAllows));
+    };
+
+    let asking = of(|effect| matches!(effect, Effect::RequireApproval { .. }));
+    if asking.iter().any(|rule| rule.least != Truth::False) {
+        let exact = asking.iter().all(Ranged::is_exact);
+        let rule = findings.asking().next().filter(|_| exact).map(Finding::reference);
+        return Ok(Replayed { verdict: Verdict::Hold, code: Some(Code::ApprovalRequired), rule });
+    }
+    hidden(&asking, |rule| rule.most != Truth::False)?;
+    let exact = allowing.iter().take(first).all(|rule| rule.most != Truth::True);
+    let rule = allowing.get(first).filter(|_| exact).map(|rule| rule.finding.reference());
+    Ok(Replayed { verdict: Verdict::Allow, code: None, rule })
+}
+
+fn refused(code: Code) -> Replayed {
+    Replayed { verdict: Verdict::Deny, code: Some(code), rule: None }
+}
+
+/// Refuses where one of these rules could matter.
+fn hidden(rules: &[Ranged<'_>], matters: impl Fn(&Ranged<'_>) -> bool) -> Result<(), Unjudged> {
+    let fields: BTreeSet<&String> = rules.iter().filter(|rule| matters(rule)).flat_map(|rule| &rule.hidden).collect();
+    if fields.is_empty() { Ok(()) } else { Err(Unjudged::Hidden(fields.into_iter().cloned().collect())) }
+}
+
+/// How true a rule may be.
+struct Ranged<'a> {
+    finding: &'a Finding<'a>,
+    least: Truth,
+    most: Truth,
+    /// Paths that the record does not hold.
+    hidden: Vec<String>,
+}
+
+impl Ranged<'_> {
+    fn is_exact(&self) -> bool {
+        self.least == self.most
+    }
+}
+
+/// What a record shows.
+struct Shown<'a> {
+    values: &'a BTreeMap<String, Value>,
+    aliases: &'a BTreeMap<String, Path>,
+}
+
+impl Shown<'_> {
+    fn range<'a>(&self, finding: &'a Finding<'a>) -> Ranged<'a> {
+        let mut ranged = Ranged { finding, least: Truth::True, most: Truth::True, hidden: Vec::new() };
+        for (check, outcome) in finding.rule.when.iter().zip(&finding.checks) {
+            let hidden: Vec<String> =
+                paths(check).into_iter().filter(|path| !self.has(path)).map(ToString::to_string).collect();
+            let (least, most) =
+                if hidden.is_empty() { (outcome.truth, outcome.truth) } else { (Truth::False, Truth::True) };
+            ranged.least = ranged.least.and(least);
+            ranged.most = ranged.most.and(most);
+            ranged.hidden.extend(hidden);
+        }
+        ranged
+    }
+
+    /// Whether the record holds the one value that the path names.
+    fn has(&self, path: &Path) -> bool {
+        let whole = without_alias(path, self.aliases);
+        match &whole.root {
+            Root::Arguments => self.values.contains_key(&whole.to_string()),
+            // Facts are recorded as digests.
+            Root::Input(name) => name != "fact",
+        }
+    }
+}
+
+/// Every path that a check reads.
+fn paths(check: &Check) -> Vec<&Path> {
+    let mut paths = vec![&check.field];
+    match &check.predicate {
+        Predicate::AtMost(amount)
+        | Predicate::AtLeast(amount)
+        | Predicate::LessThan(amount)
+        | Predicate::GreaterThan(amount) => paths.extend(amount.currency.iter().map(|currency| &currency.field)),
+        Predicate::EqualsField(other) => paths.push(other),
+        Predicate::SumEquals(sum) | Predicate::SumAtMost(sum) => {
+            paths.push(&sum.of);
+            paths.extend(&sum.times);
+            if let SumBound::Field(field) = &sum.bound {
+                paths.push(field);
+            }
+        }
+        Predicate::RegistryField { key, .. } => paths.push(key),
+        Predicate::Document { key, .. } => paths.extend(key),
+        _ => {}
+    }
+    paths
+}
+
+/// The recorded values at their places. What is between them is null, which no check that is asked looks at.
+fn arguments(values: &BTreeMap<String, Value>) -> Value {
+    let mut tree = Tree::default();
+    for (path, value) in values {
+        if let Ok(path) = path.parse::<Path>() {
+            tree.put(&path.steps, value);
+        }
+    }
+    match tree.into_value() {
+        object @ Value::Object(_) => object,
+        _ => Value::Object(Object::new()),
+    }
+}
+
+#[derive(Default)]
+struct Tree {
+    value: Option<Value>,
+    members: BTreeMap<String, Tree>,
+    elements: BTreeMap<usize, Tree>,
+}
+
+impl Tree {
+    fn put(&mut self, steps: &[Step], value: &Value) {
+        match steps.split_first() {
+            None => self.value = Some(value.clone()),
+            Some((Step::Key(key), rest)) => self.members.entry(key.clone()).or_default().put(rest, value),
+            Some((Step::Index(index), rest)) if *index < MAX_ELEMENTS => {
+                self.elements.entry(*index).or_default().put(rest, value);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn into_value(self) -> Value {
+        if let Some(value) = self.value {
+            return value;
+        }
+        if let Some(last) = self.elements.keys().next_back().copied() {
+            let mut elements = self.elements;
+            return Value::Array(
+                (0..=last).map(|at| elements.remove(&at).map_or(Value::Null, Self::into_value)).collect(),
+            );
+        }
+        let mut object = Object::new();
+        for (key, member) in self.members {
+            // Keys of a map are given once.
+            let _ = object.insert(key, member.into_value());
+        }
+        Value::Object(object)
+    }
+}
