@@ -117,6 +117,8 @@ pub enum PolicyCommand {
     Lint(PolicyLintArgs),
     /// Judge the same calls by two sets of resources, and count the verdicts that differ.
     Diff(PolicyDiffArgs),
+    /// Explain the verdict on one call: which rules were considered, and why each holds or not.
+    Explain(PolicyExplainArgs),
 }
 
 /// Arguments of `aegis policy test`.
@@ -229,6 +231,26 @@ pub struct FlipLimits {
     /// Fail on flips of this kind, such as allow->deny or any->allow. May be given several times.
     #[arg(long, value_name = "FROM->TO")]
     pub fail_on: Vec<FlipKind>,
+}
+
+/// Arguments of `aegis policy explain`.
+#[derive(Debug, Args)]
+pub struct PolicyExplainArgs {
+    /// The folder, or the one file, with the resources as YAML.
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub resources: PathBuf,
+    /// The call, as a line of aegis eval; @FILE reads it from a file, - from the standard input.
+    #[arg(long, value_name = "JSON")]
+    pub call: String,
+    /// The time at which a call without a time of its own is judged. Without it it is judged now.
+    #[arg(long, value_name = "RFC3339")]
+    pub at: Option<Timestamp>,
+    /// The namespace of resources that name none.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+    /// How to print the explanation.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 /// Arguments of `aegis replay`.

@@ -18,6 +18,7 @@ pub mod flips;
 mod io;
 pub mod output;
 mod policy_diff;
+mod policy_explain;
 mod policy_lint;
 mod policy_test;
 mod progress;
@@ -72,5 +73,6 @@ fn policy(command: PolicyCommand, io: &mut Io<'_>) -> anyhow::Result<Answer> {
         PolicyCommand::Test(args) => policy_test::run(&args, io),
         PolicyCommand::Lint(args) => policy_lint::run(&args, io),
         PolicyCommand::Diff(args) => policy_diff::run(&args, io),
+        PolicyCommand::Explain(args) => policy_explain::run(&args, io),
     }
 }

@@ -103,3 +103,27 @@ fn records_are_replayed_and_what_they_hide_is_not_guessed() {
     assert_eq!(replay(new.path(), &["--fail-on", "allow->deny"]).exit, Exit::No);
     assert_eq!(replay(new.path(), &["--max-unjudged", "0"]).exit, Exit::No);
 }
+
+#[test]
+fn an_explanation_lists_every_rule_that_was_considered() {
+    let folder = tempfile::tempdir().unwrap();
+    at_work(folder.path());
+    let explain = |call: &str, input: &str| {
+        let resources = folder.path().to_str().unwrap();
+        aegis(&["policy", "explain", "--resources", resources, "-n", "shop", "--call", call], input)
+    };
+    let held = CALLS.lines().nth(1).unwrap();
+    let ran = explain(held, "");
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.whole());
+    insta::assert_snapshot!("explain", ran.whole());
+    assert_eq!(explain("-", held).out, ran.out);
+    let file = folder.path().join("call");
+    fs::write(&file, held).unwrap();
+    assert_eq!(explain(&format!("@{}", file.display()), "").out, ran.out);
+
+    let refused = explain(CALLS.lines().nth(3).unwrap(), "");
+    assert!(refused.out.contains("No rule was considered"), "{}", refused.out);
+    for wrong in ["{}", "@/nowhere", "[]"] {
+        assert_eq!(explain(wrong, "").exit, Exit::Failed, "{wrong}");
+    }
+}
