@@ -60,6 +60,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Judge recorded calls again by resources from files, and count the verdicts that differ.
     Replay(ReplayArgs),
+    /// Print the JSON Schema of a kind, for editors.
+    Schema(SchemaArgs),
     /// Explain one decision from the records of a sidecar.
     Why(WhyArgs),
     /// Verify record files offline.
@@ -281,6 +283,16 @@ pub struct ReplayArgs {
     /// How to print the result.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
+}
+
+/// Arguments of `aegis schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Kind, such as ToolPolicy, or PolicyTests for files *_test.yaml. Without it, one schema for all kinds.
+    pub kind: Option<String>,
+    /// Write the schemas of all kinds into this folder instead.
+    #[arg(long, value_name = "DIR", conflicts_with = "kind")]
+    pub out: Option<PathBuf>,
 }
 
 /// A severity.

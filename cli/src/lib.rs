@@ -24,6 +24,7 @@ mod policy_test;
 mod progress;
 mod replay;
 mod resources;
+mod schema;
 mod verify;
 mod version;
 mod watch;
@@ -61,6 +62,7 @@ fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
         Command::Deny(args) => cluster::block_on(approvals::decide::deny(&args, io)),
         Command::Check(args) => cluster::block_on(check::run(&args, io)),
         Command::Replay(args) => replay::run(&args, io),
+        Command::Schema(args) => schema::run(&args, io),
         Command::Why(args) => why::run(&args, io),
         Command::Verify(args) => verify::run(&args, io),
         Command::Completion { shell } => completion::run(shell, io),

@@ -20,4 +20,5 @@ pub mod lower;
 pub mod mesh;
 pub mod policy_test;
 mod schema;
+pub mod schemas;
 pub mod test_files;

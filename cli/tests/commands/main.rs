@@ -11,6 +11,7 @@ mod policy_files;
 mod policy_lint;
 mod policy_test;
 mod records;
+mod schema;
 mod verify;
 mod why;
 
