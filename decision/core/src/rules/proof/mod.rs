@@ -51,12 +51,13 @@ pub fn bounds_from_above(check: &Check) -> bool {
     let numbers =
         |scalars: &[Scalar]| scalars.iter().all(|one| number(&Comparable::of_rule(one, check.normalize)).is_some());
     match &check.predicate {
-        Predicate::AtMost(_) | Predicate::LessThan(_) => !check.not,
+        Predicate::AtMost(_)
+        | Predicate::LessThan(_)
+        | Predicate::SumAtMost(Sum { bound: SumBound::Value(_), .. })
+        | Predicate::SumEquals(Sum { bound: SumBound::Value(_), .. }) => !check.not,
         Predicate::AtLeast(_) | Predicate::GreaterThan(_) => check.not,
         Predicate::Equals(scalar) => !check.not && numbers(std::slice::from_ref(scalar)),
         Predicate::In(scalars) => !check.not && numbers(scalars),
-        Predicate::SumAtMost(Sum { bound: SumBound::Value(_), .. })
-        | Predicate::SumEquals(Sum { bound: SumBound::Value(_), .. }) => !check.not,
         _ => false,
     }
 }
