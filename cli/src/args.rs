@@ -150,7 +150,7 @@ pub struct PolicyTestArgs {
     /// Fail when less than this share of all outcomes of rules and checks was reached.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub min_coverage: Option<u8>,
-    /// Write the results to this file too, as JUnit XML.
+    /// Write the results to this file too, as XML of junit.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Run the tests again whenever a file of the folder changes, until interrupted.
@@ -288,7 +288,7 @@ pub struct ReplayArgs {
 /// Arguments of `aegis schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// Kind, such as ToolPolicy, or PolicyTests for files *_test.yaml. Without it, one schema for all kinds.
+    /// Kind, such as Agent or Tool, or policytests for files *_test.yaml. Without it, one schema for all kinds.
     pub kind: Option<String>,
     /// Write the schemas of all kinds into this folder instead.
     #[arg(long, value_name = "DIR", conflicts_with = "kind")]

@@ -124,7 +124,7 @@ impl Flips {
         let mut text = String::new();
         if !self.by_rule.is_empty() {
             let mut groups: Vec<&Group> = self.by_rule.values().collect();
-            groups.sort_by(|a, b| b.count.cmp(&a.count));
+            groups.sort_by_key(|group| std::cmp::Reverse(group.count));
             let rows = groups.into_iter().map(|group| {
                 let flip = format!("{}->{}", group.from.verdict, group.to.verdict);
                 [flip, group.from.words(), group.to.words(), group.count.to_string(), group.examples.join(", ")]

@@ -271,3 +271,21 @@ fn ids_are_unique_and_found_again() {
         assert_eq!(Lint::of_id(lint.id()), Some(lint));
     }
 }
+
+#[test]
+fn of_a_tool_that_is_missing_nothing_is_claimed() {
+    let mut resources = bank(&(rule("first", ALLOW, BOUND) + &rule("second", ALLOW, BOUND)), "");
+    assert!(findings(&resources).iter().any(|one| one.id == Lint::ShadowedRule));
+    resources.policies[0].spec.tools.push("vault".to_owned());
+    let ids: Vec<_> = findings(&resources).into_iter().map(|one| (one.id, one.field)).collect();
+    assert_eq!(ids, [(Lint::InvalidResource, "spec.tools[1]".to_owned())]);
+}
+
+#[test]
+fn every_lint_is_documented_with_its_severity() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policy-as-code.md")).unwrap();
+    for lint in Lint::ALL {
+        let row = format!("| `{}` | {} |", lint.id(), lint.severity().as_str());
+        assert!(page.contains(&row), "docs/policy-as-code.md has no row {row}");
+    }
+}

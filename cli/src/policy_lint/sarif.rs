@@ -27,22 +27,24 @@ pub(super) fn document(findings: &[Finding]) -> Value {
 }
 
 fn result(finding: &Finding) -> Value {
-    let mut location = json!({
-        "logicalLocations": [{"fullyQualifiedName": format!("{}: {}", finding.subject, finding.field)}],
-    });
-    if let Some(file) = &finding.file {
-        location["physicalLocation"] = json!({"artifactLocation": {"uri": file}});
-    }
-    let mut result = json!({
-        "ruleId": finding.id.id(),
-        "level": level(finding.severity),
-        "message": {"text": format!("{}: {}: {}", finding.subject, finding.field, finding.message)},
-        "locations": [location],
-    });
-    if let Some(reason) = &finding.suppressed {
-        result["suppressions"] = json!([{"kind": "inSource", "justification": reason}]);
-    }
-    result
+    let name = format!("{}: {}", finding.subject, finding.field);
+    let physical = finding.file.as_ref().map(|file| json!({"artifactLocation": {"uri": file}}));
+    let suppressions = finding.suppressed.as_ref().map(|reason| json!([{"kind": "inSource", "justification": reason}]));
+    let location =
+        given([("logicalLocations", Some(json!([{"fullyQualifiedName": name}]))), ("physicalLocation", physical)]);
+    given([
+        ("ruleId", Some(json!(finding.id.id()))),
+        ("level", Some(json!(level(finding.severity)))),
+        ("message", Some(json!({"text": format!("{name}: {}", finding.message)}))),
+        ("locations", Some(json!([location]))),
+        ("suppressions", suppressions),
+    ])
+}
+
+/// An object of the members that there are.
+fn given<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let there = members.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)));
+    Value::Object(there.collect())
 }
 
 fn level(severity: Severity) -> &'static str {

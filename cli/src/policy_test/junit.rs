@@ -1,4 +1,4 @@
-//! The results as JUnit XML, which build servers show: a suite for each policy, a case for each test.
+//! The results as `JUnit` XML, which build servers show: a suite for each policy, a case for each test.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};

@@ -29,6 +29,10 @@ struct Looked<'a> {
 impl<'a> Looked<'a> {
     fn look(&self, findings: &mut Vec<Finding>) {
         self.patterns(findings);
+        // What holds of the tools that are known may not hold of one that is missing.
+        if !self.space.knows_tools_of(self.place.policy) {
+            return;
+        }
         let pairs: Vec<_> = self.operations(&self.place).collect();
         if self.undeclared(findings) || pairs.is_empty() || self.never_true(&pairs, findings) {
             return;
@@ -54,9 +58,6 @@ impl<'a> Looked<'a> {
     /// Operations that no tool declares. Returns whether it is all of them.
     fn undeclared(&self, findings: &mut Vec<Finding>) -> bool {
         let Place { policy, rule, .. } = self.place;
-        if !self.space.knows_tools_of(policy) {
-            return false;
-        }
         let declared: BTreeSet<&str> =
             self.space.operations(policy).map(|(_, operation)| operation.name.as_str()).collect();
         let unknown: Vec<(usize, &String)> = rule

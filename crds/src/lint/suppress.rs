@@ -25,14 +25,32 @@ struct Line {
     used: bool,
 }
 
+impl Line {
+    fn allows(&self, finding: &Finding) -> bool {
+        self.lint == finding.id && self.part.as_ref().is_none_or(|part| finding.part.as_ref() == Some(part))
+    }
+}
+
 pub(super) fn apply(resources: &Resources, findings: &mut Vec<Finding>) {
     let Resources { agents, tools, policies, registries, delegations, tiers, .. } = resources;
-    agents.iter().for_each(|one| apply_one("Agent", one, findings));
-    tools.iter().for_each(|one| apply_one("Tool", one, findings));
-    policies.iter().for_each(|one| apply_one("ToolPolicy", one, findings));
-    registries.iter().for_each(|one| apply_one("Registry", one, findings));
-    delegations.iter().for_each(|one| apply_one("Delegation", one, findings));
-    tiers.iter().for_each(|one| apply_one("ApprovalTier", one, findings));
+    for one in agents {
+        apply_one("Agent", one, findings);
+    }
+    for one in tools {
+        apply_one("Tool", one, findings);
+    }
+    for one in policies {
+        apply_one("ToolPolicy", one, findings);
+    }
+    for one in registries {
+        apply_one("Registry", one, findings);
+    }
+    for one in delegations {
+        apply_one("Delegation", one, findings);
+    }
+    for one in tiers {
+        apply_one("ApprovalTier", one, findings);
+    }
 }
 
 fn apply_one<K: Resource>(kind: &'static str, object: &K, findings: &mut Vec<Finding>) {
@@ -50,10 +68,7 @@ fn apply_one<K: Resource>(kind: &'static str, object: &K, findings: &mut Vec<Fin
         }
     }
     for finding in findings.iter_mut().filter(|finding| finding.subject == subject) {
-        let allows = |line: &Line| {
-            line.lint == finding.id && line.part.as_ref().is_none_or(|part| finding.part.as_ref() == Some(part))
-        };
-        if let Some((_, line)) = lines.iter_mut().find(|(_, line)| allows(line)) {
+        if let Some((_, line)) = lines.iter_mut().find(|(_, line)| line.allows(finding)) {
             line.used = true;
             finding.suppressed = Some(line.reason.clone());
         }
@@ -64,8 +79,8 @@ fn apply_one<K: Resource>(kind: &'static str, object: &K, findings: &mut Vec<Fin
     }
 }
 
-fn parse(line: &str) -> Result<Line, &'static str> {
-    let (what, reason) = line.split_once(':').ok_or("has no reason after a colon")?;
+fn parse(text: &str) -> Result<Line, &'static str> {
+    let (what, reason) = text.split_once(':').ok_or("has no reason after a colon")?;
     let reason = reason.trim();
     if reason.is_empty() {
         return Err("has no reason after the colon");
