@@ -240,8 +240,8 @@ fn a_suppression_needs_a_reason_and_something_to_suppress() {
     let rules =
         rule("mail", ALLOW, "{field: payee, exists: true}") + &rule("other", ALLOW, "{field: payee, equals: x}");
     let found = |lines: &[&str]| {
-        let lines: String = lines.iter().map(|line| format!("      {line}\n")).collect();
-        findings(&bank(&rules, &format!("  annotations:\n    aegis.dev/lint-allow: |\n{lines}")))
+        let lines = lines.join("\n      ");
+        findings(&bank(&rules, &format!("  annotations:\n    aegis.dev/lint-allow: |\n      {lines}")))
     };
     let ids = |findings: &[Finding]| -> Vec<&'static str> {
         findings.iter().filter(|one| one.suppressed.is_none()).map(|one| one.id.id()).collect()

@@ -1,4 +1,4 @@
-//! `aegis policy test` on files of tests: coverage, JUnit, and runs that follow changes.
+//! `aegis policy test` on files of tests: coverage, `JUnit`, and runs that follow changes.
 
 use std::fs;
 use std::io::{Cursor, Write};
