@@ -4,6 +4,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod approvals;
+mod cookbook;
 mod eval;
 mod flips;
 mod help;
