@@ -36,7 +36,7 @@ struct Answer<'a> {
     allowed: Option<&'a Value>,
 }
 
-fn cookbook() -> PathBuf {
+pub(crate) fn cookbook() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/cookbook")
 }
 
@@ -45,7 +45,9 @@ fn recipes() -> Vec<Recipe> {
     let mut recipes: Vec<_> = folders
         .map(|folder| {
             let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-            let page = fs::read_to_string(folder.join("README.md")).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let page = fs::read_to_string(folder.join("README.md"));
+            assert!(page.is_ok(), "{name} has no README.md");
+            let page = page.unwrap();
             Recipe { name, folder, page }
         })
         .collect();
@@ -62,11 +64,13 @@ impl Recipe {
     }
 }
 
-/// The answer of the test of that name.
-fn answer(report: &Value, test: &str) -> Option<String> {
-    let found = report["tests"].as_array().unwrap().iter().find(|one| one["test"] == test)?;
-    let decision = &found["decision"];
-    let code: Code = serde_json::from_value(decision["code"].clone()).ok()?;
+/// The answer of the test of that name, which is refused or held.
+fn answer(report: &Value, test: &str) -> String {
+    let mut tests = report["tests"].as_array().unwrap().iter();
+    let found = tests.find(|one| one["test"] == test);
+    assert!(found.is_some_and(|one| one["decision"]["code"].is_string()), "there is no refused or held test {test}");
+    let decision = &found.unwrap()["decision"];
+    let code: Code = serde_json::from_value(decision["code"].clone()).unwrap();
     let answer = Answer {
         status: code.status(),
         code: code.as_str(),
@@ -76,7 +80,7 @@ fn answer(report: &Value, test: &str) -> Option<String> {
         failed: decision.get("failed"),
         allowed: decision.get("allowed"),
     };
-    Some(serde_json::to_string_pretty(&answer).unwrap())
+    serde_json::to_string_pretty(&answer).unwrap()
 }
 
 /// The page with each block ```` ```json TEST ```` as that test's answer, and how many blocks there are.
@@ -88,8 +92,7 @@ fn with_answers(recipe: &Recipe, report: &Value) -> (String, usize) {
         page.push_str(line);
         page.push('\n');
         let Some(test) = line.strip_prefix("```json ") else { continue };
-        let Some(answer) = answer(report, test) else { panic!("{}: no refused or held test {test}", recipe.name) };
-        page.push_str(&answer);
+        page.push_str(&answer(report, test));
         page.push_str("\n```\n");
         shown += 1;
         assert!(lines.any(|line| line == "```"), "{}: a block has no end", recipe.name);

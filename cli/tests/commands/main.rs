@@ -5,6 +5,7 @@
 
 mod approvals;
 mod cookbook;
+mod cookbook_http;
 mod eval;
 mod flips;
 mod help;
