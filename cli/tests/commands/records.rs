@@ -86,6 +86,7 @@ fn decision(id: &str, verdict: Verdict) -> DecisionRecord {
                 Vec::new()
             },
             allowed: refused.then(|| "a supplier of the registry".to_owned()),
+            sanitized: Vec::new(),
             rules: Vec::new(),
             nearest: if refused { vec![rule("draft-for-approved-suppliers")] } else { Vec::new() },
             requirements: Vec::new(),

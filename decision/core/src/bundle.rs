@@ -13,6 +13,7 @@ use crate::naming::{BindingError, Router};
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::rules::{Allowing, CompiledPolicy, Inputs, RegistryRead, RuleError, Table};
+use crate::sanitize::{RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
 use crate::tier::Tier;
 use crate::tool::{Class, Operation, Tool};
@@ -70,6 +71,26 @@ pub enum AssembleError {
         /// Operation.
         operation: String,
     },
+    /// `Sanitize` rules that this operation cannot have, or that contradict each other.
+    #[error("tool {tool}: operation {operation}: {error}")]
+    Sanitize {
+        /// Tool.
+        tool: String,
+        /// Operation.
+        operation: String,
+        /// What is wrong.
+        error: Box<SanitizeProblem>,
+    },
+    /// A redaction that cannot be compiled.
+    #[error("tool {tool}: operation {operation}: response.redact{error}")]
+    Redaction {
+        /// Tool.
+        tool: String,
+        /// Operation.
+        operation: String,
+        /// What is wrong.
+        error: RedactionError,
+    },
     /// Two things of one name.
     #[error("two {kind}s are named {name}")]
     Duplicate {
@@ -100,6 +121,10 @@ pub struct Bundle {
     pub(crate) policies: Vec<CompiledPolicy>,
     /// By tool and operation.
     tables: BTreeMap<String, BTreeMap<String, Table>>,
+    /// By tool and operation, where there are some.
+    sanitizers: BTreeMap<String, BTreeMap<String, Sanitizers>>,
+    /// By tool and operation, where something is taken out of answers.
+    redactors: BTreeMap<String, BTreeMap<String, Redactor>>,
     fixed_parts: BTreeMap<(String, String), FixedParts>,
 }
 
@@ -152,9 +177,23 @@ impl Bundle {
             tool.operations.iter().map(|operation| (operation.name.clone(), table(operation))).collect()
         };
         let tables = source.tools.iter().map(|tool| (tool.name.clone(), of_tool(tool))).collect();
+        let sanitizers = of_operations(&source, |tool, operation| {
+            let route = routers.get(&tool.name).and_then(|router| router.route_named(tool, &operation.name));
+            let compiled = route.map(|route| Sanitizers::compile(&source, tool, operation, route)).transpose();
+            compiled.map(Option::flatten).map_err(|error| {
+                let (tool, operation) = (tool.name.clone(), operation.name.clone());
+                AssembleError::Sanitize { tool, operation, error: Box::new(error) }
+            })
+        })?;
+        let redactors = of_operations(&source, |tool, operation| {
+            Redactor::compile(&operation.response.redact).map_err(|error| {
+                let (tool, operation) = (tool.name.clone(), operation.name.clone());
+                AssembleError::Redaction { tool, operation, error }
+            })
+        })?;
         let digest = Digest::of(&source);
         let fixed_parts = FixedParts::of_all(&source);
-        Ok(Self { source, digest, routers, schemas, policies, tables, fixed_parts })
+        Ok(Self { source, digest, routers, schemas, policies, tables, sanitizers, redactors, fixed_parts })
     }
 
     /// Digest of the source.
@@ -211,6 +250,16 @@ impl Bundle {
         self.table(inputs).map(|table| table.registry_reads(&self.policies, inputs)).unwrap_or_default()
     }
 
+    /// The operation's `Sanitize` rules.
+    pub(crate) fn sanitizers(&self, tool: &str, operation: &str) -> Option<&Sanitizers> {
+        self.sanitizers.get(tool)?.get(operation)
+    }
+
+    /// What takes out of the operation's answers what the agent must not see; none where nothing is to be taken out.
+    pub fn redactor(&self, tool: &str, operation: &str) -> Option<&Redactor> {
+        self.redactors.get(tool)?.get(operation)
+    }
+
     fn table(&self, inputs: &Inputs<'_>) -> Option<&Table> {
         self.tables.get(inputs.call.tool)?.get(inputs.call.operation)
     }
@@ -219,6 +268,22 @@ impl Bundle {
     pub fn rule_count(&self) -> usize {
         self.source.policies.iter().map(|policy| policy.rules.len()).sum()
     }
+}
+
+/// Something of each operation that has it, by tool and operation.
+fn of_operations<T>(
+    source: &BundleSource,
+    make: impl Fn(&Tool, &Operation) -> Result<Option<T>, AssembleError>,
+) -> Result<BTreeMap<String, BTreeMap<String, T>>, AssembleError> {
+    let mut made: BTreeMap<String, BTreeMap<String, T>> = BTreeMap::new();
+    for tool in &source.tools {
+        for operation in &tool.operations {
+            if let Some(one) = make(tool, operation)? {
+                made.entry(tool.name.clone()).or_default().insert(operation.name.clone(), one);
+            }
+        }
+    }
+    Ok(made)
 }
 
 fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), AssembleError> {

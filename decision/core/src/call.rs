@@ -1,6 +1,7 @@
 //! A call: what the agent asked for, named and parsed, before anything is decided.
 
 use crate::json::Value;
+use crate::sanitize::Sanitation;
 use crate::tool::Class;
 
 /// A request as it came in, after the tool's base path was taken off.
@@ -48,8 +49,10 @@ pub struct ToolCall {
     /// What would be sent, where the call came as HTTP (or was made by the bundle). None for a call given by operation
     /// and arguments only, which has no effect digest and cannot be sent.
     pub request: Option<Emitted>,
-    /// The arguments by name: always an object.
+    /// The arguments by name: always an object. Sanitized, as all of the request is.
     pub arguments: Value,
+    /// What `Sanitize` rules made of the arguments that came.
+    pub sanitation: Sanitation,
     /// Delegation that the agent names.
     pub delegation: Option<String>,
     /// Run that the agent names.

@@ -70,6 +70,8 @@ codes! {
     AmbiguousDelegation = "ambiguous_delegation", 403, "Ambiguous delegation";
     /// The arguments do not satisfy the operation's JSON Schema.
     SchemaViolation = "schema_violation", 403, "Arguments do not fit the schema";
+    /// A Sanitize rule must change an argument and cannot, so nothing was sent.
+    SanitizeFailed = "sanitize_failed", 403, "Arguments cannot be sanitized";
     /// The call needs approvals of more than 8 tiers.
     TooManyTiers = "too_many_tiers", 403, "Too many approvals needed";
     /// A person of the tier must approve this call; repeat it unchanged afterwards.
@@ -122,6 +124,8 @@ codes! {
     UpstreamUnreachable = "upstream_unreachable", 502, "Upstream unreachable";
     /// The upstream's answer is broken or too large; the call may have taken effect.
     UpstreamFailed = "upstream_failed", 502, "Upstream failed";
+    /// The upstream answered, and its answer could not be redacted, so it is withheld; `outcome` says how the call ended.
+    RedactionFailed = "redaction_failed", 502, "Answer withheld";
     /// The upstream did not answer in time; the call may have taken effect.
     UpstreamTimeout = "upstream_timeout", 504, "Upstream timeout";
 }

@@ -89,6 +89,9 @@ pub struct DecisionOutput {
     /// What would pass, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<String>,
+    /// Arguments that `Sanitize` rules changed, in the order of their paths; never a value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sanitized: Vec<Sanitized>,
     /// Rules with their truth, in order. Where the call simply went, the rule that allowed it; else every rule of the
     /// operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +136,18 @@ pub struct RuleRef {
     pub reason: Option<String>,
 }
 
+/// An argument that was changed before it was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sanitized {
+    /// Path as written in the rule.
+    pub field: String,
+    /// `remove`, `mask`, `set`, `truncate` or `round`.
+    pub action: String,
+    /// The rule.
+    pub rule: RuleRef,
+}
+
 /// Kleene truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,7 +168,7 @@ pub struct RuleOutcome {
     pub policy: String,
     /// Rule.
     pub rule: String,
-    /// `Allow`, `Deny` or `RequireApproval`.
+    /// `Allow`, `Deny`, `RequireApproval` or `Sanitize`.
     pub effect: String,
     /// Whether its `when` holds.
     pub truth: Truth,

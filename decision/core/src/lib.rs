@@ -1,6 +1,7 @@
 //! The pure core of Aegis: from the bytes of a call to a verdict, and the values that prove it.
 //!
-//! Read in this order: [`json`] (one strict parse), [`naming`] (bytes become a [`call::ToolCall`]), [`rules`]
+//! Read in this order: [`json`] (one strict parse), [`naming`] (bytes become a [`call::ToolCall`]), [`sanitize`] (what
+//! is taken out of it), [`rules`]
 //! (three-valued checks), [`decide`] (the verdict), [`permit`] (what may be sent), [`approval`] (a held call and its
 //! release), [`record`] and [`segment`] (what is kept).
 //!
@@ -31,6 +32,7 @@ pub mod probe;
 pub mod record;
 pub mod registry;
 pub mod rules;
+pub mod sanitize;
 pub mod schema;
 pub mod segment;
 pub mod tier;

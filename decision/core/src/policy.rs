@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::path::Path;
 
 mod format;
+pub mod transform;
 mod window;
 
 pub use format::Format;
+pub use transform::Transform;
 pub use window::{Day, Window};
 
 /// The rules of one `ToolPolicy`.
@@ -79,6 +81,28 @@ pub enum Effect {
         #[serde(default, rename = "holdSeconds")]
         hold_seconds: u32,
     },
+    /// The arguments are changed before anything else looks at them; what is judged and sent is what comes out.
+    Sanitize(Vec<Transform>),
+}
+
+impl Effect {
+    /// The name used in the API and in explanations.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Allow => "Allow",
+            Self::Deny => "Deny",
+            Self::RequireApproval { .. } => "RequireApproval",
+            Self::Sanitize(_) => "Sanitize",
+        }
+    }
+
+    /// What it changes, if it changes arguments; such a rule has no say in the verdict.
+    pub fn transforms(&self) -> Option<&[Transform]> {
+        match self {
+            Self::Sanitize(transforms) => Some(transforms),
+            Self::Allow | Self::Deny | Self::RequireApproval { .. } => None,
+        }
+    }
 }
 
 /// One question about the call.

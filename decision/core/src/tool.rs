@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::path::Path;
+use crate::policy::Transform;
 
 /// What an operation can do to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -185,8 +186,42 @@ pub struct Operation {
     /// Paths hidden in the preview that an approver sees.
     #[serde(default)]
     pub sensitive: Vec<Path>,
+    /// What becomes of its answers.
+    #[serde(default, skip_serializing_if = "ResponseRules::is_empty")]
+    pub response: ResponseRules,
     /// Time for the upstream to answer, in seconds.
     pub timeout_seconds: u32,
+}
+
+/// What becomes of an operation's answers before the agent sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResponseRules {
+    /// What is taken out of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<Redaction>,
+}
+
+impl ResponseRules {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One thing that is taken out of answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Redaction {
+    /// Remove, mask or truncate at a path into the answer.
+    At(Transform),
+    /// Each character of what matches becomes `*`.
+    Pattern {
+        /// Regular expression without unbounded repetitions, not anchored.
+        pattern: String,
+        /// Path to the values that are searched, with all that is in them; none: the whole answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<Path>,
+    },
 }
 
 /// How an operation is recognised: method, path template, query parameters, and body fields with fixed values.

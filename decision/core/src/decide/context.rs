@@ -76,7 +76,7 @@ fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Di
         .iter()
         .filter_map(|(_, rule)| match &rule.effect {
             Effect::RequireApproval { tier, .. } => source.tiers.iter().find(|known| known.name == *tier),
-            Effect::Allow | Effect::Deny => None,
+            Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
         })
         .map(|tier| (tier.name.as_str(), tier))
         .collect();

@@ -36,6 +36,7 @@ pub(super) fn blank(bundle: &Bundle, tool: &str) -> DecisionOutput {
         rule: None,
         failed: Vec::new(),
         allowed: None,
+        sanitized: Vec::new(),
         rules: Vec::new(),
         nearest: Vec::new(),
         requirements: Vec::new(),
@@ -53,6 +54,7 @@ pub(super) fn undecided(bundle: &Bundle, call: &ToolCall) -> DecisionOutput {
     DecisionOutput {
         operation: Some(call.operation.clone()),
         class: Some(call.class),
+        sanitized: call.sanitation.changed.clone(),
         effect_digest: effect::digest(bundle.agent(), call),
         ..blank(bundle, &call.tool)
     }
@@ -118,7 +120,7 @@ pub(super) fn held(operation: &Operation, findings: &Findings<'_>) -> String {
         .asking()
         .filter_map(|finding| match &finding.rule.effect {
             Effect::RequireApproval { tier, .. } => Some(tier.as_str()),
-            Effect::Allow | Effect::Deny => None,
+            Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
         })
         .collect();
     tiers.sort_unstable();

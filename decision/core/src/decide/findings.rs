@@ -34,15 +34,10 @@ impl Finding<'_> {
 
     /// For the output.
     pub(super) fn outcome(&self) -> RuleOutcome {
-        let effect = match self.rule.effect {
-            Effect::Allow => "Allow",
-            Effect::Deny => "Deny",
-            Effect::RequireApproval { .. } => "RequireApproval",
-        };
         RuleOutcome {
             policy: self.policy.name.clone(),
             rule: self.rule.name.clone(),
-            effect: effect.to_owned(),
+            effect: self.rule.effect.name().to_owned(),
             truth: self.truth,
             checks: self.checks.clone(),
         }
@@ -66,7 +61,9 @@ impl<'a> Findings<'a> {
         for (policy, compiled) in bundle.policies_for(&call.tool) {
             let evaluated = compiled.map(|compiled| compiled.evaluate(&call.operation, inputs)).unwrap_or_default();
             let mut evaluations = evaluated.into_iter().peekable();
-            for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.applies_to(&call.operation)) {
+            // What sanitizes was asked about the arguments as they came, when the call was named.
+            let judging = |rule: &Rule| rule.applies_to(&call.operation) && rule.effect.transforms().is_none();
+            for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| judging(rule)) {
                 // A rule that was not evaluated cannot be told, which denies or holds, and never allows.
                 let evaluation = evaluations.next_if(|evaluation| evaluation.index == index);
                 let (truth, checks, failed) = evaluation.map_or_else(

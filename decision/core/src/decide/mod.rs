@@ -2,7 +2,8 @@
 //!
 //! [`decide`] reads as the order of the verdict:
 //!
-//! 0. the agent may call at all, the operation is below its ceiling, the arguments fit the schema
+//! 0. the agent may call at all, the operation is below its ceiling, the arguments could be sanitized
+//!    ([`crate::sanitize`]; everything from here on judges the sanitized ones) and fit the schema
 //! 1. any `Deny` rule that is true or indeterminate denies
 //! 2. a delegation in force grants the operation
 //! 3. an `Allow` rule is true, else deny `no_rule_allows` (an approval never allows by itself, so nobody is asked in vain)
@@ -156,7 +157,7 @@ fn judge(
     now: Timestamp,
     output: &mut DecisionOutput,
 ) -> Result<Passed, Box<Refusal>> {
-    // 0. agent, ceiling, schema
+    // 0. agent, ceiling, sanitized arguments, schema
     let operation = screen::screen(bundle, call, evidence.standing, now)?;
 
     // Rules may look at the delegation, so it is chosen before they are judged and counts after the Deny rules.
@@ -181,7 +182,7 @@ fn judge(
         return Ok(Passed::Freely);
     }
     let findings = Findings::evaluate(bundle, call, &inputs);
-    output.rules = findings.outcomes();
+    output.rules = call.sanitation.rules.iter().cloned().chain(findings.outcomes()).collect();
 
     // 1. any Deny
     if let Some(rule) = findings.denying() {

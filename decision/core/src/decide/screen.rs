@@ -10,7 +10,7 @@ use crate::codes::Code;
 use crate::decision::FailedCheck;
 use crate::tool::{Class, Operation};
 
-/// The operation, once the agent may call, it is below the ceiling, and the arguments fit.
+/// The operation, once the agent may call, it is below the ceiling, and the sanitized arguments fit.
 pub(super) fn screen<'a>(
     bundle: &'a Bundle,
     call: &ToolCall,
@@ -20,6 +20,7 @@ pub(super) fn screen<'a>(
     may_call(bundle, standing, now)?;
     let operation = declared(bundle, call)?;
     below_ceiling(bundle, operation)?;
+    sanitized(call)?;
     fits_schema(bundle, call, operation)?;
     Ok(operation)
 }
@@ -65,6 +66,21 @@ fn below_ceiling(bundle: &Bundle, operation: &Operation) -> Result<(), Box<Refus
         format!("{name}: it is a {class} operation and this agent may do {ceiling} at most"),
     );
     refusal.allowed = Some(format!("operations of class {ceiling} or lower"));
+    Err(Box::new(refusal))
+}
+
+/// A call whose arguments could not be sanitized has none that may be sent, and nothing to send.
+fn sanitized(call: &ToolCall) -> Result<(), Box<Refusal>> {
+    let Some(failure) = &call.sanitation.failure else { return Ok(()) };
+    let mut refusal = Refusal::plain(Code::SanitizeFailed, format!("{}: {failure}", call.operation));
+    refusal.rule.clone_from(&failure.rule);
+    refusal.failed = vec![FailedCheck {
+        field: failure.field.clone(),
+        check: failure.action.to_owned(),
+        limit: None,
+        value: None,
+        indeterminate: false,
+    }];
     Err(Box::new(refusal))
 }
 

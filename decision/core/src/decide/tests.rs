@@ -11,6 +11,7 @@ use crate::agent::Agent;
 use crate::bundle::BundleSource;
 use crate::call::{Emitted, Encoding};
 use crate::json::{Object, Value};
+use crate::sanitize::Sanitation;
 use crate::tool::Class;
 
 /// Everything allowed but for what `rules` add.
@@ -58,6 +59,7 @@ fn call() -> ToolCall {
             encoding: Encoding::Json,
         }),
         arguments: Value::Object(arguments),
+        sanitation: Sanitation::default(),
         delegation: None,
         run: None,
         approval: None,

@@ -83,6 +83,22 @@ impl Object {
         self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    /// The member of that name, to be changed.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.members.iter_mut().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Takes the member of that name away.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
+        let place = self.members.iter().position(|(key, _)| key == name)?;
+        Some(self.members.remove(place).1)
+    }
+
+    /// Members in order, their values to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        self.members.iter_mut().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// Adds a member at the end; gives the value back when the name is taken.
     pub fn insert(&mut self, name: impl Into<String>, value: Value) -> Result<(), Value> {
         let name = name.into();

@@ -3,6 +3,9 @@
 //! Everything is read once and strictly, and what is sent is written from what was read. The agent's bytes never reach
 //! the tool: paths and queries are encoded again, the body is emitted from its tree, headers are made or dropped.
 //!
+//! `Sanitize` rules ([`crate::sanitize`]) take their part before a call is there at all, so that nothing that looks at a
+//! call can see what they took away.
+//!
 //! A refusal names declared things and what is accepted, never a value of the request.
 
 mod arguments;
@@ -13,6 +16,7 @@ mod headers;
 mod media;
 mod percent;
 mod request;
+mod rewrite;
 mod router;
 mod target;
 mod template;
@@ -32,6 +36,7 @@ use crate::codes::Code;
 use crate::json::Value;
 use crate::tool::Tool;
 use headers::CallHeaders;
+use rewrite::Parts;
 use target::RequestPath;
 
 /// Most operations or tools that a refusal names.
@@ -45,7 +50,7 @@ impl Route {
 }
 
 impl Bundle {
-    /// Names the call that a request to a tool makes.
+    /// Names the call that a request to a tool makes, and sanitizes it.
     pub fn name_call(&self, tool: &str, request: &HttpRequest<'_>) -> Result<ToolCall, Malformed> {
         let (tool, router) = self.tool_and_router(tool)?;
         let path = RequestPath::parse(request.path)?;
@@ -79,13 +84,18 @@ impl Bundle {
         check_query(operation, &query).map_err(blame)?;
         let tree = body.as_ref().map(|(tree, _)| tree);
         let arguments = merge(operation, chosen.route, tree, &chosen.path, &query).map_err(blame)?;
+        let mut parts = Parts { path: chosen.path, query, body };
+        let rewrite = |arguments| parts.rewrite(tool, router, chosen.route, operation, arguments);
+        let (arguments, sanitation) = self.sanitized(tool, operation, arguments, rewrite);
         let CallHeaders { run, delegation, approval, idempotency_key, traceparent, passed } = headers;
+        let sendable = sanitation.failure.is_none();
         Ok(ToolCall {
             tool: tool.name.clone(),
             operation: operation.name.clone(),
             class: operation.class,
-            request: Some(emitted(tool, chosen.route, &chosen.path, &query, body, passed)),
+            request: sendable.then(|| emitted(tool, chosen.route, &parts.path, &parts.query, parts.body, passed)),
             arguments,
+            sanitation,
             delegation,
             run,
             approval,
@@ -94,7 +104,7 @@ impl Bundle {
         })
     }
 
-    /// The call of an operation that is named outright. It has no request: it is judged, and cannot be sent.
+    /// The call of an operation that is named outright, sanitized. It has no request: it is judged, and cannot be sent.
     pub fn call_of(&self, tool: &str, operation: &str, arguments: Value) -> Result<ToolCall, Malformed> {
         let (tool, _) = self.tool_and_router(tool)?;
         let Some(operation) = tool.operation(operation) else {
@@ -105,12 +115,14 @@ impl Bundle {
         if arguments.as_object().is_none() {
             return Err(Malformed::new(Code::MalformedBody, "the arguments must be an object").of(operation));
         }
+        let (arguments, sanitation) = self.sanitized(tool, operation, arguments, Ok);
         Ok(ToolCall {
             tool: tool.name.clone(),
             operation: operation.name.clone(),
             class: operation.class,
             request: None,
             arguments,
+            sanitation,
             delegation: None,
             run: None,
             approval: None,

@@ -93,10 +93,21 @@ impl Router {
         })
     }
 
+    /// The route of an operation of the tool, by its name.
+    pub(crate) fn route_named(&self, tool: &Tool, operation: &str) -> Option<&Route> {
+        self.route(tool.operations.iter().position(|declared| declared.name == operation)?)
+    }
+
     /// Routes whose method and path match.
     pub(super) fn candidates(&self, method: &str, path: &RequestPath) -> Vec<Candidate<'_>> {
         let of_method = self.routes.iter().filter(|route| route.method == method);
         of_method.filter_map(|route| Some(Candidate { route, path: route.template.matches(path)? })).collect()
+    }
+
+    /// Whether a request with these path parameters and this body is one of this route and of no other.
+    pub(super) fn leads_to(&self, route: &Route, path: &[(String, String)], body: Option<&Value>) -> bool {
+        let found = select(self.candidates(&route.method, &route.template.filled(path)), body);
+        found.is_some_and(|found| found.route.operation == route.operation)
     }
 
     /// Whether some operation's path ends with a slash, as this one does.
@@ -127,6 +138,13 @@ pub(super) fn select<'a>(candidates: Vec<Candidate<'a>>, body: Option<&Value>) -
 }
 
 impl Route {
+    /// Whether an argument is, or is within, or holds a body field that tells this operation from others.
+    pub(crate) fn tells_apart_by(&self, argument: &[Step]) -> bool {
+        let keys = self.arguments_from.iter().cloned().map(Step::Key);
+        let in_body: Vec<Step> = keys.chain(argument.iter().cloned()).collect();
+        self.discriminators.iter().any(|(path, _)| path.steps.iter().zip(&in_body).all(|(one, other)| one == other))
+    }
+
     fn body_matches(&self, body: Option<&Value>) -> bool {
         self.discriminators.iter().all(|(path, expected)| {
             let found = body.and_then(|body| {

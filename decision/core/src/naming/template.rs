@@ -60,6 +60,16 @@ impl Template {
         })
     }
 
+    /// The path with these values for the parameters; an empty segment for one that has none.
+    pub(super) fn filled(&self, values: &[(String, String)]) -> RequestPath {
+        let value = |name: &str| values.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(literal) => literal.clone(),
+            Segment::Parameter(name) => value(name).unwrap_or_default(),
+        };
+        RequestPath { segments: self.segments.iter().map(segment).collect(), trailing_slash: self.trailing_slash }
+    }
+
     /// The parameters' values, if the path matches.
     pub(super) fn matches(&self, path: &RequestPath) -> Option<Vec<(String, String)>> {
         if self.trailing_slash != path.trailing_slash || self.segments.len() != path.segments.len() {

@@ -12,6 +12,7 @@ use super::host_in::{self, Domains, HostSet};
 use super::number::{Bound, Side};
 use super::predicate::{CompiledCheck, Question};
 use super::registry::RegistryName;
+use super::sanitizer;
 use super::sum::{CompiledSum, SumLimit};
 use super::text::Pattern;
 use super::window::Window;
@@ -24,7 +25,7 @@ pub struct CompiledPolicy {
     pub(super) policy: Policy,
     /// Checks of each rule, in the policy's order.
     pub(super) rules: Vec<Vec<CompiledCheck>>,
-    /// Rules of each operation that some rule names.
+    /// Rules of each operation that some rule names; never those that sanitize.
     by_operation: BTreeMap<String, Vec<usize>>,
     /// Rules of every other operation.
     of_others: Vec<usize>,
@@ -44,6 +45,9 @@ impl CompiledPolicy {
             if rule.operations.is_empty() {
                 return Err(error("operations".to_owned(), RuleProblem::NoValue));
             }
+            if let Some(transforms) = rule.effect.transforms() {
+                sanitizer::check(&rule.when, transforms).map_err(|(field, problem)| error(field, problem))?;
+            }
             let compiler = Compiler { policy, rule, source, domains: &domains };
             let checks = rule.when.iter().enumerate().map(|(place, check)| {
                 compiler.check(check).map_err(|(field, problem)| error(format!("when[{place}].{field}"), problem))
@@ -55,7 +59,7 @@ impl CompiledPolicy {
         Ok(Self { policy: policy.clone(), rules, by_operation, of_others: indexes(policy, "*") })
     }
 
-    /// Places of the rules about an operation, in the policy's order.
+    /// Places of the rules that judge an operation, in the policy's order.
     pub(super) fn indexes(&self, operation: &str) -> &[usize] {
         self.by_operation.get(operation).unwrap_or(&self.of_others)
     }
@@ -63,7 +67,8 @@ impl CompiledPolicy {
 
 fn indexes(policy: &Policy, operation: &str) -> Vec<usize> {
     let rules = policy.rules.iter().enumerate();
-    rules.filter(|(_, rule)| rule.applies_to(operation)).map(|(index, _)| index).collect()
+    let judging = rules.filter(|(_, rule)| rule.applies_to(operation) && rule.effect.transforms().is_none());
+    judging.map(|(index, _)| index).collect()
 }
 
 /// A field of a check and what is wrong with it.

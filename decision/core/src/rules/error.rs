@@ -84,6 +84,9 @@ pub enum RuleProblem {
     /// A time zone that is not compiled in.
     #[error("is not a time zone of the IANA database, such as Europe/Zurich or UTC")]
     UnknownTimeZone,
+    /// A transform that is none, or a check that no `Sanitize` rule may have.
+    #[error("{0}")]
+    NotSanitizing(&'static str),
     /// A registry that the policy does not list.
     #[error("names registry {0}, which the policy does not list")]
     UnlistedRegistry(String),

@@ -13,30 +13,35 @@ impl CompiledPolicy {
     /// Every check is asked, also after one that settled the rule: the explanation names them all.
     pub fn evaluate<'p>(&'p self, operation: &str, inputs: &Inputs<'_>) -> Vec<RuleEvaluation<'p>> {
         let scope = Scope::new(inputs);
-        self.selected(operation, inputs)
-            .filter_map(|index| {
-                let (rule, checks) = (self.policy.rules.get(index)?, self.rules.get(index)?);
-                let reference =
-                    RuleRef { policy: self.policy.name.clone(), rule: rule.name.clone(), reason: rule.reason.clone() };
-                let mut evaluation = RuleEvaluation {
-                    index,
-                    rule,
-                    reference,
-                    truth: Truth::True,
-                    checks: Vec::with_capacity(checks.len()),
-                    failed: Vec::new(),
-                };
-                for check in checks {
-                    let truth = check.ask(&scope);
-                    evaluation.truth = evaluation.truth.and(truth);
-                    evaluation.checks.push(check.outcome(truth));
-                    if truth != Truth::True {
-                        evaluation.failed.push(explain::failed(check, truth, &scope));
-                    }
-                }
-                Some(evaluation)
-            })
-            .collect()
+        self.selected(operation, inputs).filter_map(|index| self.evaluate_rule(index, &scope)).collect()
+    }
+
+    /// Judges one rule, whatever operation it is about.
+    pub(crate) fn evaluate_one<'p>(&'p self, index: usize, inputs: &Inputs<'_>) -> Option<RuleEvaluation<'p>> {
+        self.evaluate_rule(index, &Scope::new(inputs))
+    }
+
+    fn evaluate_rule<'p>(&'p self, index: usize, scope: &Scope<'_>) -> Option<RuleEvaluation<'p>> {
+        let (rule, checks) = (self.policy.rules.get(index)?, self.rules.get(index)?);
+        let reference =
+            RuleRef { policy: self.policy.name.clone(), rule: rule.name.clone(), reason: rule.reason.clone() };
+        let mut evaluation = RuleEvaluation {
+            index,
+            rule,
+            reference,
+            truth: Truth::True,
+            checks: Vec::with_capacity(checks.len()),
+            failed: Vec::new(),
+        };
+        for check in checks {
+            let truth = check.ask(scope);
+            evaluation.truth = evaluation.truth.and(truth);
+            evaluation.checks.push(check.outcome(truth));
+            if truth != Truth::True {
+                evaluation.failed.push(explain::failed(check, truth, scope));
+            }
+        }
+        Some(evaluation)
     }
 
     /// The registry entries that the checks of the operation's rules name for this call, ordered, each once.

@@ -52,6 +52,7 @@ pub mod proof;
 mod reach;
 mod registry;
 mod resolve;
+pub(crate) mod sanitizer;
 mod sum;
 mod table;
 mod text;

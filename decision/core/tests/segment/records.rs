@@ -33,6 +33,7 @@ fn operation(clear: &[&str]) -> Operation {
         facts: Vec::new(),
         record_clear: clear.iter().map(|path| path.parse().unwrap()).collect(),
         sensitive: Vec::new(),
+        response: ResponseRules::default(),
         timeout_seconds: 10,
     }
 }
@@ -44,6 +45,7 @@ fn call(arguments: &str) -> ToolCall {
         class: Class::Draft,
         request: None,
         arguments: json::parse(arguments.as_bytes()).unwrap(),
+        sanitation: Sanitation::default(),
         delegation: None,
         run: None,
         approval: None,

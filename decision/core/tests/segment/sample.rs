@@ -107,6 +107,7 @@ pub fn decision(id: &str, amount: i64) -> DecisionRecord {
                 indeterminate: false,
             }],
             allowed: Some("a total of at most 5000.00 EUR".to_owned()),
+            sanitized: Vec::new(),
             rules: vec![RuleOutcome {
                 policy: "spend".to_owned(),
                 rule: "limit".to_owned(),

@@ -136,6 +136,7 @@ fn decision(id: &str) -> DecisionRecord {
             rule: None,
             failed: Vec::new(),
             allowed: None,
+            sanitized: Vec::new(),
             rules: Vec::new(),
             nearest: Vec::new(),
             requirements: Vec::new(),

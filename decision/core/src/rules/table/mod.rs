@@ -132,6 +132,8 @@ impl Table {
                 match written.effect {
                     Effect::Allow => allowing.push(conjunction),
                     Effect::Deny | Effect::RequireApproval { .. } => blocking.push(conjunction),
+                    // Was asked before the table is, and has no say in it.
+                    Effect::Sanitize(_) => {}
                 }
             }
         }
