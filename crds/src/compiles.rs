@@ -37,10 +37,17 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
         Err(AssembleError::MissingSchema { operation, .. }) => {
             invalid(format!("spec.operations[{operation}].arguments"), "a Commit needs a JSON Schema".to_owned())
         }
-        // A tool alone names nothing, and is one.
-        Err(AssembleError::Rule { .. } | AssembleError::Duplicate { .. } | AssembleError::Missing { .. }) | Ok(_) => {
-            Ok(())
+        Err(AssembleError::Redaction { operation, error, .. }) => {
+            invalid(format!("spec.operations[{operation}].response.redact"), error.to_string())
         }
+        // A tool alone names nothing, and is one.
+        Err(
+            AssembleError::Rule { .. }
+            | AssembleError::Sanitize { .. }
+            | AssembleError::Duplicate { .. }
+            | AssembleError::Missing { .. },
+        )
+        | Ok(_) => Ok(()),
     }
 }
 
@@ -57,13 +64,14 @@ pub fn policy<'a>(
         .iter()
         .filter_map(|rule| match &rule.effect {
             Effect::RequireApproval { tier, .. } => Some(tier),
-            Effect::Allow | Effect::Deny => None,
+            Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
         })
         .collect();
     let source = BundleSource {
         agent: nobody(),
         tools: lowered(tools, |name| policy.tools.contains(name), lower::tool),
-        policies: vec![policy.clone()],
+        // For whom its rules are makes no difference to whether they fit its tools and each other.
+        policies: vec![Policy { agents: None, ..policy.clone() }],
         registries: lowered(registries, |name| policy.registries.contains(name), lower::registry),
         tiers: lowered(tiers, |name| wanted.contains(&name), lower::tier),
     };
@@ -71,6 +79,10 @@ pub fn policy<'a>(
         Err(AssembleError::Rule { error, .. }) => Err(Problem::Invalid(Invalid {
             field: format!("spec.rules[{}].{}", error.index, error.field),
             reason: error.problem.to_string(),
+        })),
+        Err(AssembleError::Sanitize { tool, operation, error }) => Err(Problem::Invalid(Invalid {
+            field: "spec.rules".to_owned(),
+            reason: format!("for operation {operation} of Tool {tool}: {error}"),
         })),
         Err(_) | Ok(_) => Ok(()),
     }

@@ -158,7 +158,7 @@ impl Named {
         self.registries.extend(policy.registries.iter().cloned());
         self.tiers.extend(policy.rules.iter().filter_map(|rule| match &rule.effect {
             Effect::RequireApproval { tier, .. } => Some(tier.clone()),
-            Effect::Allow | Effect::Deny => None,
+            Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
         }));
         Ok(())
     }

@@ -20,6 +20,7 @@ pub mod operation;
 pub mod policy;
 pub mod predicate;
 pub mod registry;
+pub mod sanitize;
 pub mod tier;
 pub mod tool;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Class;
 use super::fact::Fact;
+use super::sanitize::Response;
 use crate::schema::{self, DURATION, NAME, OPERATION};
 
 /// One thing that a tool can do.
@@ -50,6 +51,9 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
     pub sensitive: Vec<String>,
+    /// What becomes of its answers before the agent sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Response>,
     /// Time for the upstream to answer. At most 5 minutes.
     #[serde(default = "default_timeout")]
     #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]

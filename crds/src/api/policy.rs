@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::sanitize::Transform;
 use crate::schema::{self, CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER, OPERATION, OPERATION_OR_ALL};
 
 /// Rules on the calls of agents to tools.
@@ -79,6 +80,10 @@ pub enum Mode {
         .message("approval is given exactly for the effect RequireApproval")
         .reason(Reason::FieldValueInvalid)
         .field_path(".approval"),
+    validation = Rule::new("(self.effect == 'Sanitize') == has(self.sanitize)")
+        .message("sanitize is given exactly for the effect Sanitize")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".sanitize"),
     validation = Rule::new("self.operations.size() == 1 || !('*' in self.operations)")
         .message("* stands alone")
         .reason(Reason::FieldValueInvalid)
@@ -103,7 +108,8 @@ pub struct PolicyRule {
     #[schemars(schema_with = "schema::only_true")]
     pub unconditional: Option<bool>,
     /// What it means when the rule holds. Allow: the call may go. Deny: it is refused, whatever else holds.
-    /// RequireApproval: it waits for a person, and needs an Allow as well.
+    /// RequireApproval: it waits for a person, and needs an Allow as well. Sanitize: the arguments are changed before
+    /// anything else looks at them.
     pub effect: Effect,
     /// Stable code for the answer, in snake case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +122,12 @@ pub struct PolicyRule {
     /// Who approves. Exactly for the effect RequireApproval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalBy>,
+    /// What is changed in the arguments, all at once. Exactly for the effect Sanitize, whose checks may look at the
+    /// arguments, the agent and registries, not at facts, the delegation or the time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub sanitize: Vec<Transform>,
 }
 
 /// What a rule that holds means.
@@ -127,6 +139,8 @@ pub enum Effect {
     Deny,
     /// The call waits for a person.
     RequireApproval,
+    /// The arguments are changed before they are judged and sent.
+    Sanitize,
 }
 
 /// Who approves a held call.

@@ -15,6 +15,7 @@ mod operation;
 mod policy;
 mod predicate;
 mod registry;
+mod sanitize;
 mod text;
 mod tier;
 mod tool;

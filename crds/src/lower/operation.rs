@@ -7,7 +7,7 @@ use aegis_decision::schema::CompiledSchema;
 use aegis_decision::tool::{HttpBinding, Operation, QueryParameter};
 use serde_json::Value;
 
-use super::{Invalid, duration, fact, text};
+use super::{Invalid, duration, fact, sanitize, text};
 use crate::api;
 
 /// The operations, in the order written.
@@ -40,6 +40,7 @@ fn lower_operation(
         facts,
         record,
         sensitive,
+        response,
         timeout,
     } = operation;
     if *class == api::Class::Commit && arguments.is_none() {
@@ -58,6 +59,7 @@ fn lower_operation(
             None => Vec::new(),
         },
         sensitive: text::paths(sensitive, &format!("{field}.sensitive"))?,
+        response: sanitize::response(response.as_ref(), &format!("{field}.response"))?,
         timeout_seconds: duration::seconds(timeout, 1..=300, &format!("{field}.timeout"))?,
     })
 }

@@ -3,7 +3,7 @@
 use aegis_decision::policy::{Effect, Policy, Rule};
 use kube::ResourceExt as _;
 
-use super::{Invalid, check, duration, text};
+use super::{Invalid, check, duration, sanitize, text};
 use crate::api;
 use crate::api::policy::{ApprovalBy, PolicyRule};
 
@@ -43,7 +43,7 @@ fn labels(names: &[String], field: &str) -> Result<Vec<String>, Invalid> {
 }
 
 fn lower_rule(rule: &PolicyRule, at: usize) -> Result<Rule, Invalid> {
-    let PolicyRule { name, operations, when, unconditional, effect, reason, message, approval } = rule;
+    let PolicyRule { name, operations, when, unconditional, effect, reason, message, approval, sanitize: changes } = rule;
     let field = format!("spec.rules[{at}]");
     match (when.is_empty(), unconditional) {
         (false, None) | (true, Some(true)) => {}
@@ -52,7 +52,13 @@ fn lower_rule(rule: &PolicyRule, at: usize) -> Result<Rule, Invalid> {
             return Err(Invalid::new(format!("{field}.when"), reason));
         }
     }
+    if *effect != api::policy::Effect::Sanitize && !changes.is_empty() {
+        return Err(Invalid::new(format!("{field}.sanitize"), "is given for an effect that is not Sanitize"));
+    }
     let effect = match (effect, approval) {
+        (api::policy::Effect::Sanitize, None) => {
+            Effect::Sanitize(sanitize::transforms(changes, &format!("{field}.sanitize"))?)
+        }
         (api::policy::Effect::Allow, None) => Effect::Allow,
         (api::policy::Effect::Deny, None) => Effect::Deny,
         (api::policy::Effect::RequireApproval, Some(ApprovalBy { tier, hold })) => Effect::RequireApproval {
@@ -62,7 +68,7 @@ fn lower_rule(rule: &PolicyRule, at: usize) -> Result<Rule, Invalid> {
         (api::policy::Effect::RequireApproval, None) => {
             return Err(Invalid::new(format!("{field}.approval"), "is missing; RequireApproval names a tier"));
         }
-        (api::policy::Effect::Allow | api::policy::Effect::Deny, Some(_)) => {
+        (api::policy::Effect::Allow | api::policy::Effect::Deny | api::policy::Effect::Sanitize, Some(_)) => {
             return Err(Invalid::new(
                 format!("{field}.approval"),
                 "is given for an effect that is not RequireApproval",

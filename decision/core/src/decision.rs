@@ -140,7 +140,7 @@ pub struct RuleRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sanitized {
-    /// Path as written in the rule.
+    /// Path into the arguments, an alias in the rule replaced.
     pub field: String,
     /// `remove`, `mask`, `set`, `truncate` or `round`.
     pub action: String,

@@ -9,7 +9,7 @@ use crate::decision::RuleRef;
 pub struct Failure {
     /// The rule; none where only all of them together are the fault.
     pub rule: Option<RuleRef>,
-    /// Path as written in the rule; empty where there is no rule.
+    /// Path into the arguments; empty where there is no rule.
     pub field: String,
     /// What the rule wants done there.
     pub action: &'static str,

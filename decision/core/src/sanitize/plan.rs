@@ -35,6 +35,7 @@ struct SanitizingRule {
 #[derive(Debug)]
 struct Compiled {
     steps: Vec<Step>,
+    /// The steps as a path, for people.
     field: String,
     action: Action,
 }
@@ -165,7 +166,7 @@ impl Plan<'_> {
             }
         };
         // One order, whatever order the rules stand in; of two alike the first rule's.
-        transforms.sort_by(|(one, _), (other, _)| one.steps.cmp(&other.steps));
+        transforms.sort_by(|(one, _), (other, _)| tree::order(&one.steps, &other.steps));
         transforms.dedup_by(|(next, _), (kept, _)| next.steps == kept.steps);
         let mut tree = arguments.clone();
         for (one, rule) in transforms {
@@ -233,8 +234,8 @@ fn compiled(
         });
         match problem {
             None => Ok(Compiled {
+                field: field.to_string(),
                 steps: field.steps,
-                field: transform.field.to_string(),
                 action: transform.action.clone(),
             }),
             Some(reason) => Err(SanitizeProblem::Transform {

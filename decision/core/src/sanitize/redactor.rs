@@ -90,7 +90,7 @@ impl Redactor {
             }
         }
         let mut places: Vec<_> = places.into_iter().map(|(_, place)| place).collect();
-        places.sort_by(|(one, _), (other, _)| one.cmp(other));
+        places.sort_by(|(one, _), (other, _)| tree::order(one, other));
         Ok(Some(Self { places, patterns }))
     }
 }

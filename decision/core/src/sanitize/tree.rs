@@ -1,8 +1,11 @@
 //! Where a path leads to in a tree that is changed, and how two such paths meet.
 
+use std::cmp::Ordering;
+
 use super::transform::{change, constant_value};
 use crate::json::Value;
 use crate::path::Step;
+use crate::policy::Transform;
 use crate::policy::transform::Action;
 
 /// Why a place cannot be changed. Says nothing of what is there.
@@ -17,6 +20,14 @@ pub enum Unfit {
     /// Round changes decimals.
     #[error("it is no decimal of at most 28 digits")]
     NotDecimal,
+}
+
+impl Transform {
+    /// Does it to a tree; tells whether anything changed. On an error some places may have been changed already: the tree
+    /// is then of no use.
+    pub fn apply(&self, tree: &mut Value) -> Result<bool, Unfit> {
+        apply(tree, &self.field.steps, &self.action)
+    }
 }
 
 /// Does an action wherever the path leads; tells whether anything changed. On an error some places may have been changed
@@ -81,6 +92,11 @@ pub(super) fn conflict(one: (&[Step], &Action), other: (&[Step], &Action)) -> bo
     // Taking away a value and a part of it takes away the value; all else must be the same at the same place.
     let harmless = action == other && (steps.len() == others.len() || *action == Action::Remove);
     meet(steps, others) && !harmless
+}
+
+/// The order in which places are changed: what is taken away whole is so before a part of it.
+pub(super) fn order(one: &[Step], other: &[Step]) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 /// Values in a tree, the tree itself included. At most one deeper than what the parser lets through.

@@ -15,6 +15,7 @@ mod mutate;
 mod naming;
 mod number;
 mod path;
+mod sanitize;
 mod segment;
 #[path = "../support/situation.rs"]
 mod situation;
@@ -90,6 +91,20 @@ fn naming_holds() {
 fn bundles_hold() {
     run("bundle", bundle::check, mutate::document, SCENE_CHANGES);
     run("bundle", bundle::check, mutate::bytes, SCENE_CHANGES);
+}
+
+#[test]
+fn sanitizing_holds() {
+    run("sanitize", sanitize::check, mutate::document, CHANGES);
+    run("sanitize", sanitize::check, mutate::bytes, CHANGES);
+}
+
+/// A document that is no longer read, or that nothing is taken out of, would pass every check.
+#[test]
+fn something_is_taken_out_of_the_documents() {
+    for (path, bytes) in files("sanitize") {
+        assert_eq!(sanitize::redacted(&bytes), Some(true), "{}", path.display());
+    }
 }
 
 #[test]

@@ -11,7 +11,8 @@ use aegis_decision::record::{
     ApprovalRef, ClaimRef, ConnectionVerdict, MAX_RECORD_BYTES, Record, RecordError, RecordedExecution, clear_values,
     explain, explain_connection,
 };
-use aegis_decision::tool::{Class, HttpBinding, Operation};
+use aegis_decision::sanitize::Sanitation;
+use aegis_decision::tool::{Class, HttpBinding, Operation, ResponseRules};
 use proptest::prelude::*;
 use test_case::test_case;
 

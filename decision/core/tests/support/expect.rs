@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{Decision, DecisionOutput, Outcome, RuleRef, Truth, Verdict};
+use aegis_decision::decision::{Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, Verdict};
 use serde::Deserialize;
 
 /// What must be so. What is not named is not looked at, but that the verdict and the code are always compared.
@@ -21,6 +21,8 @@ pub struct Expect {
     /// Fields that failed because they could not be told.
     unknown: Option<Vec<String>>,
     allowed: Option<String>,
+    /// `field action policy/rule`, each; exactly these, in order.
+    sanitized: Option<Vec<String>>,
     detail: Option<String>,
     /// Parts of the detail.
     says: Option<Vec<String>>,
@@ -73,6 +75,7 @@ impl Expect {
             failed,
             unknown,
             allowed,
+            sanitized,
             detail,
             says,
             hides,
@@ -100,6 +103,10 @@ impl Expect {
             output.failed.iter().filter(|check| check.indeterminate).map(|check| check.field.clone()).collect()
         });
         found.wanted("allowed", allowed.as_ref(), || output.allowed.clone().unwrap_or_default());
+        found.wanted("sanitized", sanitized.as_ref(), || {
+            let said = |one: &Sanitized| format!("{} {} {}", one.field, one.action, title(&one.rule));
+            output.sanitized.iter().map(said).collect()
+        });
         found.wanted("detail", detail.as_ref(), || output.detail.clone().unwrap_or_default());
         found.words(&output, says.as_deref().unwrap_or_default(), hides.as_deref().unwrap_or_default());
         found.wanted("nearest", nearest.as_ref(), || output.nearest.iter().map(title).collect());
