@@ -108,6 +108,9 @@ pub struct EvalArgs {
     /// The namespace of resources that name none.
     #[arg(short, long, default_value = "default")]
     pub namespace: String,
+    /// Add the arguments to each line as they were judged: after what Sanitize rules changed.
+    #[arg(long)]
+    pub arguments: bool,
 }
 
 /// What to do with policies.

@@ -2,7 +2,11 @@
 
 use std::io::Write as _;
 
+use aegis_decision::contract::DecisionInput;
+use aegis_decision::decision::DecisionOutput;
+use aegis_decision::json::Value;
 use anyhow::{Context as _, Result};
+use serde::Serialize;
 
 use crate::args::EvalArgs;
 use crate::calls::{Lines, Unreadable};
@@ -22,10 +26,10 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
     while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
         let Some(call) = line.call(at) else { continue };
         progress.at(lines.bytes);
-        match call.and_then(|input| judges.judge(input)) {
-            Ok(output) => {
+        match call.and_then(|input| judged(&judges, input, args.arguments)) {
+            Ok(judged) => {
                 written.clear();
-                serde_json::to_writer(&mut written, &output).context("cannot write the decision")?;
+                serde_json::to_writer(&mut written, &judged).context("cannot write the decision")?;
                 written.push(b'\n');
                 io.out.write_all(&written)?;
             }
@@ -40,4 +44,27 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
     }
     io.out.flush()?;
     Ok(answer)
+}
+
+/// What is printed of a line.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Judged {
+    /// The bytes that a sidecar records.
+    Plain(DecisionOutput),
+    /// The same, and the arguments as they were judged; none of a request that could not be named.
+    WithArguments {
+        #[serde(flatten)]
+        output: DecisionOutput,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arguments: Option<Value>,
+    },
+}
+
+fn judged(judges: &Judges, input: DecisionInput, with_arguments: bool) -> Result<Judged, Unreadable> {
+    if !with_arguments {
+        return judges.judge(input).map(Judged::Plain);
+    }
+    let arguments = judges.of(&input.agent)?.bundle.call_of_input(&input).ok().map(|call| call.arguments);
+    Ok(Judged::WithArguments { output: judges.judge(input)?, arguments })
 }

@@ -177,3 +177,36 @@ fn resources_that_cannot_be_used_judge_nothing() {
     assert_eq!((dangling.exit, dangling.out.as_str()), (Exit::Failed, ""));
     assert!(dangling.err.contains("spec.tools[0]: names Tool warehouse"), "{}", dangling.err);
 }
+
+#[test]
+fn the_arguments_are_shown_as_they_were_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    at_work(folder.path());
+    let clean = "
+apiVersion: aegis.dev/v1alpha1
+kind: ToolPolicy
+metadata: {name: clean, namespace: shop}
+spec:
+  tools: [erp]
+  rules:
+  - name: short
+    operations: [purchases.confirm]
+    unconditional: true
+    effect: Sanitize
+    sanitize:
+    - {field: note, truncate: {characters: 4}}
+    - {field: secret, remove: true}
+";
+    fs::write(folder.path().join("clean.yaml"), clean).unwrap();
+    let call = r#"{"agent":"shop/buyer","tool":"erp","operation":"purchases.confirm","arguments":{"id":"7","note":"Ring Anna","secret":1},"at":"2026-05-04T10:00:00Z"}"#;
+    let folder = folder.path().to_str().unwrap();
+    let shown = aegis(&["eval", "--resources", folder, "--calls", "-", "-n", "shop", "--arguments"], call);
+    assert_eq!(shown.exit, Exit::Done, "{}", shown.err);
+    let line: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!(line["arguments"], serde_json::json!({"id": "7", "note": "Ring"}));
+    let changed: Vec<_> = line["sanitized"].as_array().unwrap().iter().map(|one| one["field"].as_str()).collect();
+    assert_eq!(changed, [Some("note"), Some("secret")]);
+    let plain = aegis(&["eval", "--resources", folder, "--calls", "-", "-n", "shop"], call);
+    assert!(!plain.out.contains("\"arguments\"") && !plain.out.contains("Ring"), "{}", plain.out);
+    assert_eq!(plain.out.trim_end(), shown.out.replace(r#","arguments":{"id":"7","note":"Ring"}"#, "").trim_end());
+}

@@ -43,7 +43,8 @@ fn labels(names: &[String], field: &str) -> Result<Vec<String>, Invalid> {
 }
 
 fn lower_rule(rule: &PolicyRule, at: usize) -> Result<Rule, Invalid> {
-    let PolicyRule { name, operations, when, unconditional, effect, reason, message, approval, sanitize: changes } = rule;
+    let PolicyRule { name, operations, when, unconditional, effect, reason, message, approval, sanitize: changes } =
+        rule;
     let field = format!("spec.rules[{at}]");
     match (when.is_empty(), unconditional) {
         (false, None) | (true, Some(true)) => {}

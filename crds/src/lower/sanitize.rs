@@ -56,10 +56,9 @@ fn redaction(one: &api::Redaction, at: &str) -> Result<Redaction, Invalid> {
     let api::Redaction { path, pattern, remove, mask, truncate } = one;
     let path = path.as_deref().map(|path| text::path(path, &format!("{at}.path"))).transpose()?;
     let given = [removal(*remove, at)?, mask.as_ref().map(lower_mask), truncate.as_ref().map(lower_truncate)];
+    let none = given.iter().all(Option::is_none);
     match (pattern, exactly_one(given), path) {
-        (Some(pattern), None, field) if [remove.is_none(), mask.is_none(), truncate.is_none()] == [true; 3] => {
-            Ok(Redaction::Pattern { pattern: pattern.clone(), field })
-        }
+        (Some(pattern), _, field) if none => Ok(Redaction::Pattern { pattern: pattern.clone(), field }),
         (None, Some(action), Some(field)) => Ok(Redaction::At(Transform { field, action })),
         (None, Some(_), None) => Err(Invalid::new(format!("{at}.path"), "is missing; only a pattern needs none")),
         _ => Err(Invalid::new(at, "has not exactly one of pattern, remove, mask and truncate")),

@@ -92,7 +92,8 @@ fn made(source: BundleSource) -> bool {
         Err(
             AssembleError::Binding { tool, .. }
             | AssembleError::Schema { tool, .. }
-            | AssembleError::MissingSchema { tool, .. },
+            | AssembleError::MissingSchema { tool, .. }
+            | AssembleError::Redaction { tool, .. },
         ) => {
             let tool = source.tools.into_iter().find(|one| one.name == tool).expect("the tool that is named");
             assert!(compiles::tool(tool).is_err(), "wrong in a bundle, right alone");

@@ -199,6 +199,7 @@ fn retry_after(code: Code) -> Option<u32> {
         | Code::DelegationRevoked
         | Code::AmbiguousDelegation
         | Code::SchemaViolation
+        | Code::SanitizeFailed
         | Code::TooManyTiers
         | Code::ApprovalDenied
         | Code::ApprovalMismatch
@@ -214,6 +215,7 @@ fn retry_after(code: Code) -> Option<u32> {
         | Code::Misdirected
         | Code::UpstreamUnreachable
         | Code::UpstreamFailed
+        | Code::RedactionFailed
         | Code::UpstreamTimeout => None,
     }
 }

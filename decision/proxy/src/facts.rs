@@ -17,7 +17,7 @@ pub async fn read(upstream: &Upstream, view: &View, call: &ToolCall, tool: &Tool
     for (name, exchange) in join_all(reads).await {
         let kept = match &exchange {
             Exchange::Answered(answer) if answer.status.is_success() => bundle.keep_fact(call, &name, &answer.body),
-            Exchange::Answered(_) | Exchange::Fault(_) => None,
+            Exchange::Answered(_) | Exchange::Withheld { .. } | Exchange::Fault(_) => None,
         };
         if let Some(value) = kept {
             facts.0.insert(name, value);

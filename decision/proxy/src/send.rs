@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, Problem};
 use crate::claim::Won;
 use crate::failpoint;
-use crate::forward::{Exchange, Fault, idempotency_key};
+use crate::forward::{Exchange, Fault, idempotency_key, redacted};
 use crate::gate::Call;
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
@@ -56,6 +56,9 @@ impl Call {
         failpoint!("send.before" if approved);
         let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
         failpoint!("send.after" if approved);
+        // The agent gets, and the record knows, only what may be seen of the answer.
+        let redactor = output.operation.as_deref().and_then(|name| view.policy.bundle.redactor(&tool.name, name));
+        let exchange = redacted(exchange, redactor);
         let execution = exchange.execution();
         shared.metrics.ended(execution, &tool.name);
         let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
@@ -82,6 +85,10 @@ fn forwarded(exchange: Exchange) -> Answer {
     let outcome = exchange.execution();
     match exchange {
         Exchange::Answered(answer) => Answer::Upstream(answer),
+        Exchange::Withheld { reason, .. } => {
+            let detail = format!("the upstream answered, and its answer is withheld: {reason}");
+            Problem::with_detail(Code::RedactionFailed, detail).ended(outcome).into()
+        }
         Exchange::Fault(Fault { error, sent, detail }) => {
             let code = match (sent, error) {
                 (false, _) => Code::UpstreamUnreachable,

@@ -79,7 +79,7 @@ mod tests {
     use std::time::Duration;
 
     use aegis_decision::path::{Path, Root, Step};
-    use aegis_decision::tool::{Endpoint, Fact, HttpBinding, Limits, Scheme};
+    use aegis_decision::tool::{Endpoint, Fact, HttpBinding, Limits, ResponseRules, Scheme};
 
     use super::*;
 
@@ -106,6 +106,7 @@ mod tests {
             facts: (0..facts).map(fact).collect(),
             record_clear: Vec::new(),
             sensitive: Vec::new(),
+            response: ResponseRules::default(),
             timeout_seconds: 1,
         }
     }

@@ -1,8 +1,10 @@
 //! What an approver sees of a held call: every argument and fact as plain text, nothing hidden but what the tool
 //! declares sensitive, nothing that can disguise itself.
 
+use aegis_decision::decision::Sanitized;
 use aegis_decision::json::Value;
 use aegis_decision::path::{Path, Root, Step};
+use aegis_decision::policy::transform::Action;
 
 /// Most rows of a preview.
 pub const MAX_ROWS: usize = 64;
@@ -35,6 +37,8 @@ pub enum Flag {
     Truncated,
     /// Hidden because the tool calls it sensitive.
     Hidden,
+    /// A Sanitize rule changed it: the agent asked for something else.
+    Sanitized,
 }
 
 impl Flag {
@@ -45,30 +49,50 @@ impl Flag {
             Self::Confusable => "Confusable",
             Self::Truncated => "Truncated",
             Self::Hidden => "Hidden",
+            Self::Sanitized => "Sanitized",
         }
     }
 }
 
-/// The preview of a call's arguments and facts. `sensitive` are paths into the arguments.
+/// What is said of places in the arguments.
+struct Marks<'a> {
+    /// Hidden.
+    sensitive: &'a [Path],
+    /// Changed before the call was judged.
+    sanitized: Vec<Path>,
+}
+
+/// The preview of a call's arguments and facts. `sensitive` are paths into the arguments, `sanitized` is what was changed
+/// in them: what was taken away stands first, since it stands nowhere else.
 pub fn preview<'a>(
     arguments: &Value,
     facts: impl Iterator<Item = (&'a str, &'a Value)>,
     sensitive: &[Path],
+    sanitized: &[Sanitized],
 ) -> Vec<Row> {
-    let mut rows = Vec::new();
+    let removed = sanitized.iter().filter(|one| one.action == Action::Remove.name());
+    let mut rows: Vec<Row> = removed
+        .map(|one| Row {
+            path: clip(&escape(&one.field).0, MAX_PATH).0,
+            value: "(removed)".to_owned(),
+            flags: vec![Flag::Sanitized],
+        })
+        .collect();
     let mut steps = Vec::new();
-    walk(arguments, &Root::Arguments, &mut steps, sensitive, &mut rows);
+    let sanitized = sanitized.iter().filter_map(|one| one.field.parse().ok()).collect();
+    walk(arguments, &Root::Arguments, &mut steps, &Marks { sensitive, sanitized }, &mut rows);
+    let none = Marks { sensitive: &[], sanitized: Vec::new() };
     let fact_root = Root::Input("fact".to_owned());
     for (name, value) in facts {
         steps.push(Step::Key(name.to_owned()));
-        walk(value, &fact_root, &mut steps, &[], &mut rows);
+        walk(value, &fact_root, &mut steps, &none, &mut rows);
         steps.pop();
     }
     bounded(rows)
 }
 
-fn walk(value: &Value, root: &Root, steps: &mut Vec<Step>, sensitive: &[Path], rows: &mut Vec<Row>) {
-    if sensitive.iter().any(|path| covers(path, root, steps)) {
+fn walk(value: &Value, root: &Root, steps: &mut Vec<Step>, marks: &Marks<'_>, rows: &mut Vec<Row>) {
+    if marks.sensitive.iter().any(|path| covers(path, root, steps)) {
         rows.push(Row { path: written(root, steps), value: "(hidden)".to_owned(), flags: vec![Flag::Hidden] });
         return;
     }
@@ -76,18 +100,24 @@ fn walk(value: &Value, root: &Root, steps: &mut Vec<Step>, sensitive: &[Path], r
         Value::Object(object) if !object.is_empty() => {
             for (key, member) in object.iter() {
                 steps.push(Step::Key(key.to_owned()));
-                walk(member, root, steps, sensitive, rows);
+                walk(member, root, steps, marks, rows);
                 steps.pop();
             }
         }
         Value::Array(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
                 steps.push(Step::Index(index));
-                walk(item, root, steps, sensitive, rows);
+                walk(item, root, steps, marks, rows);
                 steps.pop();
             }
         }
-        scalar => rows.push(row(written(root, steps), scalar)),
+        scalar => {
+            let mut row = row(written(root, steps), scalar);
+            if marks.sanitized.iter().any(|path| covers(path, root, steps)) {
+                row.flags.push(Flag::Sanitized);
+            }
+            rows.push(row);
+        }
     }
 }
 
@@ -192,6 +222,8 @@ fn bounded(rows: Vec<Row>) -> Vec<Row> {
 
 #[cfg(test)]
 mod tests {
+    use aegis_decision::decision::RuleRef;
+
     use super::*;
 
     fn json(text: &str) -> Value {
@@ -200,14 +232,18 @@ mod tests {
 
     fn rows(arguments: &str, sensitive: &[&str]) -> Vec<Row> {
         let sensitive: Vec<Path> = sensitive.iter().map(|path| path.parse().unwrap()).collect();
-        preview(&json(arguments), std::iter::empty(), &sensitive)
+        preview(&json(arguments), std::iter::empty(), &sensitive, &[])
     }
 
     #[test]
     fn every_value_is_shown_with_its_path() {
         let facts = json(r#"{"total": "149.90"}"#);
-        let rows =
-            preview(&json(r#"{"id": "7", "lines": [{"n": 2}], "note": null}"#), [("order", &facts)].into_iter(), &[]);
+        let rows = preview(
+            &json(r#"{"id": "7", "lines": [{"n": 2}], "note": null}"#),
+            [("order", &facts)].into_iter(),
+            &[],
+            &[],
+        );
         let seen: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.value.as_str())).collect();
         assert_eq!(seen, [("id", "7"), ("lines[0].n", "2"), ("note", "null"), ("$fact.order.total", "149.90")]);
     }
@@ -216,6 +252,28 @@ mod tests {
     fn sensitive_values_are_hidden_and_say_so() {
         let rows = rows(r#"{"people": [{"name": "Ida", "ssn": "123"}]}"#, &["people[*].ssn"]);
         assert_eq!(rows[1], Row { path: "people[0].ssn".into(), value: "(hidden)".into(), flags: vec![Flag::Hidden] });
+    }
+
+    #[test]
+    fn what_was_sanitized_is_flagged_and_what_was_removed_stands_first() {
+        let changed = |field: &str, action: &str| Sanitized {
+            field: field.to_owned(),
+            action: action.to_owned(),
+            rule: RuleRef { policy: "p".to_owned(), rule: "clean".to_owned(), reason: None },
+        };
+        let arguments = json(r#"{"iban": "****3000", "lines": [{"note": "abc", "n": 1}]}"#);
+        let sanitized = [changed("iban", "mask"), changed("lines[*].note", "truncate"), changed("secret", "remove")];
+        let rows = preview(&arguments, std::iter::empty(), &[], &sanitized);
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.path.as_str(), row.value.as_str(), row.flags.as_slice())).collect();
+        let flagged = [Flag::Sanitized];
+        let expected: [(&str, &str, &[Flag]); 4] = [
+            ("secret", "(removed)", &flagged),
+            ("iban", "****3000", &flagged),
+            ("lines[0].note", "abc", &flagged),
+            ("lines[0].n", "1", &[]),
+        ];
+        assert_eq!(seen, expected);
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub struct PreviewRow {
     /// Its value as text, with control characters escaped.
     #[schemars(length(max = 512))]
     pub value: String,
-    /// What the approver should know about the value, such as escaped or truncated.
+    /// What the approver should know about the value, such as escaped, truncated or sanitized.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(min = 1, max = 32)))]
     pub flags: Vec<String>,

@@ -50,8 +50,12 @@ impl Bundle {
                 Ok(arguments) => (arguments, sanitation),
                 Err(reason) => {
                     sanitation.changed.clear();
-                    sanitation.failure =
-                        Some(Failure { rule: None, field: String::new(), action: "sanitize", reason: reason.to_owned() });
+                    sanitation.failure = Some(Failure {
+                        rule: None,
+                        field: String::new(),
+                        action: "sanitize",
+                        reason: reason.to_owned(),
+                    });
                     (Value::Object(Object::new()), sanitation)
                 }
             },
@@ -111,9 +115,8 @@ impl Parts {
         }
         let mut pairs = Vec::with_capacity(self.query.len());
         for (name, _) in &self.query {
-            pairs.extend(
-                values.get_mut(name.as_str()).and_then(VecDeque::pop_front).map(|value| (name.clone(), value)),
-            );
+            pairs
+                .extend(values.get_mut(name.as_str()).and_then(VecDeque::pop_front).map(|value| (name.clone(), value)));
         }
         // What was not there before stands behind what was, in the order of the declaration.
         for parameter in &operation.http.query {
@@ -127,7 +130,11 @@ impl Parts {
 
     fn rewrite_body(&mut self, tool: &Tool, route: &Route, rest: Object) -> Result<(), Unsendable> {
         let Some((tree, encoding)) = &mut self.body else {
-            return if rest.is_empty() { Ok(()) } else { Err("an argument was added, and there is no body to hold it") };
+            return if rest.is_empty() {
+                Ok(())
+            } else {
+                Err("an argument was added, and there is no body to hold it")
+            };
         };
         put(tree, &route.arguments_from, rest)?;
         let texts = || tree.as_object().is_some_and(|form| form.iter().all(|(_, value)| value.as_str().is_some()));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::connection::{ConnectionEndRecord, ConnectionRecord, ConnectionVerdict, Ended, Way};
 use super::decision::{AgentRef, DecisionRecord};
 use super::outcome::{OutcomeRecord, RecordedExecution};
-use crate::decision::{RuleRef, Truth, Verdict};
+use crate::decision::{RuleRef, Sanitized, Truth, Verdict};
 
 /// Explains one call: who, on whose behalf, what, when, which rule, what failed, what would pass, the approval, the
 /// outcome. Ends with a line break. Contains no value but those that the record keeps in clear.
@@ -118,6 +118,9 @@ fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result
     optional(out, "would go to", record.target.as_deref().filter(|_| !forwarded(decision.verdict)))?;
     for (path, value) in &record.values {
         row(out, "value", &format!("{path} = {}", String::from_utf8_lossy(&crate::json::emit(value))))?;
+    }
+    for Sanitized { field, action, rule } in &decision.sanitized {
+        row(out, "sanitized", &format!("{field}: {action}, by {}", rule_name(rule)))?;
     }
     if let Some(rule) = &decision.rule {
         row(out, "rule", &rule_name(rule))?;

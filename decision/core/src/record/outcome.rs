@@ -21,7 +21,7 @@ record! {
         /// HTTP status of the upstream.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub status: Option<u16>,
-        /// SHA-256 of the answer's body as received.
+        /// SHA-256 of the answer's body as the agent got it: received, the credential and what is redacted taken out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub response_digest: Option<Digest>,
         /// Bytes of the answer's body.
@@ -99,6 +99,8 @@ pub enum ErrorClass {
     Refused,
     /// The tool answered with 5xx.
     Upstream,
+    /// The answer could not be redacted, and was withheld.
+    Redaction,
     /// The sidecar stopped, or the agent went away, before anything was sent.
     Aborted,
 }
@@ -117,6 +119,7 @@ impl ErrorClass {
             Self::TooLarge => "too_large",
             Self::Refused => "refused",
             Self::Upstream => "upstream",
+            Self::Redaction => "redaction",
             Self::Aborted => "aborted",
         }
     }

@@ -81,8 +81,7 @@ impl Sanitizers {
 
     /// INV: whichever of the rules hold for a call, the order of their transforms makes no difference.
     fn without_conflict(&self) -> Result<(), SanitizeProblem> {
-        let all: Vec<_> =
-            self.0.iter().flat_map(|rule| rule.transforms.iter().map(move |one| (rule, one))).collect();
+        let all: Vec<_> = self.0.iter().flat_map(|rule| rule.transforms.iter().map(move |one| (rule, one))).collect();
         if all.len() > MAX_TOGETHER {
             return Err(SanitizeProblem::TooMany(MAX_TOGETHER));
         }
@@ -116,12 +115,7 @@ impl Sanitizers {
             agent: &source.agent,
             delegation: None,
             // No check that may stand here asks for the time.
-            call: CallInputs {
-                time: Timestamp::UNIX_EPOCH,
-                class: operation.class,
-                tool,
-                operation: &operation.name,
-            },
+            call: CallInputs { time: Timestamp::UNIX_EPOCH, class: operation.class, tool, operation: &operation.name },
             facts: &facts,
             registries: &source.registries,
             record_clear: &[],
@@ -233,11 +227,7 @@ fn compiled(
             sanitizer::fits(&here).err().or_else(|| unsendable(&here, operation, route))
         });
         match problem {
-            None => Ok(Compiled {
-                field: field.to_string(),
-                steps: field.steps,
-                action: transform.action.clone(),
-            }),
+            None => Ok(Compiled { field: field.to_string(), steps: field.steps, action: transform.action.clone() }),
             Some(reason) => Err(SanitizeProblem::Transform {
                 rule: title(&reference(policy, rule)),
                 place,

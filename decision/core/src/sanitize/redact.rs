@@ -24,7 +24,9 @@ pub const RESPONSE_LIMITS: Limits = Limits { depth: 64, nodes: 100_000, key_byte
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedactError {
     /// Neither JSON nor, where no path is redacted, plain text.
-    #[error("its content type is not application/json (nor text/plain, which patterns without a path can be looked for in)")]
+    #[error(
+        "its content type is not application/json (nor text/plain, which patterns without a path can be looked for in)"
+    )]
     MediaType,
     /// JSON that is not strict, or too much of it.
     #[error("it is not the strict JSON that can be redacted: {0}")]
@@ -205,7 +207,8 @@ mod tests {
             {"at": {"field": "people[*].born", "action": "remove"}},
             {"at": {"field": "note", "action": {"truncate": {"characters": 3}}}},
         ]);
-        let answer = r#"{"people":[{"iban":"DE89370400440532013000","born":1970},{"name":"x"}],"note":"abcdef","n":1.50}"#;
+        let answer =
+            r#"{"people":[{"iban":"DE89370400440532013000","born":1970},{"name":"x"}],"note":"abcdef","n":1.50}"#;
         let expected = r#"{"people":[{"iban":"******************3000"},{"name":"x"}],"note":"abc","n":1.5}"#;
         assert_eq!(redacted(&redactions, answer), Ok(expected.to_owned()));
     }

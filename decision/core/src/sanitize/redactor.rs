@@ -138,9 +138,12 @@ fn search(place: usize, pattern: &str) -> Result<Regex, RedactionError> {
     if properties.maximum_len().is_none_or(|bytes| bytes > MAX_MATCH_BYTES) {
         return Err(wrong("must bound what it matches to 256 bytes: write {1,64} for + and {0,64} for *"));
     }
-    let built = RegexBuilder::new(pattern).size_limit(COMPILED_BYTES).dfa_size_limit(COMPILED_BYTES).nest_limit(64).build();
+    let built =
+        RegexBuilder::new(pattern).size_limit(COMPILED_BYTES).dfa_size_limit(COMPILED_BYTES).nest_limit(64).build();
     built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => wrong("is too large once compiled; use smaller repetitions or ASCII classes such as [0-9]"),
+        regex::Error::CompiledTooBig(_) => {
+            wrong("is too large once compiled; use smaller repetitions or ASCII classes such as [0-9]")
+        }
         error => syntax(&error),
     })
 }

@@ -1,7 +1,13 @@
 //! Laws of sanitizing, on generated bodies and rules, and the same outcome as a plain reading of what the actions mean.
 
 // A helper fails as a test does; the lints' own exceptions cover test functions only.
-#![allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod generate;
 mod reference;
@@ -21,9 +27,7 @@ use serde_json::{Value, json};
 fn bundle(transforms: &[Transform]) -> Result<Bundle, AssembleError> {
     let rules = |half: usize| -> Vec<Value> {
         let of_half = transforms.iter().enumerate().filter(|(at, _)| at % 2 == half);
-        let rule = |(at, transform): (usize, &Transform)| {
-            json!({"name": format!("r{at}"), "operations": ["send"], "effect": {"Sanitize": [transform]}})
-        };
+        let rule = |(at, transform): (usize, &Transform)| json!({"name": format!("r{at}"), "operations": ["send"], "effect": {"Sanitize": [transform]}});
         of_half.map(rule).collect()
     };
     let source: BundleSource = serde_json::from_value(json!({
@@ -132,7 +136,13 @@ fn sanitizing_is_what_a_plain_reading_says() {
     let seen = seen.into_inner();
     println!("{seen:?}");
     outcome.unwrap_or_else(|error| panic!("{error}"));
-    for (what, count) in [("changed", seen.changed), ("same", seen.same), ("failed", seen.failed), ("conflicts", seen.conflicts), ("several", seen.several)] {
+    for (what, count) in [
+        ("changed", seen.changed),
+        ("same", seen.same),
+        ("failed", seen.failed),
+        ("conflicts", seen.conflicts),
+        ("several", seen.several),
+    ] {
         assert!(count >= 100, "only {count} cases are {what}: {seen:?}");
     }
 }

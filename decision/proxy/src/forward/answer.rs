@@ -1,6 +1,7 @@
 //! What came back from an upstream, and what is passed on of it.
 
 use aegis_decision::record::{ErrorClass, RecordedExecution};
+use aegis_decision::sanitize::RedactError;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -48,6 +49,13 @@ pub struct Fault {
 pub enum Exchange {
     /// The upstream answered.
     Answered(UpstreamAnswer),
+    /// It answered, and nothing of the answer may be passed on.
+    Withheld {
+        /// Status of the answer.
+        status: StatusCode,
+        /// Why it cannot be redacted.
+        reason: RedactError,
+    },
     /// It did not.
     Fault(Fault),
 }
@@ -56,7 +64,7 @@ impl Exchange {
     /// How the call ended: 2xx succeeded, 3xx and 4xx failed, nothing sent is known as such; nobody knows otherwise.
     pub fn execution(&self) -> RecordedExecution {
         match self {
-            Self::Answered(answer) => match answer.status.as_u16() {
+            Self::Answered(UpstreamAnswer { status, .. }) | Self::Withheld { status, .. } => match status.as_u16() {
                 200..=299 => RecordedExecution::Succeeded,
                 300..=499 => RecordedExecution::Failed,
                 _ => RecordedExecution::Indeterminate,
@@ -69,7 +77,7 @@ impl Exchange {
     /// Whether any byte of the request may have been written.
     pub fn sent(&self) -> bool {
         match self {
-            Self::Answered(_) => true,
+            Self::Answered(_) | Self::Withheld { .. } => true,
             Self::Fault(fault) => fault.sent,
         }
     }
@@ -77,12 +85,12 @@ impl Exchange {
     /// The upstream's status.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Answered(answer) => Some(answer.status.as_u16()),
+            Self::Answered(UpstreamAnswer { status, .. }) | Self::Withheld { status, .. } => Some(status.as_u16()),
             Self::Fault(_) => None,
         }
     }
 
-    /// What kind of error it was; none for 2xx.
+    /// What kind of error it was; none for 2xx that is passed on.
     pub fn error(&self) -> Option<ErrorClass> {
         match self {
             Self::Answered(answer) => match answer.status.as_u16() {
@@ -90,6 +98,7 @@ impl Exchange {
                 300..=499 => Some(ErrorClass::Refused),
                 _ => Some(ErrorClass::Upstream),
             },
+            Self::Withheld { .. } => Some(ErrorClass::Redaction),
             Self::Fault(fault) => Some(fault.error),
         }
     }

@@ -7,6 +7,7 @@
 mod answer;
 mod credential;
 mod dial;
+mod redact;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,7 @@ pub use answer::{Exchange, Fault, UpstreamAnswer};
 pub use credential::{CredentialError, Credentials, Injection};
 use dial::Connection;
 pub(crate) use dial::tls_config;
+pub use redact::redacted;
 
 use crate::record::AuditReceipt;
 

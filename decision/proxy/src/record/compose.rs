@@ -125,7 +125,7 @@ pub fn outcome(
 ) -> OutcomeRecord {
     let body = match exchange {
         Exchange::Answered(answer) => Some(&answer.body),
-        Exchange::Fault(_) => None,
+        Exchange::Withheld { .. } | Exchange::Fault(_) => None,
     };
     let sent = exchange.sent();
     OutcomeRecord {

@@ -21,6 +21,7 @@ mod mesh;
 mod namespace;
 mod probe;
 mod proxied;
+mod sanitize;
 mod sealed;
 mod tls;
 mod upstream;
