@@ -194,6 +194,23 @@ fn a_deny_rule_that_was_not_compiled_denies() {
 }
 
 #[test]
+fn a_sanitizer_that_was_not_compiled_takes_away_and_adds_nothing() {
+    let sanitize = |action: &serde_json::Value| {
+        let rule = json!({"name": "clean", "operations": ["*"], "effect": {"Sanitize": [{"field": "to", "action": action}]},
+                          "when": [{"field": "to", "predicate": {"equals": {"text": "nobody"}}}]});
+        let mut bundle = bundle(&json!([rule]));
+        bundle.policies.clear();
+        bundle.call_of("post", "send", call().arguments).unwrap()
+    };
+    let removed = sanitize(&json!("remove"));
+    assert_eq!(removed.arguments, Value::Object(Object::new()), "the rule does not hold, but that cannot be told");
+    assert_eq!(removed.sanitation.changed.len(), 1);
+    let set = sanitize(&json!({"set": {"text": "p2"}}));
+    assert!(set.sanitation.failure.is_some() && set.arguments == Value::Object(Object::new()));
+    assert_eq!(code(&judged(&bundle(&json!([])), set, &[])), Some(Code::SanitizeFailed));
+}
+
+#[test]
 fn a_tier_that_is_gone_is_never_approved() {
     let mut bundle = bundle(&ask());
     bundle.source.tiers.clear();
