@@ -275,15 +275,15 @@ fn of_operations<T>(
     source: &BundleSource,
     make: impl Fn(&Tool, &Operation) -> Result<Option<T>, AssembleError>,
 ) -> Result<BTreeMap<String, BTreeMap<String, T>>, AssembleError> {
-    let mut made: BTreeMap<String, BTreeMap<String, T>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeMap<String, T>> = BTreeMap::new();
     for tool in &source.tools {
         for operation in &tool.operations {
             if let Some(one) = make(tool, operation)? {
-                made.entry(tool.name.clone()).or_default().insert(operation.name.clone(), one);
+                found.entry(tool.name.clone()).or_default().insert(operation.name.clone(), one);
             }
         }
     }
-    Ok(made)
+    Ok(found)
 }
 
 fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), AssembleError> {

@@ -114,7 +114,6 @@ fn search(value: &mut Value, here: &[&Regex], ahead: &[(&Regex, &[Step])]) -> Re
                 search(item, &here, &past(&enters))?;
             }
         }
-        Value::Null => {}
         Value::String(_) | Value::Number(_) | Value::Bool(_) if !ahead.is_empty() => return Err(Unfit::Place.into()),
         Value::String(text) => {
             if let Some(masked) = masked(text, &here) {
@@ -127,7 +126,7 @@ fn search(value: &mut Value, here: &[&Regex], ahead: &[(&Regex, &[Step])]) -> Re
                 *value = Value::String(masked);
             }
         }
-        Value::Bool(_) => {}
+        Value::Null | Value::Bool(_) => {}
     }
     Ok(())
 }
