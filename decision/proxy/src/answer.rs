@@ -5,8 +5,8 @@ use aegis_decision::codes::Code;
 use aegis_decision::decision::{DecisionOutput, FailedCheck};
 use aegis_decision::record::RecordedExecution;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body_util::Full;
 use serde::Serialize;
 
@@ -144,6 +144,14 @@ impl Answer {
         }
         response
     }
+}
+
+/// The last answer of its connection, to a request of this version.
+pub(crate) fn last(mut response: Response<Full<Bytes>>, version: Version) -> Response<Full<Bytes>> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    // To an HTTP/1.0 agent that asked for `keep-alive`, hyper adds that to an answer of HTTP/1.1, beside `close`.
+    *response.version_mut() = version;
+    response
 }
 
 fn passed_on(UpstreamAnswer { status, headers, body }: UpstreamAnswer) -> Response<Full<Bytes>> {

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{Answer, Problem};
+use crate::answer::{self, Answer, Problem};
 use crate::claim::{Claimed, claim};
 use crate::facts;
 use crate::hold::{Asking, Held, Hold};
@@ -60,7 +60,7 @@ pub async fn gate(
     let began = Instant::now();
     let shared = Arc::clone(&worker.shared);
     shared.metrics.in_flight.inc();
-    let id = compose::new_id();
+    let (id, version) = (compose::new_id(), request.version());
     let ready = shared.recorder.get().cloned().zip(shared.state.view());
     let (answer, verdict, tool) = match ready {
         // Nothing can be judged, and nothing recorded.
@@ -73,7 +73,16 @@ pub async fn gate(
     };
     shared.metrics.answered(verdict, tool.as_deref(), answer.code(), began.elapsed());
     shared.metrics.in_flight.dec();
-    answer.into_response(&id)
+    // A relay's connection carries the calls of many: the relay ends the agent's by itself.
+    let closes = door != Door::Gateway && answer.code().is_some_and(ends_connection);
+    let response = answer.into_response(&id);
+    if closes { answer::last(response, version) } else { response }
+}
+
+/// Whether a connection is not listened to any longer after such a refusal: with a request that could be read in several
+/// ways, it is in doubt what the bytes behind it are.
+fn ends_connection(code: Code) -> bool {
+    matches!(code, Code::MalformedRequest | Code::Misdirected | Code::UnsupportedMediaType | Code::BodyTooLarge)
 }
 
 impl Call {

@@ -186,21 +186,13 @@ fn one_host(headers: &HeaderMap) -> Result<&http::HeaderValue, Malformed> {
 /// One Host header, and it is this listener: else a page in a browser of the same pod could call by a name of its own
 /// that resolves to 127.0.0.1.
 fn host(headers: &HeaderMap, listen: SocketAddr) -> Result<(), Malformed> {
-    let value = one_host(headers)?;
-    let misdirected = || malformed(Code::Misdirected, &format!("this is {listen}; the Host header says otherwise"));
-    let text = value.to_str().map_err(|_| misdirected())?;
-    let name = match text.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => {
-            if port != listen.port().to_string() {
-                return Err(misdirected());
-            }
-            name
+    let text = one_host(headers)?.to_str().unwrap_or_default();
+    match Site::parse(text, Some(80)) {
+        Ok(site) if site.port == listen.port() && (site.host == "localhost" || site.is_host(&listen.ip().to_string())) => {
+            Ok(())
         }
-        _ if listen.port() == 80 => text,
-        _ => return Err(misdirected()),
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    if name.eq_ignore_ascii_case("localhost") || bare.parse() == Ok(listen.ip()) { Ok(()) } else { Err(misdirected()) }
+        _ => Err(malformed(Code::Misdirected, &format!("this is {listen}; the Host header says otherwise"))),
+    }
 }
 
 /// Reads a body whole, up to the tool's limit (INV-4: a partial body is never judged).
@@ -313,6 +305,11 @@ mod tests {
             "127.0.0.1:80",
             "127.0.0.2:15080",
             "[::1]:15080",
+            "[127.0.0.1]:15080",
+            "127.0.0.1]:15080",
+            "127.0.0.1:015080",
+            "127.1:15080",
+            "localhost.:15080",
             "",
             ":15080",
         ] {

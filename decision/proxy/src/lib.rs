@@ -16,6 +16,7 @@ pub mod failpoint;
 pub mod feed;
 pub mod file;
 pub mod forward;
+pub mod framing;
 pub mod gate;
 pub mod heads;
 pub mod hold;

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
 use crate::forward::{Credentials, Upstream};
+use crate::framing::Plain;
 use crate::gate::gate;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
@@ -229,7 +231,7 @@ async fn accept(
                 Entrance::Captured => captured::take(serving, stream, listen).await,
                 Entrance::Calls => {
                     let _ = stream.set_nodelay(true);
-                    serve_http(serving, Door::Calls(listen), TokioIo::new(stream)).await;
+                    serve_http(serving, Door::Calls(listen), stream).await;
                 }
                 Entrance::Gateway => serve_relay(serving, stream).await,
             }
@@ -239,10 +241,11 @@ async fn accept(
 }
 
 /// Serves the requests of one connection. When the drain begins, the one under way is the last.
-pub async fn serve_http<I>(server: Arc<Server>, door: Door, stream: I)
+pub async fn serve_http<S>(server: Arc<Server>, door: Door, stream: S)
 where
-    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let stream = TokioIo::new(Plain::new(stream));
     let serving = Arc::clone(&server);
     let service = service_fn(move |request| {
         let (worker, calls) = (Arc::clone(&serving.worker), serving.calls.clone());

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use aegis_decision::codes::Code;
 use aegis_decision::record::Way;
-use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,7 +40,7 @@ pub async fn take(server: Arc<Server>, mut stream: TcpStream, listen: SocketAddr
         Ok(Ok((First::Http, bytes))) => {
             let (read, write) = stream.into_split();
             let stream = tokio::io::join(std::io::Cursor::new(bytes).chain(read), write);
-            serve_http(Arc::clone(&server), Door::Captured(original), TokioIo::new(stream)).await;
+            serve_http(Arc::clone(&server), Door::Captured(original), stream).await;
         }
         Ok(Ok((First::Tls(Some(name)), bytes))) => tls(&server, stream, original.port(), &name, bytes).await,
         // Neither of them names a host; nor does who says nothing.

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::site::Site;
 use super::tunnel::{self, Refused};
-use crate::answer::{Answer, DECISION, Problem};
+use crate::answer::{self, Answer, DECISION, Problem};
 use crate::record::compose;
 use crate::worker::Worker;
 
@@ -41,7 +41,11 @@ pub async fn connect(
             });
             response
         }
-        Err(Refused { id, code, detail }) => Answer::from(Problem::with_detail(code, detail)).into_response(&id),
+        Err(Refused { id, code, detail }) => {
+            // What the agent sent behind its request was meant for the tunnel: it is no request to the sidecar.
+            let response = Answer::from(Problem::with_detail(code, detail)).into_response(&id);
+            answer::last(response, request.version())
+        }
     }
 }
 

@@ -1,0 +1,81 @@
+//! Requests that parsers read in different ways (THR-11), sent to the real sidecar in front of seven real servers. What is
+//! compared: what the agent meant and heard, what the sidecar recorded as judged, and what each server understood.
+//!
+//! `AEGIS_SEED=n` repeats the run that printed `seed n`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::unwrap_in_result,
+    reason = "a failed expectation of a helper is a failed test"
+)]
+
+#[path = "../sidecar/bed.rs"]
+#[allow(dead_code, reason = "the tests of the sidecar use the rest of it")]
+mod bed;
+mod classics;
+mod client;
+mod compare;
+mod draft;
+mod faults;
+mod generate;
+#[path = "../sidecar/namespace.rs"]
+#[allow(dead_code, reason = "the tests of the sidecar use the rest of it")]
+mod namespace;
+#[path = "../sidecar/upstream.rs"]
+#[allow(dead_code, reason = "the tests of the sidecar use the rest of it")]
+mod upstream;
+mod upstreams;
+mod vector;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use bed::Bed;
+use upstreams::Upstreams;
+use vector::Place;
+
+/// Generated vectors of one run, beside the classics.
+const GENERATED: usize = 2_100;
+/// Connections at once.
+const AT_ONCE: usize = 24;
+
+fn seed() -> u64 {
+    let by_clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    std::env::var("AEGIS_SEED").map_or_else(|_| by_clock(), |seed| seed.parse().expect("AEGIS_SEED is a number"))
+}
+
+#[tokio::test]
+async fn every_server_sees_what_was_judged_and_nothing_else() {
+    let seed = seed();
+    println!("seed {seed}");
+    let upstreams = Upstreams::start();
+    let bed = Bed::with(|trial| upstreams.become_tools(trial)).await;
+    let sidecar = bed.start().await;
+    let places: Vec<_> = upstreams
+        .tools
+        .iter()
+        .map(|tool| Place { tool: tool.name, upstream: tool.address, sidecar: sidecar.address })
+        .collect();
+
+    let mut vectors: Vec<_> = places.iter().flat_map(classics::vectors).collect();
+    assert!(vectors.len() >= 100 * places.len(), "{} classics", vectors.len());
+    let mut random = StdRng::seed_from_u64(seed);
+    vectors.extend((0..GENERATED).map(|number| generate::vector(&mut random, number, &places[number % places.len()])));
+
+    let played = futures::stream::iter(&vectors).map(|vector| client::play(sidecar.address, vector));
+    let heard: Vec<_> = played.buffered(AT_ONCE).collect().await;
+    sidecar.until_idle().await;
+    let records = sidecar.stop().await;
+
+    compare::answers(&vectors, &heard, &records);
+    let seen = upstreams.seen(vectors.iter().map(|vector| vector.sent().count()).sum()).await;
+    compare::effects(&vectors, &seen);
+    compare::digests(&upstreams.tools, &seen, &records);
+    upstreams.fronts_agree(&seen).await;
+}
