@@ -72,6 +72,18 @@ pub fn effects(vectors: &[Vector], seen: &[Seen]) {
     println!("{} requests seen by servers", seen.len());
 }
 
+/// No header of the agent's own reaches a server that nobody stands before.
+pub fn headers(seen: &[Seen]) {
+    const OURS: [&str; 7] =
+        ["accept", "accept-encoding", "content-length", "content-type", "host", "idempotency-key", "x-company"];
+    for seen in seen.iter().filter(|seen| ["gunicorn", "uvicorn", "waitress", "hypercorn"].contains(&&*seen.sent.tool)) {
+        let mut names: Vec<_> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a header twice: {seen:?}");
+        assert!(names.iter().all(|name| OURS.contains(name)), "a header that is not ours: {seen:?}");
+    }
+}
+
 /// The digest of what each server saw is that of a decision which allowed it, and no decision is left over.
 pub fn digests(tools: &[Tool], seen: &[Seen], records: &Records) {
     let mut allowed = BTreeMap::new();

@@ -76,6 +76,7 @@ async fn every_server_sees_what_was_judged_and_nothing_else() {
     compare::answers(&vectors, &heard, &records);
     let seen = upstreams.seen(vectors.iter().map(|vector| vector.sent().count()).sum()).await;
     compare::effects(&vectors, &seen);
+    compare::headers(&seen);
     compare::digests(&upstreams.tools, &seen, &records);
     upstreams.fronts_agree(&seen).await;
 }
