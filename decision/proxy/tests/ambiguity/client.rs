@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::vector::{Then, Vector};
 
 /// Time until a connection must have come to its end.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(20);
 
 /// One final answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,8 +68,15 @@ async fn every_server_sees_what_was_judged_and_nothing_else() {
     let mut random = StdRng::seed_from_u64(seed);
     vectors.extend((0..GENERATED).map(|number| generate::vector(&mut random, number, &places[number % places.len()])));
 
-    let played = futures::stream::iter(&vectors).map(|vector| client::play(sidecar.address, vector));
-    let heard: Vec<_> = played.buffered(AT_ONCE).collect().await;
+    let mut played = futures::stream::iter(&vectors).map(|vector| client::play(sidecar.address, vector)).buffered(AT_ONCE);
+    let mut heard = Vec::new();
+    // When many connections do not end, the first of them are told at once.
+    while let Some(next) = played.next().await
+        && heard.iter().filter(|heard: &&client::Heard| !heard.ended).count() < AT_ONCE
+    {
+        heard.push(next);
+    }
+    drop(played);
     sidecar.until_idle().await;
     let records = sidecar.stop().await;
 
