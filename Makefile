@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp bless lint bench fuzz latency images test-images node-images reproducible faults
+.PHONY: help demo test tools testbed erp upstreams bless lint bench fuzz latency images test-images node-images reproducible faults
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ demo: tools testbed erp $(DEMO_NODE_IMAGES) ## Watch an agent buy, be refused, b
 	@scripts/step "building Aegis" $(CARGO) build --locked -p aegis -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/debug/demo
 
-test: tools testbed erp $(NODE) ## Run every test: unit, property and flows on a real node and a real ERP
+test: tools testbed erp upstreams $(NODE) ## Run every test: unit, property and flows on a real node and a real ERP
 	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
 	@$(CARGO) test --locked --workspace --no-fail-fast --features $(FAILPOINTS)
 
@@ -33,6 +33,9 @@ testbed: tools ## Build the Kubernetes of tests and demo (about 5 minutes the fi
 
 erp: tools ## Prepare the ERP of tests and demo
 	@tests/erp/prepare.sh >/dev/null
+
+upstreams: tools ## Prepare the servers that the ambiguity test sets behind the sidecar
+	@decision/proxy/tests/ambiguity/upstreams/prepare.sh >/dev/null
 
 bless: tools testbed $(NODE) ## Write generated files again: CRDs, golden outputs, the table of faults (needs a node)
 	AEGIS_BLESS=1 INSTA_UPDATE=always $(CARGO) test --locked -p aegis-crds -p aegis-decision -p aegis -p aegis-webhook

@@ -76,7 +76,8 @@ pub fn effects(vectors: &[Vector], seen: &[Seen]) {
 pub fn headers(seen: &[Seen]) {
     const OURS: [&str; 7] =
         ["accept", "accept-encoding", "content-length", "content-type", "host", "idempotency-key", "x-company"];
-    for seen in seen.iter().filter(|seen| ["gunicorn", "uvicorn", "waitress", "hypercorn"].contains(&&*seen.sent.tool)) {
+    for seen in seen.iter().filter(|seen| ["gunicorn", "uvicorn", "waitress", "hypercorn"].contains(&&*seen.sent.tool))
+    {
         let mut names: Vec<_> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a header twice: {seen:?}");

@@ -2,10 +2,9 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 
 use crate::draft::Draft;
-use crate::faults::FAULTS;
+use crate::faults;
 use crate::vector::{Outcome, Place, Vector};
 
 /// One vector of the run.
@@ -19,7 +18,7 @@ pub fn vector(random: &mut StdRng, number: usize, place: &Place) -> Vector {
     let mut pieces = plain(random, 2);
     let mut name = format!("generated {number}");
     if random.random_bool(0.85) {
-        let fault = FAULTS.choose(random).unwrap();
+        let fault = faults::any(random);
         let behind = plain(random, 1);
         let draft = Draft::any(random, place, &format!("f{number}"));
         let piece = fault.piece(random, draft, place);

@@ -68,7 +68,8 @@ async fn every_server_sees_what_was_judged_and_nothing_else() {
     let mut random = StdRng::seed_from_u64(seed);
     vectors.extend((0..GENERATED).map(|number| generate::vector(&mut random, number, &places[number % places.len()])));
 
-    let mut played = futures::stream::iter(&vectors).map(|vector| client::play(sidecar.address, vector)).buffered(AT_ONCE);
+    let mut played =
+        futures::stream::iter(&vectors).map(|vector| client::play(sidecar.address, vector)).buffered(AT_ONCE);
     let mut heard = Vec::new();
     // When many connections do not end, the first of them are told at once.
     while let Some(next) = played.next().await

@@ -212,7 +212,8 @@ impl Upstreams {
     pub async fn fronts_agree(&self, seen: &[Seen]) {
         for tool in self.tools.iter().filter(|tool| tool.front) {
             let behind = seen.iter().map(|seen| &seen.sent).filter(|sent| sent.tool == tool.name);
-            let mut behind: Vec<_> = behind.map(|sent| format!("{} {} HTTP/1.1 200", sent.method, sent.target)).collect();
+            let mut behind: Vec<_> =
+                behind.map(|sent| format!("{} {} HTTP/1.1 200", sent.method, sent.target)).collect();
             let mut front = self.lines(&format!("{}.lines", tool.name), behind.len()).await;
             behind.sort_unstable();
             front.sort_unstable();
