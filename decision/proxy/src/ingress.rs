@@ -188,7 +188,9 @@ fn one_host(headers: &HeaderMap) -> Result<&http::HeaderValue, Malformed> {
 fn host(headers: &HeaderMap, listen: SocketAddr) -> Result<(), Malformed> {
     let text = one_host(headers)?.to_str().unwrap_or_default();
     match Site::parse(text, Some(80)) {
-        Ok(site) if site.port == listen.port() && (site.host == "localhost" || site.is_host(&listen.ip().to_string())) => {
+        Ok(site)
+            if site.port == listen.port() && (site.host == "localhost" || site.is_host(&listen.ip().to_string())) =>
+        {
             Ok(())
         }
         _ => Err(malformed(Code::Misdirected, &format!("this is {listen}; the Host header says otherwise"))),

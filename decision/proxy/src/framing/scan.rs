@@ -95,8 +95,8 @@ impl Scan {
     /// What comes after this line.
     fn after(&mut self, line: &[u8]) -> Result<State, Doubtful> {
         match self.state {
-            // An empty line in front of a request is skipped by all (RFC 9112, 2.2).
-            State::Start if line.is_empty() => Ok(State::Start),
+            // The end of trailers; or in front of a request, where all skip it (RFC 9112, 2.2).
+            State::Start | State::Trailers if line.is_empty() => Ok(State::Start),
             State::Start => {
                 (self.body, self.connect) = (None, line.starts_with(b"CONNECT "));
                 // A fragment is no part of a target; some cut it off, some do not.
@@ -116,7 +116,6 @@ impl Scan {
             State::DataEnd if line.is_empty() => Ok(State::Size),
             State::DataEnd => Err(Doubtful),
             // Trailers are refused when the call is read; here only their end matters.
-            State::Trailers if line.is_empty() => Ok(State::Start),
             State::Trailers => Ok(State::Trailers),
             State::Body(_) | State::Data(_) | State::Tunnel => Ok(self.state),
         }

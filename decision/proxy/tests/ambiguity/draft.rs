@@ -165,7 +165,7 @@ pub fn chunks(random: &mut StdRng, body: &str) -> String {
     while !rest.is_empty() {
         let (chunk, next) = rest.split_at(random.random_range(1..=rest.len()));
         let zeros = "0".repeat(random.random_range(0..3));
-        text += &format!("{zeros}{}\r\n{chunk}\r\n", cased(random, &format!("{:x}", chunk.len())));
+        text.extend([zeros, cased(random, &format!("{:x}\r\n", chunk.len())), format!("{chunk}\r\n")]);
         rest = next;
     }
     text

@@ -52,8 +52,8 @@ fn seed() -> u64 {
 
 #[tokio::test]
 async fn every_server_sees_what_was_judged_and_nothing_else() {
-    let seed = seed();
-    println!("seed {seed}");
+    let start = seed();
+    println!("seed {start}");
     let upstreams = Upstreams::start();
     let bed = Bed::with(|trial| upstreams.become_tools(trial)).await;
     let sidecar = bed.start().await;
@@ -65,7 +65,7 @@ async fn every_server_sees_what_was_judged_and_nothing_else() {
 
     let mut vectors: Vec<_> = places.iter().flat_map(classics::vectors).collect();
     assert!(vectors.len() >= 100 * places.len(), "{} classics", vectors.len());
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(start);
     vectors.extend((0..GENERATED).map(|number| generate::vector(&mut random, number, &places[number % places.len()])));
 
     let mut played =

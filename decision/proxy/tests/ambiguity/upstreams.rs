@@ -1,4 +1,4 @@
-//! The servers: four from PyPI, three of which also stand behind one from Debian. Each Python server writes down what it
+//! The servers: four from `PyPI`, three of which also stand behind one from Debian. Each Python server writes down what it
 //! understood (`upstreams/echo.py`), each front the request lines that it read.
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::bed::Trial;
 use crate::vector::Sent;
 
 /// Time for a server to listen, and for a line to be written.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// Name of a tool, and the front before the Python server, if there is one.
 const TOOLS: [(&str, Option<&str>); 7] = [
@@ -92,7 +92,7 @@ impl Upstreams {
         upstreams
     }
 
-    /// A server from PyPI.
+    /// A server from `PyPI`.
     fn python(&self, name: &str, environment: &Path, files: &Path) -> Command {
         let address = self.address(name).to_string();
         let (host, port) = address.split_once(':').unwrap();

@@ -70,7 +70,7 @@ pub const FAULTS: &[Fault] = &[
             format!("\"{length}\""),
             format!("{length}\u{b}"),
             format!("{length}\0"),
-            format!("\u{b2}"),
+            "\u{b2}".to_owned(),
             String::new(),
             format!("{length};"),
             "18446744073709551616".to_owned(),

@@ -19,7 +19,7 @@ pub const FAULTS: &[Fault] = &[
             format!("{name}\u{7f}: 5"),
             format!("\u{a0}{name}: 5"),
             format!("{name}(: 5"),
-            format!("{name}"),
+            name.to_owned(),
             ": 5".to_owned(),
             format!("\"{name}\": 5"),
             format!("{name}, {name}: 5"),
