@@ -135,7 +135,7 @@ pub(crate) fn resolve<'a>(path: &'a Path, operation: &'a Operation) -> (&'a Root
 /// The text of a scalar in a path or query. A control character has no place there.
 fn scalar(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => (!text.chars().any(char::is_control)).then(|| text.clone()),
+        Value::String(text) => (!text.chars().any(char::is_control)).then(|| text.to_string()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(value) => Some(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,

@@ -31,7 +31,7 @@ fn value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         number().prop_map(Value::Number),
-        any::<String>().prop_map(Value::String),
+        any::<String>().prop_map(|text| Value::String(text.into())),
     ];
     leaf.prop_recursive(6, 64, 8, |inner| {
         let members = prop::collection::vec((".{0,8}", inner.clone()), 0..8).prop_map(|members| {

@@ -45,7 +45,7 @@ fn ask() -> serde_json::Value {
 
 fn call() -> ToolCall {
     let mut arguments = Object::new();
-    arguments.insert("to", Value::String("p1".to_owned())).unwrap();
+    arguments.insert("to", Value::String("p1".into())).unwrap();
     ToolCall {
         tool: "post".to_owned(),
         operation: "send".to_owned(),

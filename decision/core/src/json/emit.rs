@@ -3,6 +3,7 @@
 //! Some tools depend on the order of keys, none on how a token is spelled. The canonical form with sorted keys, which is
 //! what digests are made of, comes from serialising the tree with [`crate::digest::Digest::of`].
 
+use super::plain::plain_length;
 use super::{Object, Value};
 
 /// The tree as bytes. Parsing them gives the same tree.
@@ -17,7 +18,7 @@ fn write_value(value: &Value, text: &mut String) {
         Value::Null => text.push_str("null"),
         Value::Bool(true) => text.push_str("true"),
         Value::Bool(false) => text.push_str("false"),
-        Value::Number(number) => text.push_str(&number.to_string()),
+        Value::Number(number) => number.write(text),
         Value::String(string) => write_string(string, text),
         Value::Array(items) => {
             text.push('[');
@@ -47,25 +48,36 @@ fn write_object(object: &Object, text: &mut String) {
 }
 
 /// RFC 8785, section 3.2.2.2: only what must be escaped is, in its shortest form.
-fn write_string(string: &str, text: &mut String) {
+fn write_string(mut string: &str, text: &mut String) {
     text.push('"');
-    for character in string.chars() {
-        match character {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\u{8}' => text.push_str("\\b"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\u{c}' => text.push_str("\\f"),
-            '\r' => text.push_str("\\r"),
-            control if control < ' ' => {
-                text.push_str("\\u00");
-                push_hex(text, u32::from(control));
-            }
-            other => text.push(other),
+    loop {
+        let (plain, rest) = string.split_at_checked(plain_length(string.as_bytes())).unwrap_or((string, ""));
+        text.push_str(plain);
+        let mut rest = rest.chars();
+        match rest.next() {
+            Some(special) => write_escape(special, text),
+            None => break,
         }
+        string = rest.as_str();
     }
     text.push('"');
+}
+
+#[cold]
+fn write_escape(special: char, text: &mut String) {
+    match special {
+        '"' => text.push_str("\\\""),
+        '\\' => text.push_str("\\\\"),
+        '\u{8}' => text.push_str("\\b"),
+        '\t' => text.push_str("\\t"),
+        '\n' => text.push_str("\\n"),
+        '\u{c}' => text.push_str("\\f"),
+        '\r' => text.push_str("\\r"),
+        control => {
+            text.push_str("\\u00");
+            push_hex(text, u32::from(control));
+        }
+    }
 }
 
 /// Two hex digits of a byte.

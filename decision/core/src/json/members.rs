@@ -2,33 +2,46 @@
 
 use std::collections::HashSet;
 
-use super::{Object, Value};
+use super::{Object, Text, Value};
 
 /// From how many members on names are kept in a set. Below it, comparing is cheaper than hashing.
 const LARGE: usize = 16;
+/// Members that there is room for at first.
+const USUAL: usize = 8;
 
 /// Members on their way into an [`Object`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Members {
-    members: Vec<(String, Value)>,
+    members: Vec<(Text, Value)>,
+    /// A bit for each name, several names to a bit: a name whose bit is not set is new.
+    seen: u64,
     /// The names, once there are [`LARGE`] of them.
-    names: HashSet<String>,
+    names: HashSet<Text>,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self { members: Vec::with_capacity(USUAL), seen: 0, names: HashSet::new() }
+    }
 }
 
 impl Members {
     /// Whether the name is free. The caller pushes it next.
-    pub(super) fn take_name(&mut self, name: &str) -> bool {
+    pub(super) fn take_name(&mut self, name: &Text) -> bool {
+        let bit = bit(name.as_bytes());
+        let surely_new = self.seen & bit == 0;
+        self.seen |= bit;
         if self.members.len() < LARGE {
-            return self.members.iter().all(|(taken, _)| taken != name);
+            return surely_new || self.members.iter().all(|(taken, _)| taken != name);
         }
         if self.names.is_empty() {
             self.names.extend(self.members.iter().map(|(taken, _)| taken.clone()));
         }
-        self.names.insert(name.to_owned())
+        self.names.insert(name.clone())
     }
 
     /// Adds a member whose name was free.
-    pub(super) fn push(&mut self, name: String, value: Value) {
+    pub(super) fn push(&mut self, name: Text, value: Value) {
         self.members.push((name, value));
     }
 
@@ -36,4 +49,11 @@ impl Members {
     pub(super) fn into_object(self) -> Object {
         Object { members: self.members }
     }
+}
+
+/// One bit of 64, by length and the bytes at both ends: equal names have the same.
+fn bit(name: &[u8]) -> u64 {
+    let ends = [name.first(), name.last()].map(|byte| byte.copied().unwrap_or_default());
+    let mixed = u32::from(ends[0]).wrapping_mul(31) ^ u32::from(ends[1]).wrapping_mul(7) ^ name.len() as u32;
+    1_u64.wrapping_shl(mixed)
 }

@@ -8,6 +8,7 @@ mod emit;
 mod members;
 mod number;
 mod parse;
+mod plain;
 mod read;
 mod serde_bridge;
 
@@ -15,6 +16,9 @@ pub use emit::emit;
 pub use number::{Number, NumberError};
 pub use parse::{Limits, ParseError, ParseErrorKind, parse, parse_with};
 pub use read::{ReadError, read, to_serde};
+
+/// A string of a tree: up to 24 bytes are kept in place, as most keys, codes and amounts are.
+pub type Text = compact_str::CompactString;
 
 /// A JSON value whose numbers are exact.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +30,7 @@ pub enum Value {
     /// A number that survives exactly.
     Number(Number),
     /// A string of Unicode scalar values.
-    String(String),
+    String(Text),
     /// An array.
     Array(Vec<Value>),
     /// An object, keys unique, in the order received.
@@ -69,7 +73,7 @@ impl Value {
 /// An object: unique keys in the order received.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object {
-    members: Vec<(String, Value)>,
+    members: Vec<(Text, Value)>,
 }
 
 impl Object {
@@ -100,7 +104,7 @@ impl Object {
     }
 
     /// Adds a member at the end; gives the value back when the name is taken.
-    pub fn insert(&mut self, name: impl Into<String>, value: Value) -> Result<(), Value> {
+    pub fn insert(&mut self, name: impl Into<Text>, value: Value) -> Result<(), Value> {
         let name = name.into();
         if self.get(&name).is_some() {
             return Err(value);

@@ -12,9 +12,11 @@ use rust_decimal::Decimal;
 /// Largest integer up to which every integer is accepted: 2^53.
 const MAX_INTEGER: u64 = 1 << 53;
 /// Most significant digits of a decimal beyond the integers of [`MAX_INTEGER`].
-const MAX_DIGITS: usize = 15;
+const MAX_DIGITS: i64 = 15;
 /// Powers of ten between which a decimal's value lies (its most significant digit's place, `1e-300` to `1e300`).
 const MAX_POWER: i64 = 300;
+/// Digits of the largest `u64`.
+const MAX_COEFFICIENT_DIGITS: usize = 20;
 
 /// An exact number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,36 +67,27 @@ impl Number {
         }
         let power = power.map_or(Ok(0), read_power)?;
 
-        // The significant digits, and the place of the last of them.
-        let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|digit| digit.saturating_sub(b'0')).collect();
-        let zeros_after = digits.iter().rev().take_while(|digit| **digit == 0).count();
-        let kept = digits.get(..digits.len().saturating_sub(zeros_after)).unwrap_or_default();
-        let significant: Vec<u8> = kept.iter().copied().skip_while(|digit| *digit == 0).collect();
-        let exponent = power.saturating_sub(as_i64(fraction.len())).saturating_add(as_i64(zeros_after));
-        Self::of_parts(negative, &significant, exponent)
+        let mut digits = Significant::default();
+        whole.bytes().chain(fraction.bytes()).for_each(|digit| digits.push(digit.saturating_sub(b'0')));
+        let exponent = power.saturating_sub(as_i64(fraction.len())).saturating_add(digits.zeros_after);
+        Self::of_parts(negative, &digits, exponent)
     }
 
-    fn of_parts(negative: bool, significant: &[u8], exponent: i64) -> Result<Self, NumberError> {
-        if significant.is_empty() {
+    fn of_parts(negative: bool, digits: &Significant, exponent: i64) -> Result<Self, NumberError> {
+        if digits.count == 0 {
             return Ok(Self { negative: false, coefficient: 0, exponent: 0 });
         }
-        let top = exponent.saturating_add(as_i64(significant.len())).saturating_sub(1);
-        let above = top > MAX_POWER || (top == MAX_POWER && (significant.len() > 1 || significant.first() != Some(&1)));
-        if above || top < -MAX_POWER {
+        let top = exponent.saturating_add(digits.count).saturating_sub(1);
+        if top > MAX_POWER || (top == MAX_POWER && digits.coefficient != 1) || top < -MAX_POWER {
             return Err(NumberError::Range);
         }
         // 2^53 has 16 digits, trailing zeros are in the exponent: longer coefficients are refused either way.
-        let coefficient = match significant.len() {
-            0..=16 => {
-                significant.iter().fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add((*digit).into()))
-            }
-            _ => return Err(NumberError::Digits),
-        };
-        if significant.len() > MAX_DIGITS && (exponent != 0 || coefficient > MAX_INTEGER) {
+        let integer = exponent == 0 && digits.coefficient <= MAX_INTEGER;
+        if digits.count > MAX_DIGITS && !integer {
             return Err(NumberError::Digits);
         }
         let exponent = i16::try_from(exponent).map_err(|_| NumberError::Range)?;
-        Ok(Self { negative, coefficient, exponent })
+        Ok(Self { negative, coefficient: digits.coefficient, exponent })
     }
 
     /// The double that this number is read as; it gives the number back digit by digit.
@@ -122,6 +115,30 @@ impl Number {
     }
 }
 
+/// The digits of a number without leading and trailing zeros.
+#[derive(Default)]
+struct Significant {
+    /// What they write; `u64::MAX` where that is too small for it.
+    coefficient: u64,
+    count: i64,
+    /// Zeros after the last of them.
+    zeros_after: i64,
+}
+
+impl Significant {
+    fn push(&mut self, digit: u8) {
+        if digit != 0 {
+            let places = self.zeros_after.saturating_add(1);
+            let power = u32::try_from(places).map_or(u64::MAX, |places| 10_u64.saturating_pow(places));
+            self.coefficient = self.coefficient.saturating_mul(power).saturating_add(digit.into());
+            self.count = self.count.saturating_add(places);
+            self.zeros_after = 0;
+        } else if self.count > 0 {
+            self.zeros_after = self.zeros_after.saturating_add(1);
+        }
+    }
+}
+
 impl From<u32> for Number {
     fn from(value: u32) -> Self {
         let (mut coefficient, mut exponent) = (u64::from(value), 0_i16);
@@ -139,30 +156,59 @@ impl From<i32> for Number {
     }
 }
 
-/// The canonical token of RFC 8785 (section 3.2.2.3): what ECMAScript's `Number::toString` writes.
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Number {
+    /// Appends the canonical token of RFC 8785 (section 3.2.2.3): what ECMAScript's `Number::toString` writes.
+    pub(super) fn write(&self, text: &mut String) {
         if self.negative {
-            f.write_str("-")?;
+            text.push('-');
         }
-        let digits = self.coefficient.to_string();
+        let mut buffer = [b'0'; MAX_COEFFICIENT_DIGITS];
+        let digits = decimal(self.coefficient, &mut buffer);
         let count = as_i64(digits.len());
         // The decimal point stands after the first `point` digits.
         let point = count.saturating_add(self.exponent.into());
-        let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
+        let zeros = |text: &mut String, count: i64| (0..count).for_each(|_| text.push('0'));
         if count <= point && point <= 21 {
-            write!(f, "{digits}{}", zeros(point.saturating_sub(count)))
+            text.push_str(digits);
+            zeros(text, point.saturating_sub(count));
         } else if 0 < point && point <= 21 {
             let (whole, fraction) =
                 digits.split_at_checked(usize::try_from(point).unwrap_or_default()).unwrap_or_default();
-            write!(f, "{whole}.{fraction}")
+            text.extend([whole, ".", fraction]);
         } else if -6 < point && point <= 0 {
-            write!(f, "0.{}{digits}", zeros(point.saturating_neg()))
+            text.push_str("0.");
+            zeros(text, point.saturating_neg());
+            text.push_str(digits);
         } else {
             let (first, rest) = digits.split_at_checked(1).unwrap_or_default();
             let separator = if rest.is_empty() { "" } else { "." };
-            write!(f, "{first}{separator}{rest}e{:+}", point.saturating_sub(1))
+            text.extend([first, separator, rest, "e", if point > 0 { "+" } else { "-" }]);
+            let power = point.saturating_sub(1).unsigned_abs();
+            text.push_str(decimal(power, &mut [b'0'; MAX_COEFFICIENT_DIGITS]));
         }
+    }
+}
+
+/// Writes a whole number to the end of the buffer.
+fn decimal(mut value: u64, buffer: &mut [u8; MAX_COEFFICIENT_DIGITS]) -> &str {
+    let mut digits: usize = 0;
+    for place in buffer.iter_mut().rev() {
+        *place = b'0' + (value % 10) as u8;
+        value /= 10;
+        digits += 1;
+        if value == 0 {
+            break;
+        }
+    }
+    let start = buffer.len().saturating_sub(digits);
+    buffer.get(start..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default()
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text);
+        f.write_str(&text)
     }
 }
 

@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::members::Members;
 use super::number::NumberError;
-use super::{Number, Value};
+use super::plain::plain_length;
+use super::{Number, Text, Value};
 
 /// Bounds on a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,73 +110,104 @@ pub fn parse_with(bytes: &[u8], limits: Limits) -> Result<Value, ParseError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| ParseError { kind: ParseErrorKind::NotUtf8, offset: error.valid_up_to() })?;
     let limits = Limits { depth: limits.depth.min(128), ..limits };
-    let mut parser = Parser { text, at: 0, limits, nodes: 0 };
-    parser.skip_space();
-    if parser.peek().is_none() {
-        return parser.fail(ParseErrorKind::Empty);
-    }
-    let value = parser.value(0)?;
-    parser.skip_space();
-    if parser.peek().is_some() {
-        return parser.fail(ParseErrorKind::TrailingData);
-    }
-    Ok(value)
+    let mut parser = Parser {
+        length: text.len(),
+        rest: text,
+        limits,
+        nodes: 0,
+        error: ParseError { kind: ParseErrorKind::Empty, offset: 0 },
+    };
+    parser.document().map_err(|Failed| parser.error)
 }
-
 struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+    /// Bytes of the whole document.
+    length: usize,
+    /// What is left to read.
+    rest: &'a str,
     limits: Limits,
     nodes: usize,
+    /// What was wrong, once something has [`Failed`].
+    error: ParseError,
 }
 
+/// Something was wrong: see [`Parser::error`], which is not carried through every step for its size.
+struct Failed;
+
 impl<'a> Parser<'a> {
-    fn fail<T>(&self, kind: ParseErrorKind) -> Result<T, ParseError> {
-        Err(ParseError { kind, offset: self.at })
+    /// Bytes read so far.
+    fn at(&self) -> usize {
+        self.length.saturating_sub(self.rest.len())
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, kind: ParseErrorKind) -> Result<T, Failed> {
+        self.fail_at(self.at(), kind)
+    }
+
+    #[cold]
+    fn fail_at<T>(&mut self, offset: usize, kind: ParseErrorKind) -> Result<T, Failed> {
+        self.error = ParseError { kind, offset };
+        Err(Failed)
     }
 
     /// Fails here because something else is wanted, or because the document has ended.
-    fn expected<T>(&self, what: &'static str) -> Result<T, ParseError> {
+    #[cold]
+    fn expected<T>(&mut self, what: &'static str) -> Result<T, Failed> {
         self.fail(if self.peek().is_none() { ParseErrorKind::End } else { ParseErrorKind::Expected(what) })
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.rest.as_bytes().first().copied()
     }
 
-    fn advance(&mut self, bytes: usize) {
-        self.at = self.at.saturating_add(bytes);
+    /// The next bytes, which must end between characters; all that is left when there are not so many.
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        taken
     }
 
     fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
-            self.advance(1);
+            self.take(1);
         }
         found
     }
 
-    /// The text that starts here and whose bytes all satisfy `accept`.
+    /// The text that starts here and whose bytes, all of them ASCII, satisfy `accept`.
     fn run(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let length = rest.iter().take_while(|byte| accept(**byte)).count();
-        let start = self.at;
-        self.advance(length);
-        self.text.get(start..self.at).unwrap_or_default()
+        let length = self.rest.bytes().take_while(|byte| accept(*byte)).count();
+        self.take(length)
     }
 
     fn skip_space(&mut self) {
-        self.run(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.take(1);
+        }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, ParseError> {
+    fn document(&mut self) -> Result<Value, Failed> {
+        self.skip_space();
+        if self.peek().is_none() {
+            return self.fail(ParseErrorKind::Empty);
+        }
+        let value = self.value(0)?;
+        self.skip_space();
+        if self.peek().is_some() {
+            return self.fail(ParseErrorKind::TrailingData);
+        }
+        Ok(value)
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, Failed> {
         if self.nodes >= self.limits.nodes {
             return self.fail(ParseErrorKind::Nodes(self.limits.nodes));
         }
         self.nodes = self.nodes.saturating_add(1);
         match self.peek() {
-            Some(b'{') => self.object(self.deeper(depth)?),
-            Some(b'[') => self.array(self.deeper(depth)?),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
             Some(b'"') => self.string().map(Value::String),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true", Value::Bool(true)),
@@ -185,7 +217,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn deeper(&self, depth: usize) -> Result<usize, ParseError> {
+    fn deeper(&mut self, depth: usize) -> Result<usize, Failed> {
         if depth >= self.limits.depth {
             self.fail(ParseErrorKind::Depth(self.limits.depth))
         } else {
@@ -193,30 +225,31 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn word(&mut self, word: &'static str, value: Value) -> Result<Value, ParseError> {
-        let start = self.at;
+    fn word(&mut self, word: &'static str, value: Value) -> Result<Value, Failed> {
+        let start = self.rest;
         if self.run(|byte| byte.is_ascii_alphanumeric() || byte == b'_') == word {
             return Ok(value);
         }
-        self.at = start;
+        self.rest = start;
         self.fail(ParseErrorKind::Expected("a JSON value (the words are true, false and null)"))
     }
 
-    fn number(&mut self) -> Result<Value, ParseError> {
-        let start = self.at;
+    fn number(&mut self) -> Result<Value, Failed> {
+        let start = self.rest;
         // Everything that could belong to a number, so that `1_0` or `0x1` is one wrong number and not trailing data.
         let token = self.run(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_'));
         match Number::from_text(token) {
             Ok(number) => Ok(Value::Number(number)),
             Err(error) => {
-                self.at = start;
+                self.rest = start;
                 self.fail(ParseErrorKind::Number(error))
             }
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, ParseError> {
-        self.advance(1);
+    fn array(&mut self, depth: usize) -> Result<Value, Failed> {
+        let depth = self.deeper(depth)?;
+        self.take(1);
         let mut items = Vec::new();
         self.skip_space();
         if self.eat(b']') {
@@ -235,8 +268,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, ParseError> {
-        self.advance(1);
+    fn object(&mut self, depth: usize) -> Result<Value, Failed> {
+        let depth = self.deeper(depth)?;
+        self.take(1);
         let mut members = Members::default();
         self.skip_space();
         if self.eat(b'}') {
@@ -244,16 +278,16 @@ impl<'a> Parser<'a> {
         }
         loop {
             self.skip_space();
-            let start = self.at;
+            let start = self.at();
             if self.peek() != Some(b'"') {
                 return self.expected("a key in double quotes");
             }
             let key = self.string()?;
             if key.len() > self.limits.key_bytes {
-                return Err(ParseError { kind: ParseErrorKind::KeyLength(self.limits.key_bytes), offset: start });
+                return self.fail_at(start, ParseErrorKind::KeyLength(self.limits.key_bytes));
             }
             if !members.take_name(&key) {
-                return Err(ParseError { kind: ParseErrorKind::DuplicateKey, offset: start });
+                return self.fail_at(start, ParseErrorKind::DuplicateKey);
             }
             self.skip_space();
             if !self.eat(b':') {
@@ -271,27 +305,37 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn string(&mut self) -> Result<String, ParseError> {
-        self.advance(1);
-        let mut string = String::new();
+    /// A string; its opening quote is next. Most are one run of plain characters.
+    fn string(&mut self) -> Result<Text, Failed> {
+        self.take(1);
+        let text = self.plain();
+        if self.eat(b'"') { Ok(Text::from(text)) } else { self.escaped(Text::from(text)) }
+    }
+
+    /// The rest of a string that has more than plain characters.
+    #[cold]
+    fn escaped(&mut self, mut text: Text) -> Result<Text, Failed> {
         loop {
-            // The run ends at an ASCII byte or at the end, hence between characters.
-            string.push_str(self.run(|byte| byte >= b' ' && byte != b'"' && byte != b'\\'));
             match self.peek() {
                 Some(b'"') => {
-                    self.advance(1);
-                    return Ok(string);
+                    self.take(1);
+                    return Ok(text);
                 }
-                Some(b'\\') => string.push(self.escape()?),
+                Some(b'\\') => text.push(self.escape()?),
                 Some(_) => return self.fail(ParseErrorKind::ControlCharacter),
                 None => return self.fail(ParseErrorKind::End),
             }
+            text.push_str(self.plain());
         }
     }
 
-    fn escape(&mut self) -> Result<char, ParseError> {
-        let start = self.at;
-        self.advance(1);
+    fn plain(&mut self) -> &'a str {
+        self.take(plain_length(self.rest.as_bytes()))
+    }
+
+    fn escape(&mut self) -> Result<char, Failed> {
+        let start = self.at();
+        self.take(1);
         let character = match self.peek() {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
@@ -302,41 +346,39 @@ impl<'a> Parser<'a> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => {
-                self.advance(1);
+                self.take(1);
                 return self.unicode(start);
             }
-            Some(_) => return Err(ParseError { kind: ParseErrorKind::Escape, offset: start }),
+            Some(_) => return self.fail_at(start, ParseErrorKind::Escape),
             None => return self.fail(ParseErrorKind::End),
         };
-        self.advance(1);
+        self.take(1);
         Ok(character)
     }
 
     /// The character of `\uXXXX`, or of a pair of them; `start` is where its backslash stands.
-    fn unicode(&mut self, start: usize) -> Result<char, ParseError> {
-        let lone = ParseError { kind: ParseErrorKind::LoneSurrogate, offset: start };
+    fn unicode(&mut self, start: usize) -> Result<char, Failed> {
         let first = self.hex(start)?;
-        if !(0xD800..=0xDFFF).contains(&first) {
-            return char::from_u32(first).ok_or(lone);
+        let second = match first {
+            0xD800..0xDC00 if self.eat(b'\\') && self.eat(b'u') => Some(self.hex(start)?),
+            _ => None,
+        };
+        let mut characters = char::decode_utf16([first].into_iter().chain(second));
+        match (characters.next(), characters.next()) {
+            (Some(Ok(character)), None) => Ok(character),
+            _ => self.fail_at(start, ParseErrorKind::LoneSurrogate),
         }
-        if first >= 0xDC00 || !self.eat(b'\\') || !self.eat(b'u') {
-            return Err(lone);
-        }
-        let second = self.hex(start)?;
-        if !(0xDC00..=0xDFFF).contains(&second) {
-            return Err(lone);
-        }
-        let high = first.saturating_sub(0xD800).saturating_mul(0x400);
-        let low = second.saturating_sub(0xDC00);
-        char::from_u32(0x1_0000_u32.saturating_add(high).saturating_add(low)).ok_or(lone)
     }
 
-    fn hex(&mut self, start: usize) -> Result<u32, ParseError> {
-        let digits = self.text.get(self.at..self.at.saturating_add(4)).unwrap_or_default();
-        if digits.len() != 4 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(ParseError { kind: ParseErrorKind::Escape, offset: start });
+    fn hex(&mut self, start: usize) -> Result<u16, Failed> {
+        let digits = self.rest.get(..4).unwrap_or_default();
+        match u16::from_str_radix(digits, 16) {
+            // `from_str_radix` takes a sign as well.
+            Ok(unit) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                self.take(4);
+                Ok(unit)
+            }
+            _ => self.fail_at(start, ParseErrorKind::Escape),
         }
-        self.advance(4);
-        u32::from_str_radix(digits, 16).map_err(|_| ParseError { kind: ParseErrorKind::Escape, offset: start })
     }
 }

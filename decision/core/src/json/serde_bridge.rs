@@ -13,7 +13,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::members::Members;
-use super::{Limits, Number, Object, Value};
+use super::{Limits, Number, Object, Text, Value};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -140,11 +140,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+        Ok(Value::String(value.into()))
     }
 
     fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+        Ok(Value::String(value.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
@@ -160,7 +160,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let inner = self.inner()?;
         let Limits { key_bytes, .. } = Limits::STRICT;
         let mut members = Members::default();
-        while let Some(key) = access.next_key::<String>()? {
+        while let Some(key) = access.next_key::<Text>()? {
             if key.len() > key_bytes {
                 return Err(A::Error::custom(format_args!("a key is longer than {key_bytes} bytes")));
             }

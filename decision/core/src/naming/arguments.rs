@@ -52,10 +52,10 @@ pub(crate) fn merge(
         })
     };
     for (name, value) in path {
-        add(name, Value::String(value.clone()))?;
+        add(name, Value::String(value.into()))?;
     }
     for QueryParameter { name, repeated, .. } in &operation.http.query {
-        let mut values = query.iter().filter(|(given, _)| given == name).map(|(_, value)| Value::String(value.clone()));
+        let mut values = query.iter().filter(|(given, _)| given == name).map(|(_, value)| Value::String(value.into()));
         if *repeated {
             let values: Vec<_> = values.collect();
             if !values.is_empty() {

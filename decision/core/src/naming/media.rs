@@ -75,7 +75,7 @@ fn read_form(body: &[u8]) -> Result<Value, Malformed> {
         if name.is_empty() || name.len() > key_bytes {
             return Err(malformed_body(format!("a form field's name must have 1 to {key_bytes} bytes")));
         }
-        if form.insert(name, Value::String(value)).is_err() {
+        if form.insert(name, Value::String(value.into())).is_err() {
             return Err(malformed_body("a form field may be given once, one is repeated"));
         }
     }
