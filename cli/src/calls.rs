@@ -141,7 +141,9 @@ impl Member {
                 ("run", value) => input.run = Some(Self::text("run", value)?),
                 ("http", value) => input.http = Some(Self::typed::<HttpInput>("http", &value)?),
                 ("arguments", value) => input.arguments = Some(value),
-                ("facts", Value::Object(facts)) => input.facts = facts.into_iter().collect(),
+                ("facts", Value::Object(facts)) => {
+                    input.facts = facts.into_iter().map(|(name, fact)| (name.into_string(), fact)).collect();
+                }
                 ("facts", _) => return Err(Unreadable("facts: is not an object".to_owned())),
                 (unknown, _) => {
                     return Err(Unreadable(format!("unknown field `{unknown}`, expected one of {FIELDS}")));
@@ -157,7 +159,7 @@ impl Member {
 
     fn text(name: &str, value: Value) -> Result<String, Unreadable> {
         match value {
-            Value::String(text) => Ok(text),
+            Value::String(text) => Ok(text.into_string()),
             _ => Err(Unreadable(format!("{name}: is not a string"))),
         }
     }

@@ -27,9 +27,9 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
         let Some(call) = line.call(at) else { continue };
         progress.at(lines.bytes);
         match call.and_then(|input| judged(&judges, input, args.arguments)) {
-            Ok(judged) => {
+            Ok(decision) => {
                 written.clear();
-                serde_json::to_writer(&mut written, &judged).context("cannot write the decision")?;
+                serde_json::to_writer(&mut written, &decision).context("cannot write the decision")?;
                 written.push(b'\n');
                 io.out.write_all(&written)?;
             }

@@ -79,6 +79,7 @@ impl<'a> Looked<'a> {
             Effect::Allow => (Lint::UnreachableRule, "so it never allows"),
             Effect::Deny => (Lint::NeverTrueRule, "so it denies only what it cannot tell"),
             Effect::RequireApproval { .. } => (Lint::NeverTrueRule, "so it holds only what it cannot tell"),
+            Effect::Sanitize(_) => (Lint::NeverTrueRule, "so it changes only what it cannot tell"),
         };
         let message = format!("when[{one}] and when[{other}] are never true together, {consequence}");
         findings.push(self.finding(id, &format!(".when[{other}]"), message));

@@ -398,7 +398,7 @@ fn a_long_clear_value_is_cut() {
     let situation = Situation::new();
     let compiled = situation.compile(vec![rule("short", vec![check("amount", Predicate::IsTrue(true))])]).unwrap();
     let mut object = Object::new();
-    object.insert("amount", Value::String("ü".repeat(1_000))).unwrap();
+    object.insert("amount", Value::String("ü".repeat(1_000).into())).unwrap();
     let arguments = Value::Object(object);
     let failed = &compiled.evaluate("book", &situation.inputs(&arguments))[0].failed[0];
     assert_eq!(failed.value.as_deref(), Some(format!("{}…", "ü".repeat(120)).as_str()));
@@ -479,23 +479,23 @@ fn a_document_and_a_host_name_the_entries_that_the_answer_rests_on() {
     let names = |reads: &[RegistryRead]| {
         reads.iter().map(|read| (read.registry.clone(), read.key.clone(), read.entry.is_some())).collect::<Vec<_>>()
     };
-    let named = |registry: &str, key: &str, there: bool| (registry.to_owned(), key.to_owned(), there);
+    let entry = |registry: &str, key: &str, there: bool| (registry.to_owned(), key.to_owned(), there);
     let documents = reads(document(None), r#"{"a":"S-1"}"#);
-    assert_eq!(names(&documents), [named("suppliers", "S-1", true)]);
+    assert_eq!(names(&documents), [entry("suppliers", "S-1", true)]);
     assert_eq!(
         documents[0].documents, situation.source.registries[0].documents["S-1"],
         "a renewal changes the context"
     );
-    assert_eq!(names(&reads(document(None), r#"{"a":"S-9"}"#)), [named("suppliers", "S-9", false)]);
+    assert_eq!(names(&reads(document(None), r#"{"a":"S-9"}"#)), [entry("suppliers", "S-9", false)]);
     let beside = reads(document(Some("b")), r#"{"a":1,"b":42}"#);
-    assert_eq!(names(&beside), [named("suppliers", "42", true)]);
+    assert_eq!(names(&beside), [entry("suppliers", "42", true)]);
 
     let suppliers = || host_in(&["shop.example"], Some("suppliers"));
     let blue = reads(suppliers(), r#"{"a":"https://Blue.example:8443/x"}"#);
-    assert_eq!(names(&blue), [named("suppliers", "42", true), named("suppliers", "S-1", true)]);
-    assert_eq!(names(&reads(suppliers(), r#"{"a":"https://x.paper.example"}"#)), [named("suppliers", "S-1", true)]);
+    assert_eq!(names(&blue), [entry("suppliers", "42", true), entry("suppliers", "S-1", true)]);
+    assert_eq!(names(&reads(suppliers(), r#"{"a":"https://x.paper.example"}"#)), [entry("suppliers", "S-1", true)]);
     let unknown = reads(suppliers(), r#"{"a":"https://Evil.example"}"#);
-    assert_eq!(names(&unknown), [named("suppliers#domains", "evil.example", false)]);
+    assert_eq!(names(&unknown), [entry("suppliers#domains", "evil.example", false)]);
     assert_eq!(names(&reads(suppliers(), r#"{"a":"https://u@blue.example"}"#)), []);
     assert_eq!(names(&reads(host_in(&["shop.example"], None), r#"{"a":"https://blue.example"}"#)), []);
 }
@@ -509,7 +509,7 @@ fn a_hostile_string_takes_time_in_proportion_to_its_length(pattern: &str) {
     // A backtracking engine would need longer than the universe exists for each of these.
     let situation = Situation::new();
     let mut object = Object::new();
-    object.insert("a", Value::String("a".repeat(5_000) + "!")).unwrap();
+    object.insert("a", Value::String(("a".repeat(5_000) + "!").into())).unwrap();
     let check = check("a", Predicate::Matches(pattern.to_owned()));
     assert_eq!(situation.ask(&check, &Value::Object(object)), Truth::False);
 }
@@ -528,7 +528,7 @@ proptest! {
     fn agrees_with_the_reference_on_what_it_can_tell((predicate, value) in fitting(), not in any::<bool>()) {
         let situation = Situation::shared();
         let mut object = Object::new();
-        object.insert("a", Value::String(value)).unwrap();
+        object.insert("a", Value::String(value.into())).unwrap();
         let arguments = Value::Object(object);
         let check = Check { not, ..check("a", predicate) };
         prop_assert_eq!(situation.ask(&check, &arguments), expected(&check, &arguments));
@@ -541,7 +541,7 @@ proptest! {
         let clock = |minute: u16| format!("{:02}:{:02}", minute % 1_440 / 60, minute % 60);
         let hours = [format!("{}-{}", clock(start), clock(start + length)), format!("{}-{}", clock(start + length), clock(start))];
         let mut object = Object::new();
-        object.insert("a", Value::String(time)).unwrap();
+        object.insert("a", Value::String(time.into())).unwrap();
         let arguments = Value::Object(object);
         let truths = hours.map(|hours| situation.ask(&check("a", within(&[], Some(&hours))), &arguments));
         prop_assert_eq!(truths[0], truths[1].negate());
@@ -562,7 +562,7 @@ proptest! {
             .collect();
         let url = format!("https://{spelled}{}{}{rest}", if dot { "." } else { "" }, port.map(|port| format!(":{port}")).unwrap_or_default());
         let mut object = Object::new();
-        object.insert("a", Value::String(url)).unwrap();
+        object.insert("a", Value::String(url.into())).unwrap();
         let arguments = Value::Object(object);
         let situation = Situation::shared();
         prop_assert_eq!(situation.ask(&check("a", host_in(&[&name], None)), &arguments), Truth::True);
@@ -603,7 +603,7 @@ proptest! {
         let situation = Situation::shared();
         let luhn = |text: &str| {
             let mut object = Object::new();
-            object.insert("a", Value::String(text.to_owned())).unwrap();
+            object.insert("a", Value::String(text.into())).unwrap();
             situation.ask(&check("a", Predicate::Format(Format::Luhn)), &Value::Object(object))
         };
         let complete: Vec<String> =

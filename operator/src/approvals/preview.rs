@@ -138,7 +138,7 @@ fn written(root: &Root, steps: &[Step]) -> String {
 
 fn row(path: String, scalar: &Value) -> Row {
     let text = match scalar {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.to_string(),
         other => String::from_utf8_lossy(&aegis_decision::json::emit(other)).into_owned(),
     };
     let mut flags = Vec::new();

@@ -23,6 +23,7 @@ use crate::path::{Path, Root, Step};
 use crate::policy::{Check, Effect, Predicate, SumBound};
 use crate::record::DecisionRecord;
 use crate::rules::without_alias;
+use crate::sanitize::Sanitation;
 use crate::tool::Operation;
 
 /// Most elements of a list that is put together from recorded values.
@@ -51,6 +52,9 @@ pub enum Unjudged {
     /// The operation is declared differently now, so the same request may be read differently.
     #[error("the operation is declared differently now")]
     OtherDeclaration,
+    /// The record shows what `Sanitize` rules left of the arguments, or there are such rules now.
+    #[error("Sanitize rules stand between the request and what the record shows of it")]
+    Sanitized,
     /// The verdict depends on values that the record does not hold.
     #[error("the record does not hold: {}", .0.join(", "))]
     Hidden(Vec<String>),
@@ -63,6 +67,7 @@ impl Unjudged {
             Self::NotReached => "notReached",
             Self::NoDeclaration => "noDeclaration",
             Self::OtherDeclaration => "otherDeclaration",
+            Self::Sanitized => "sanitized",
             Self::Hidden(_) => "hidden",
         }
     }
@@ -90,6 +95,9 @@ pub fn replay(
     if !is_same || bundle.may_be_another(&tool.name, name) {
         return Err(Unjudged::OtherDeclaration);
     }
+    if !decision.sanitized.is_empty() || bundle.sanitizers(&tool.name, name).is_some() {
+        return Err(Unjudged::Sanitized);
+    }
     // The schema is a part of the declaration, so the arguments fit now as they did then.
     if operation.class > bundle.agent().ceiling {
         return Ok(refused(Code::ClassAboveCeiling));
@@ -99,6 +107,7 @@ pub fn replay(
         operation: name.to_owned(),
         class: operation.class,
         arguments: arguments(&record.values),
+        sanitation: Sanitation::default(),
         delegation: decision.delegation.as_ref().map(|delegation| delegation.name.clone()),
         run: record.run.clone(),
         approval: None,

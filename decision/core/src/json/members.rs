@@ -12,7 +12,7 @@ const USUAL: usize = 8;
 /// Members on their way into an [`Object`].
 #[derive(Debug)]
 pub(super) struct Members {
-    members: Vec<(Text, Value)>,
+    given: Vec<(Text, Value)>,
     /// A bit for each name, several names to a bit: a name whose bit is not set is new.
     seen: u64,
     /// The names, once there are [`LARGE`] of them.
@@ -21,7 +21,7 @@ pub(super) struct Members {
 
 impl Default for Members {
     fn default() -> Self {
-        Self { members: Vec::with_capacity(USUAL), seen: 0, names: HashSet::new() }
+        Self { given: Vec::with_capacity(USUAL), seen: 0, names: HashSet::new() }
     }
 }
 
@@ -31,29 +31,28 @@ impl Members {
         let bit = bit(name.as_bytes());
         let surely_new = self.seen & bit == 0;
         self.seen |= bit;
-        if self.members.len() < LARGE {
-            return surely_new || self.members.iter().all(|(taken, _)| taken != name);
+        if self.given.len() < LARGE {
+            return surely_new || self.given.iter().all(|(taken, _)| taken != name);
         }
         if self.names.is_empty() {
-            self.names.extend(self.members.iter().map(|(taken, _)| taken.clone()));
+            self.names.extend(self.given.iter().map(|(taken, _)| taken.clone()));
         }
         self.names.insert(name.clone())
     }
 
     /// Adds a member whose name was free.
     pub(super) fn push(&mut self, name: Text, value: Value) {
-        self.members.push((name, value));
+        self.given.push((name, value));
     }
 
     /// The object.
     pub(super) fn into_object(self) -> Object {
-        Object { members: self.members }
+        Object { members: self.given }
     }
 }
 
 /// One bit of 64, by length and the bytes at both ends: equal names have the same.
 fn bit(name: &[u8]) -> u64 {
-    let ends = [name.first(), name.last()].map(|byte| byte.copied().unwrap_or_default());
-    let mixed = u32::from(ends[0]).wrapping_mul(31) ^ u32::from(ends[1]).wrapping_mul(7) ^ name.len() as u32;
-    1_u64.wrapping_shl(mixed)
+    let [first, last] = [name.first(), name.last()].map(|byte| byte.map_or(0, |byte| usize::from(*byte)));
+    1 << ((first.wrapping_mul(31) ^ last.wrapping_mul(7) ^ name.len()) % 64)
 }

@@ -130,8 +130,8 @@ impl Object {
 }
 
 impl IntoIterator for Object {
-    type Item = (String, Value);
-    type IntoIter = std::vec::IntoIter<(String, Value)>;
+    type Item = (Text, Value);
+    type IntoIter = std::vec::IntoIter<(Text, Value)>;
 
     /// Members in order.
     fn into_iter(self) -> Self::IntoIter {

@@ -95,7 +95,7 @@ impl Parts {
     fn rewrite_path(&mut self, arguments: &mut Object) -> Result<(), Unsendable> {
         for (name, value) in &mut self.path {
             match arguments.remove(name) {
-                Some(Value::String(text)) if unsafe_segment(&text).is_none() => *value = text,
+                Some(Value::String(text)) if unsafe_segment(&text).is_none() => *value = text.into(),
                 _ => return Err("a path parameter would be no segment of a path"),
             }
         }
@@ -154,7 +154,7 @@ impl Parts {
 
 fn query_text(value: Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.contains('\0') && percent::once(&text).is_ok() => Some(text),
+        Value::String(text) if !text.contains('\0') && percent::once(&text).is_ok() => Some(text.into()),
         _ => None,
     }
 }

@@ -73,5 +73,5 @@ fn object_of(members: Vec<(&str, String)>) -> String {
 }
 
 fn hexed(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    text.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }

@@ -124,7 +124,7 @@ fn value(numbers: &mut Numbers, depth: usize, text: &mut String) {
             // Mostly names of their own; two that are one name are for `hostile`.
             let start = numbers.below(NAMES.len());
             list(numbers, text, |numbers, text, index| {
-                text.push_str(&format!("\"{}\"", NAMES[(start + index * 5) % NAMES.len()]));
+                text.extend(["\"", NAMES[(start + index * 5) % NAMES.len()], "\""]);
                 space(numbers, text);
                 text.push(':');
                 space(numbers, text);

@@ -95,26 +95,22 @@ struct Tally {
 impl Tally {
     fn compare(&mut self, document: &[u8], python: &Answer, others: &[(&str, Answer)]) {
         let shown = String::from_utf8_lossy(document);
-        match parse(document) {
-            Ok(value) => {
-                self.accepted += 1;
-                let exact = Answer::Form(form::ours(&value, true));
-                assert_eq!(python, &exact, "Python reads another value in {shown:?}");
-                let double = Answer::Form(form::ours(&value, false));
-                for (name, answer) in others {
-                    assert_eq!(answer, &double, "{name} reads another value in {shown:?}");
-                }
-                unambiguous(&value);
+        if let Ok(value) = parse(document) {
+            self.accepted += 1;
+            let exact = Answer::Form(form::ours(&value, true));
+            assert_eq!(python, &exact, "Python reads another value in {shown:?}");
+            let double = Answer::Form(form::ours(&value, false));
+            for (name, answer) in others {
+                assert_eq!(answer, &double, "{name} reads another value in {shown:?}");
             }
-            Err(_) => {
-                self.refused += 1;
-                self.twice += usize::from(matches!(python, Answer::Twice(_)));
-                let read: Vec<_> = others.iter().map(|(_, answer)| answer).collect();
-                let differ = read.windows(2).any(|pair| pair[0] != pair[1]);
-                self.read_differently += usize::from(differ);
-                self.read_alike +=
-                    usize::from(!differ && read[0] != &Answer::Refused && matches!(python, Answer::Form(_)));
-            }
+            unambiguous(&value);
+        } else {
+            self.refused += 1;
+            self.twice += usize::from(matches!(python, Answer::Twice(_)));
+            let read: Vec<_> = others.iter().map(|(_, answer)| answer).collect();
+            let differ = read.windows(2).any(|pair| pair[0] != pair[1]);
+            self.read_differently += usize::from(differ);
+            self.read_alike += usize::from(!differ && read[0] != &Answer::Refused && matches!(python, Answer::Form(_)));
         }
     }
 }

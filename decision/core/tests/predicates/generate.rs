@@ -58,10 +58,10 @@ fn leaf() -> impl Strategy<Value = Value> {
         ["a", "b", "ab", " A b ", "5", "5.0", "05", "7 ", "1e1", "EUR", "USD", "S-1", "s-1", "42", "7", "100.00", ""];
     let numbers = ["5", "7", "5.5", "42", "-1", "100", "1e200", "0.1"];
     prop_oneof![
-        4 => proptest::sample::select(texts.to_vec()).prop_map(|text| Value::String(text.to_owned())),
-        1 => proptest::sample::select(HOSTS.to_vec()).prop_map(|text| Value::String(text.to_owned())),
-        1 => time().prop_map(Value::String),
-        1 => "[0-9]{2,4}".prop_map(Value::String),
+        4 => proptest::sample::select(texts.to_vec()).prop_map(|text| Value::String(text.into())),
+        1 => proptest::sample::select(HOSTS.to_vec()).prop_map(|text| Value::String(text.into())),
+        1 => time().prop_map(|text| Value::String(text.into())),
+        1 => "[0-9]{2,4}".prop_map(|text| Value::String(text.into())),
         3 => proptest::sample::select(numbers.to_vec()).prop_map(|text| Value::Number(Number::from_text(text).unwrap())),
         1 => any::<bool>().prop_map(Value::Bool),
         1 => Just(Value::Null),

@@ -168,7 +168,7 @@ impl World<'_> {
                     let key = self.find(key).and_then(key_text)?;
                     registry.entries.get(&key)?.get(attribute)
                 });
-                let texts = known.into_iter().flatten().map(|text| Value::String(text.clone()));
+                let texts = known.into_iter().flatten().map(|text| Value::String(text.as_str().into()));
                 texts.map(|text| equals(value, &text, check.normalize)).max().unwrap_or(UNKNOWN)
             }
             Predicate::Document { registry, key, name } => {
@@ -315,7 +315,7 @@ fn equals_scalar(value: &Value, scalar: &Scalar, normalize: Normalize) -> u8 {
             decimal(value, normalize).map_or(UNKNOWN, |number| truth(number == Decimal::from(*integer)))
         }
         (Value::Number(_) | Value::String(_), Scalar::Text(text)) => {
-            equals(value, &Value::String(text.clone()), normalize)
+            equals(value, &Value::String(text.as_str().into()), normalize)
         }
         _ => UNKNOWN,
     }
@@ -323,7 +323,7 @@ fn equals_scalar(value: &Value, scalar: &Scalar, normalize: Normalize) -> u8 {
 
 fn key_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.to_string()),
         Value::Number(number) => {
             let number = number.to_decimal()?.normalize();
             (number.scale() == 0).then(|| number.to_string())

@@ -108,7 +108,7 @@ fn rounded(text: &str, scale: usize, mode: Rounding) -> String {
     let (kept, rest) = fraction.split_at(scale);
     let mut digits: Vec<u8> = whole.bytes().chain(kept.bytes()).map(|digit| digit - b'0').collect();
     let half = format!("5{}", "0".repeat(rest.len() - 1));
-    let even = digits.last().unwrap() % 2 == 0;
+    let even = digits.last().unwrap().is_multiple_of(2);
     let up = mode == Rounding::HalfEven && (rest > half.as_str() || (rest == half && !even));
     if up {
         let mut place = digits.len();

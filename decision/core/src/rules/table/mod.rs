@@ -127,7 +127,9 @@ impl Table {
                         interner.intern(Place { policy, rule, check }, written, compiled)
                     })
                     .collect();
-                checks.iter().for_each(|check| interner.used(*check));
+                for check in &checks {
+                    interner.used(*check);
+                }
                 let conjunction = Conjunction { order, checks: checks.into_iter().collect() };
                 match written.effect {
                     Effect::Allow => allowing.push(conjunction),

@@ -10,6 +10,7 @@ use super::access::Range;
 use super::intern::CheckId;
 use super::intervals::{Intervals, Limit};
 use super::search::Search;
+use super::slots::SlotValue;
 use crate::rules::exact::Exact;
 
 /// The rules that hang on a bound of one field in one currency.
@@ -82,7 +83,7 @@ impl Ranges {
         {
             return false;
         }
-        let Some(number) = answers.value(self.range.slot).and_then(|value| value.decimal()) else { return false };
+        let Some(number) = answers.value(self.range.slot).and_then(SlotValue::decimal) else { return false };
         for group in &self.groups {
             for order in group.sides.iter().filter_map(|sorted| sorted.first_that_holds(number)) {
                 search.consider_one(order, &group.rest);
