@@ -178,6 +178,7 @@ impl Plan<'_> {
                 }
             }
         }
+        sanitation.changed.sort_by(|one, other| one.field.cmp(&other.field));
         ((!sanitation.changed.is_empty()).then_some(tree), sanitation)
     }
 }
