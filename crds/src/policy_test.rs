@@ -113,6 +113,7 @@ impl<'a> Suite<'a> {
             delegation: Some(delegation.name.clone()),
             run: None,
             facts: test.call.facts.iter().map(fact).collect::<Result<_, CaseError>>()?,
+            run_view: None,
             at,
         };
         let standing = in_good_standing(bundle.agent(), at);
@@ -259,7 +260,10 @@ fn unbounded(agent: &Agent, tools: impl Iterator<Item = String>) -> delegation::
         requester: None,
         workflow: MADE_UP.to_owned(),
         purpose: "tests of policies".to_owned(),
+        request: None,
+        inputs: BTreeMap::new(),
         grants: tools.map(|tool| Grant { tool, operations: vec!["*".to_owned()] }).collect(),
+        data: Vec::new(),
         not_before: Timestamp::MIN,
         expires_at: Timestamp::MAX,
         revoked: false,

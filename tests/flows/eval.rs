@@ -157,6 +157,7 @@ impl Request {
             delegation: None,
             run: None,
             facts: serde_json::from_value(facts).unwrap_or_default(),
+            run_view: None,
             at,
         }
     }

@@ -4,15 +4,20 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
+use crate::call::ToolCall;
 use crate::decide::context::FixedParts;
+use crate::decision::Truth;
 use crate::digest::Digest;
 use crate::naming::{BindingError, Router};
 use crate::policy::Policy;
+use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
 use crate::rules::{Allowing, CompiledPolicy, Inputs, RegistryRead, RuleError, Table};
+use crate::run::{RunIndex, RunView};
 use crate::sanitize::{RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
 use crate::tier::Tier;
@@ -44,6 +49,14 @@ pub enum AssembleError {
         policy: String,
         /// What is wrong.
         error: Box<RuleError>,
+    },
+    /// A protected argument cannot be judged.
+    #[error("policy {policy}: {error}")]
+    Provenance {
+        /// Policy.
+        policy: String,
+        /// What is wrong.
+        error: ProvenanceError,
     },
     /// Operations cannot be told apart or are not well formed.
     #[error("tool {tool}: {error}")]
@@ -125,6 +138,7 @@ pub struct Bundle {
     sanitizers: BTreeMap<String, BTreeMap<String, Sanitizers>>,
     /// By tool and operation, where something is taken out of answers.
     redactors: BTreeMap<String, BTreeMap<String, Redactor>>,
+    guards: Guards,
     fixed_parts: BTreeMap<(String, String), FixedParts>,
 }
 
@@ -191,9 +205,10 @@ impl Bundle {
                 AssembleError::Redaction { tool, operation, error }
             })
         })?;
+        let guards = Guards::compile(&source).map_err(|(policy, error)| AssembleError::Provenance { policy, error })?;
         let digest = Digest::of(&source);
         let fixed_parts = FixedParts::of_all(&source);
-        Ok(Self { source, digest, routers, schemas, policies, tables, sanitizers, redactors, fixed_parts })
+        Ok(Self { source, digest, routers, schemas, policies, tables, sanitizers, redactors, guards, fixed_parts })
     }
 
     /// Digest of the source.
@@ -258,6 +273,27 @@ impl Bundle {
     /// What takes out of the operation's answers what the agent must not see; none where nothing is to be taken out.
     pub fn redactor(&self, tool: &str, operation: &str) -> Option<&Redactor> {
         self.redactors.get(tool)?.get(operation)
+    }
+
+    /// What the checks about the call's run answer.
+    pub(crate) fn run_answers(&self, inputs: &Inputs<'_>) -> Vec<Truth> {
+        self.table(inputs).map(|table| table.run_answers(&self.policies, inputs)).unwrap_or_default()
+    }
+
+    /// The origins of the call's protected values.
+    pub(crate) fn origins(&self, call: &ToolCall, operation: &Operation, witnesses: Witnesses<'_>) -> Judged<'_> {
+        Judged::of(&self.guards, &self.source, call, operation, witnesses)
+    }
+
+    /// What the index knows of a call's run: the evidence that the call is judged with. None for a call without a run.
+    pub fn run_view(&self, call: &ToolCall, index: &RunIndex, now: Timestamp) -> Option<RunView> {
+        let operation = self.tool(&call.tool)?.operation(&call.operation)?;
+        Some(index.view(call.run.as_deref()?, &self.guards.asked(&self.source, call, operation), now))
+    }
+
+    /// Whether some policy asks where values came from, so that what tools answer has to be remembered.
+    pub fn asks_for_origins(&self) -> bool {
+        !self.guards.is_empty()
     }
 
     fn table(&self, inputs: &Inputs<'_>) -> Option<&Table> {

@@ -68,6 +68,10 @@ codes! {
     DelegationRevoked = "delegation_revoked", 403, "Delegation revoked";
     /// Several delegations grant this operation; name one in Aegis-Delegation.
     AmbiguousDelegation = "ambiguous_delegation", 403, "Ambiguous delegation";
+    /// The call is outside the data bounds of its delegation, or does not say what it is about.
+    OutsideDelegation = "outside_delegation", 403, "Outside the delegation";
+    /// A protected argument has a value that none of its policy's sources supplied.
+    UnknownOrigin = "unknown_origin", 403, "Unknown origin";
     /// The arguments do not satisfy the operation's JSON Schema.
     SchemaViolation = "schema_violation", 403, "Arguments do not fit the schema";
     /// A Sanitize rule must change an argument and cannot, so nothing was sent.

@@ -22,6 +22,7 @@ use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::{self, Object, Value};
 use crate::naming::Malformed;
+use crate::run::RunView;
 
 /// One call to judge, with the evidence that is not in the bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct DecisionInput {
     /// Facts by name, as narrowed to the declared paths; a fact that is not here could not be read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Value>,
+    /// What was known of the run; absent: nothing, as for a call without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_view: Option<RunView>,
     /// When it is judged.
     pub at: Timestamp,
 }
@@ -131,7 +135,8 @@ impl Bundle {
         match called {
             Ok(call) => {
                 let facts = self.narrowed(&call, &input.facts);
-                decide(self, call, &Evidence { standing, delegations, facts: &facts, releases }, input.at)
+                let run = input.run_view.as_ref();
+                decide(self, call, &Evidence { standing, delegations, facts: &facts, run, releases }, input.at)
             }
             Err(malformed) => decide::refused(self, &input.tool, malformed),
         }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::codes::Code;
 use crate::digest::Digest;
 use crate::permit::{OncePermit, Permit};
+use crate::policy::Source;
+use crate::run::Place;
 use crate::tier::Tier;
 use crate::tool::Class;
 
@@ -102,6 +104,10 @@ pub struct DecisionOutput {
     /// Approvals needed, one per tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,
+    /// Protected values of unknown origin, in the order of policies and places; the first [`MAX_UNKNOWN`]. Also those whose
+    /// policy lets them go. Empty for a call that was refused before a delegation was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_origins: Vec<UnknownValue>,
     /// The delegation it was judged under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegation: Option<DelegationRef>,
@@ -208,6 +214,39 @@ pub struct FailedCheck {
     pub indeterminate: bool,
 }
 
+/// Most values of unknown origin that an output lists.
+pub const MAX_UNKNOWN: usize = 16;
+
+/// A protected value that none of its policy's sources supplied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnknownValue {
+    /// Policy.
+    pub policy: String,
+    /// Place of the entry in the policy's `provenance`.
+    pub entry: usize,
+    /// Where the value stands in the arguments, such as `lines[0].iban`.
+    pub field: String,
+    /// Who could have supplied it.
+    pub from: Vec<Source>,
+    /// What the entry says of such a value.
+    pub unknown_origin: UnknownEffect,
+    /// Where the value first appeared in what tools answered in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Place>,
+}
+
+/// What becomes of a call with a value of unknown origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnknownEffect {
+    /// It waits for a person.
+    Hold,
+    /// It is refused.
+    Deny,
+    /// It goes.
+    Allow,
+}
+
 /// One approval that the call needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -247,7 +286,7 @@ pub struct ContextParts {
     pub rules: Digest,
     /// Registry entries that the checks name (a missing one counts as absent).
     pub registries: Digest,
-    /// Facts that were read.
+    /// Facts that were read, what checks about the run answered, and which protected values are of known origin.
     pub facts: Digest,
     /// Uid and generation of the delegation.
     pub delegation: Digest,

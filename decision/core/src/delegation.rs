@@ -1,7 +1,11 @@
 //! Authority that a person lends to an agent, for some operations and some time.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::tool::Dimension;
 
 /// One `Delegation`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +32,17 @@ pub struct Delegation {
     pub workflow: String,
     /// Why, in words.
     pub purpose: String,
+    /// The instruction in the requester's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Values that the delegator supplied, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
     /// What may be called under it.
     pub grants: Vec<Grant>,
+    /// Bounds on what calls are about. All must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataBound>,
     /// Begins.
     pub not_before: Timestamp,
     /// Ends.
@@ -74,6 +87,32 @@ pub struct Grant {
     pub tool: String,
     /// Names of operations; `*` alone: all.
     pub operations: Vec<String>,
+}
+
+/// A bound on one dimension of the calls under a delegation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataBound {
+    /// What is bounded.
+    pub dimension: Dimension,
+    /// How.
+    pub bound: Bound,
+}
+
+/// How a dimension is bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Bound {
+    /// One of these, compared as the check `in` does.
+    In(Vec<String>),
+    /// A decimal of at most this, in this currency, which the dimension [`Dimension::Currency`] must say.
+    AtMost {
+        /// Decimal.
+        value: String,
+        /// ISO 4217 code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        currency: Option<String>,
+    },
 }
 
 /// Whether a delegation is in force.

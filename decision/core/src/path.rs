@@ -42,7 +42,7 @@ pub const MAX_BYTES: usize = 256;
 /// Most steps in a path.
 pub const MAX_STEPS: usize = 16;
 /// Inputs that a path may start from, beside the arguments.
-pub const INPUTS: [&str; 4] = ["agent", "delegation", "call", "fact"];
+pub const INPUTS: [&str; 6] = ["agent", "delegation", "call", "fact", "run", "dim"];
 
 /// Why a text is no path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum PathError {
     #[error("is longer than {MAX_BYTES} bytes or {MAX_STEPS} steps")]
     TooLong,
     /// An input that does not exist.
-    #[error("starts with an unknown input; known are $agent, $delegation, $call and $fact")]
+    #[error("starts with an unknown input; known are $agent, $delegation, $call, $fact, $run and $dim")]
     UnknownInput,
     /// Not well formed at a byte.
     #[error("is not well formed at byte {0}; write names separated by dots, with [*], [?], [0] or [\"name\"]")]
@@ -188,6 +188,25 @@ impl fmt::Display for Path {
         }
         Ok(())
     }
+}
+
+/// Goes on to a member of an object. Two places in a value never have the same text.
+pub(crate) fn push_member(place: &mut String, key: &str) {
+    if key.is_empty() || !plain(key) {
+        place.push('[');
+        place.push_str(&serde_json::Value::from(key).to_string());
+        place.push(']');
+    } else {
+        if !place.is_empty() {
+            place.push('.');
+        }
+        place.push_str(key);
+    }
+}
+
+/// Goes on to an element of a list.
+pub(crate) fn push_element(place: &mut String, index: usize) {
+    place.push_str(&format!("[{index}]"));
 }
 
 fn plain(key: &str) -> bool {

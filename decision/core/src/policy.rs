@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::path::Path;
 
 mod format;
+mod provenance;
 pub mod transform;
 mod window;
 
 pub use format::Format;
+pub use provenance::{Provenance, Source, UnknownOrigin};
 pub use transform::Transform;
 pub use window::{Day, Window};
 
@@ -28,6 +30,9 @@ pub struct Policy {
     /// Registries that its checks may name.
     #[serde(default)]
     pub registries: Vec<String>,
+    /// Arguments whose values must come from somewhere known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provenance: Vec<Provenance>,
 }
 
 impl Policy {
@@ -62,8 +67,13 @@ pub struct Rule {
 impl Rule {
     /// Whether it is about the operation.
     pub fn applies_to(&self, operation: &str) -> bool {
-        self.operations.iter().any(|name| name == operation || name == "*")
+        names_operation(&self.operations, operation)
     }
+}
+
+/// Whether a list of operations has this one; `*` stands for all.
+fn names_operation(operations: &[String], operation: &str) -> bool {
+    operations.iter().any(|name| name == operation || name == "*")
 }
 
 /// What a rule that holds means.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::path::Path;
 use crate::policy::Transform;
 
+mod dimension;
+
+pub use dimension::Dimension;
+
 /// What an operation can do to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Class {
@@ -174,6 +178,9 @@ pub struct Operation {
     /// Short names for deep paths; a check's field may start with one.
     #[serde(default)]
     pub aliases: BTreeMap<String, Path>,
+    /// Where the call says what every tool's calls say, each in its own words; rules see `$dim.<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<Dimension, Path>,
     /// JSON Schema 2020-12 of the arguments, as JSON. Required for Commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<serde_json::Value>,

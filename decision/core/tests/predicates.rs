@@ -61,6 +61,8 @@ impl Situation {
         Inputs {
             arguments,
             aliases: &operation.aliases,
+            dimensions: &operation.dimensions,
+            run: None,
             agent: &self.source.agent,
             delegation: Some(&self.delegation),
             call: CallInputs {
@@ -88,6 +90,7 @@ fn policy(rules: Vec<Rule>) -> Policy {
         agents: None,
         rules,
         registries: vec!["suppliers".to_owned(), "planned".to_owned()],
+        provenance: Vec::new(),
     }
 }
 

@@ -82,6 +82,7 @@ fn judge(bundle: &Bundle, arguments: &Value, fact: Option<&Value>) -> DecisionOu
         delegation: None,
         run: None,
         facts: fact.map(|fact| BTreeMap::from([("thing".to_owned(), parse(fact))])).unwrap_or_default(),
+        run_view: None,
         at: AT.parse().unwrap(),
     };
     bundle.judge_input(&input, &standing(bundle), &[delegation()])

@@ -156,6 +156,7 @@ fn submission(view: &View, asking: Asking<'_>) -> Option<Submission> {
             delegation: None,
             run: None,
             facts: facts.0.clone(),
+            run_view: None,
             at,
         },
         bundle: view.policy.bundle.digest(),

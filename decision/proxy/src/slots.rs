@@ -102,6 +102,7 @@ mod tests {
             },
             arguments_from: String::new(),
             aliases: std::collections::BTreeMap::default(),
+            dimensions: std::collections::BTreeMap::default(),
             arguments: None,
             facts: (0..facts).map(fact).collect(),
             record_clear: Vec::new(),

@@ -76,7 +76,10 @@ fn judged(all: &Resources, test: &PolicyTest) -> DecisionOutput {
         requester: None,
         workflow: "test".to_owned(),
         purpose: "test".to_owned(),
+        request: None,
+        inputs: BTreeMap::new(),
         grants: grants.collect(),
+        data: Vec::new(),
         not_before: at().saturating_sub(hour).expect("a time"),
         expires_at: at().saturating_add(hour).expect("a time"),
         revoked: false,
@@ -92,6 +95,7 @@ fn judged(all: &Resources, test: &PolicyTest) -> DecisionOutput {
         delegation: None,
         run: None,
         facts: test.call.facts.iter().map(|(name, value)| (name.clone(), strict(value))).collect(),
+        run_view: None,
         at: at(),
     };
     bundle.judge_input(&input, &standing, &[delegation])

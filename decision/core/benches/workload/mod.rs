@@ -96,7 +96,7 @@ impl Desk {
 
     /// The evidence of every call.
     pub fn evidence(&self) -> Evidence<'_> {
-        Evidence { standing: &self.standing, delegations: &self.delegations, facts: &self.facts, releases: &[] }
+        Evidence { standing: &self.standing, delegations: &self.delegations, facts: &self.facts, run: None, releases: &[] }
     }
 }
 

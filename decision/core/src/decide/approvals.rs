@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::findings::Findings;
+use super::origins;
 use super::refusal::Refusal;
 use crate::agent::Agent;
 use crate::approval::Release;
@@ -14,30 +15,38 @@ use crate::codes::Code;
 use crate::decision::{DecisionOutput, Requirement};
 use crate::digest::Digest;
 use crate::policy::Effect;
+use crate::provenance::Judged;
 
 /// Most tiers that one call may need.
 pub(super) const MAX_TIERS: usize = 8;
 
 /// One requirement per tier, ordered by the tier's name.
-pub(super) fn requirements(bundle: &Bundle, findings: &Findings<'_>) -> Result<Vec<Requirement>, Box<Refusal>> {
+pub(super) fn requirements(
+    bundle: &Bundle,
+    findings: &Findings<'_>,
+    origins: &Judged<'_>,
+) -> Result<Vec<Requirement>, Box<Refusal>> {
     let mut by_tier: BTreeMap<&str, Requirement> = BTreeMap::new();
-    for finding in findings.asking() {
-        let Effect::RequireApproval { tier: name, hold_seconds } = &finding.rule.effect else { continue };
+    let of_rules = findings.asking().filter_map(|finding| match &finding.rule.effect {
+        Effect::RequireApproval { tier, hold_seconds } => Some((tier, *hold_seconds, finding.reference())),
+        Effect::Allow | Effect::Deny => None,
+    });
+    for (name, hold_seconds, asked_by) in of_rules.chain(origins::asking(origins)) {
         // `Bundle::assemble` refuses a rule whose tier does not exist; what slips through cannot be approved by anyone.
         let Some(tier) = bundle.source.tiers.iter().find(|tier| tier.name == *name) else {
-            let detail = format!("rule {} asks for approval by tier {name}, which does not exist", finding.title());
-            return Err(Box::new(Refusal {
-                rule: Some(finding.reference()),
-                ..Refusal::plain(Code::RuleDenies, detail)
-            }));
+            let title = format!("{}/{}", asked_by.policy, asked_by.rule);
+            let detail = format!("rule {title} asks for approval by tier {name}, which does not exist");
+            return Err(Box::new(Refusal { rule: Some(asked_by), ..Refusal::plain(Code::RuleDenies, detail) }));
         };
         let requirement = by_tier.entry(name).or_insert_with(|| Requirement {
             tier: tier.clone(),
             asked_by: Vec::new(),
             hold_seconds: 0,
         });
-        requirement.asked_by.push(finding.reference());
-        requirement.hold_seconds = requirement.hold_seconds.max(*hold_seconds);
+        if !requirement.asked_by.contains(&asked_by) {
+            requirement.asked_by.push(asked_by);
+        }
+        requirement.hold_seconds = requirement.hold_seconds.max(hold_seconds);
     }
     if by_tier.len() > MAX_TIERS {
         let names: Vec<_> = by_tier.into_keys().collect();

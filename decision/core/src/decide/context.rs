@@ -12,7 +12,9 @@ use crate::decision::ContextParts;
 use crate::delegation::Delegation;
 use crate::digest::Digest;
 use crate::facts::FactSet;
-use crate::policy::{Check, Effect, Policy, Rule};
+use crate::path::Path;
+use crate::policy::{Check, Effect, Policy, Provenance, Rule, Source, UnknownOrigin};
+use crate::provenance::Judged;
 use crate::rules::{Inputs, RegistryRead};
 use crate::tier::Tier;
 use crate::tool::{Credential, Endpoint, Header, Operation, Tls, Tool};
@@ -56,10 +58,22 @@ struct RuleView<'a> {
     message: Option<&'a str>,
 }
 
+/// An entry without its list of operations.
+#[derive(Serialize)]
+struct ProvenanceView<'a> {
+    policy: &'a str,
+    field: &'a Path,
+    from: &'a [Source],
+    unknown: &'a UnknownOrigin,
+}
+
 #[derive(Serialize)]
 struct RulesView<'a> {
     v: &'static str,
     rules: Vec<RuleView<'a>>,
+    /// Entries that protect arguments of the operation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    provenance: Vec<ProvenanceView<'a>>,
     /// Ordered by name. A tier that does not exist has no place here; a call that needs it is refused.
     tiers: BTreeMap<&'a str, &'a Tier>,
 }
@@ -72,12 +86,24 @@ fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Di
         .flat_map(|policy| policy.rules.iter().map(move |rule| (policy, rule)))
         .filter(|(_, rule)| rule.applies_to(&operation.name))
         .collect();
-    let tiers = rules
+    let entries: Vec<(&Policy, &Provenance)> = source
+        .policies
         .iter()
-        .filter_map(|(_, rule)| match &rule.effect {
-            Effect::RequireApproval { tier, .. } => source.tiers.iter().find(|known| known.name == *tier),
-            Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
-        })
+        .filter(|policy| policy.applies_to(&source.agent.name, &tool.name))
+        .flat_map(|policy| policy.provenance.iter().map(move |entry| (policy, entry)))
+        .filter(|(_, entry)| entry.applies_to(&operation.name))
+        .collect();
+    let of_rules = rules.iter().filter_map(|(_, rule)| match &rule.effect {
+        Effect::RequireApproval { tier, .. } => Some(tier),
+        Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
+    });
+    let of_entries = entries.iter().filter_map(|(_, entry)| match &entry.unknown {
+        UnknownOrigin::Hold { tier, .. } => Some(tier),
+        UnknownOrigin::Deny | UnknownOrigin::Allow => None,
+    });
+    let tiers = of_rules
+        .chain(of_entries)
+        .filter_map(|tier| source.tiers.iter().find(|known| known.name == *tier))
         .map(|tier| (tier.name.as_str(), tier))
         .collect();
     let rules = rules
@@ -91,7 +117,16 @@ fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Di
             message: rule.message.as_deref(),
         })
         .collect();
-    Digest::of(&RulesView { v: "aegis.dev/context-rules/v1", rules, tiers })
+    let provenance = entries
+        .into_iter()
+        .map(|(policy, Provenance { operations: _, field, from, unknown })| ProvenanceView {
+            policy: &policy.name,
+            field,
+            from,
+            unknown,
+        })
+        .collect();
+    Digest::of(&RulesView { v: "aegis.dev/context-rules/v1", rules, provenance, tiers })
 }
 
 #[derive(Serialize)]
@@ -132,6 +167,7 @@ pub(super) fn parts(
     operation: &Operation,
     delegation: &Delegation,
     inputs: &Inputs<'_>,
+    origins: &Judged<'_>,
     reads: impl FnOnce() -> Vec<RegistryRead>,
 ) -> Option<ContextParts> {
     if delegation.uid.is_empty() {
@@ -139,14 +175,25 @@ pub(super) fn parts(
     }
     let fixed = bundle.fixed_parts(&call.tool, &call.operation)?;
     // One entry may be named by several checks of several policies; it counts once, in a fixed order.
-    let reads: BTreeSet<RegistryRead> = reads().into_iter().collect();
+    let reads: BTreeSet<RegistryRead> = reads().into_iter().chain(origins.reads.iter().cloned()).collect();
     Some(ContextParts {
         rules: fixed.rules,
         registries: Digest::of(&("aegis.dev/context-registries/v1", reads)),
-        facts: Digest::of(&("aegis.dev/context-facts/v1", fact_digests(operation, inputs.facts))),
+        facts: facts_digest(bundle, operation, inputs, origins),
         delegation: delegation_digest(delegation),
         tool: fixed.tool,
     })
+}
+
+/// What was found out for this call beside registries: facts, what its run has done as far as rules ask, and the origins of
+/// its protected values. Calls that nobody asks about runs and origins have the digest of their facts alone.
+fn facts_digest(bundle: &Bundle, operation: &Operation, inputs: &Inputs<'_>, origins: &Judged<'_>) -> Digest {
+    let facts = fact_digests(operation, inputs.facts);
+    let of_run = bundle.run_answers(inputs);
+    if of_run.is_empty() && origins.answers.is_empty() {
+        return Digest::of(&("aegis.dev/context-facts/v1", facts));
+    }
+    Digest::of(&("aegis.dev/context-facts/v2", facts, of_run, &origins.answers))
 }
 
 /// The registry entries that the checks name for this call, found by asking every check of every rule.

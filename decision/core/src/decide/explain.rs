@@ -11,8 +11,9 @@ use super::refusal::Refusal;
 use crate::bundle::Bundle;
 use crate::call::ToolCall;
 use crate::codes::Code;
-use crate::decision::{DecisionOutput, FailedCheck, Truth, Verdict};
-use crate::policy::{Effect, Rule};
+use crate::decision::{DecisionOutput, FailedCheck, Requirement, Truth, Verdict};
+use crate::delegation::Delegation;
+use crate::policy::Rule;
 use crate::rules::explain::limit;
 use crate::tool::Operation;
 
@@ -40,6 +41,7 @@ pub(super) fn blank(bundle: &Bundle, tool: &str) -> DecisionOutput {
         rules: Vec::new(),
         nearest: Vec::new(),
         requirements: Vec::new(),
+        unknown_origins: Vec::new(),
         delegation: None,
         effect_digest: None,
         context_digest: None,
@@ -114,18 +116,26 @@ pub(super) fn no_rule_allows(operation: &Operation, findings: &Findings<'_>) -> 
     }
 }
 
-/// The call waits for people.
-pub(super) fn held(operation: &Operation, findings: &Findings<'_>) -> String {
-    let mut tiers: Vec<&str> = findings
-        .asking()
-        .filter_map(|finding| match &finding.rule.effect {
-            Effect::RequireApproval { tier, .. } => Some(tier.as_str()),
-            Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
-        })
-        .collect();
-    tiers.sort_unstable();
-    tiers.dedup();
-    let why: Vec<_> = findings.asking().take(TOLD_AT_MOST).map(|finding| asks(finding)).collect();
+/// The call is not within a bound of its delegation.
+pub(super) fn outside_delegation(operation: &Operation, delegation: &Delegation, failed: Vec<FailedCheck>) -> Refusal {
+    let misses = failed.iter().take(TOLD_AT_MOST).map(sentence).collect::<Vec<_>>().join("; ");
+    let detail = format!("{}: outside the data bounds of delegation {}: {misses}", operation.name, delegation.name);
+    Refusal {
+        allowed: Some(failed.iter().map(wanted).collect::<Vec<_>>().join(" and ")),
+        failed,
+        ..Refusal::plain(Code::OutsideDelegation, detail)
+    }
+}
+
+/// The call waits for people: for rules that ask, and for values of unknown origin.
+pub(super) fn held(
+    operation: &Operation,
+    findings: &Findings<'_>,
+    requirements: &[Requirement],
+    unknown: Vec<String>,
+) -> String {
+    let tiers: Vec<&str> = requirements.iter().map(|needed| needed.tier.name.as_str()).collect();
+    let why: Vec<_> = findings.asking().map(|finding| asks(finding)).chain(unknown).take(TOLD_AT_MOST).collect();
     format!(
         "{}: needs the approval of {}, asked by {}; repeat the identical call once it is given",
         operation.name,

@@ -9,6 +9,7 @@ use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::policy::{Effect, Policy, Rule};
 use crate::rules::{Allowing, CallInputs, Inputs};
+use crate::run::RunView;
 use crate::tool::Operation;
 
 /// One rule with what became of it.
@@ -119,11 +120,14 @@ pub(super) fn inputs<'a>(
     operation: &'a Operation,
     delegation: Option<&'a Delegation>,
     facts: &'a FactSet,
+    run: Option<&'a RunView>,
     now: Timestamp,
 ) -> Inputs<'a> {
     Inputs {
         arguments: &call.arguments,
         aliases: &operation.aliases,
+        dimensions: &operation.dimensions,
+        run,
         agent: bundle.agent(),
         delegation,
         call: CallInputs { time: now, class: operation.class, tool: &call.tool, operation: &call.operation },

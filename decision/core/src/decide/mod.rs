@@ -5,9 +5,10 @@
 //! 0. the agent may call at all, the operation is below its ceiling, the arguments could be sanitized
 //!    ([`crate::sanitize`]; everything from here on judges the sanitized ones) and fit the schema
 //! 1. any `Deny` rule that is true or indeterminate denies
-//! 2. a delegation in force grants the operation
+//! 2. a delegation in force grants the operation, and the call is within its data bounds; no protected argument that must
+//!    be of known origin is of unknown origin
 //! 3. an `Allow` rule is true, else deny `no_rule_allows` (an approval never allows by itself, so nobody is asked in vain)
-//! 4. `RequireApproval` rules that are true or indeterminate hold the call, unless a release for exactly this effect in
+//! 4. `RequireApproval` rules that are true or indeterminate hold the call, and so do protected arguments of unknown origin, unless a release for exactly this effect in
 //!    exactly this context is there
 //! 5. the call may go
 //!
@@ -24,6 +25,7 @@ mod delegation;
 mod effect;
 mod explain;
 mod findings;
+mod origins;
 mod refusal;
 pub mod replay;
 mod screen;
@@ -42,6 +44,9 @@ use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::naming::Malformed;
 use crate::permit::{OncePermit, Permit};
+use crate::provenance::{Judged, Witnesses};
+use crate::rules;
+use crate::run::RunView;
 use crate::tool::Class;
 
 use findings::Findings;
@@ -57,6 +62,8 @@ pub struct Evidence<'a> {
     /// Facts as read for this call. One that is declared and not here is indeterminate; one that is here and not
     /// declared is not seen.
     pub facts: &'a FactSet,
+    /// What is known of the call's run. None: it has none, or nobody remembers it.
+    pub run: Option<&'a RunView>,
     /// Releases for this agent, their signatures already verified.
     pub releases: &'a [Release],
 }
@@ -163,20 +170,31 @@ fn judge(
     // Rules may look at the delegation, so it is chosen before they are judged and counts after the Deny rules.
     let delegation = delegation::choose(bundle.agent(), call, evidence.delegations, now);
     let facts = context::declared_facts(operation, evidence.facts);
-    let inputs = findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, now);
+    let inputs =
+        findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, evidence.run, now);
     output.facts = context::fact_digests(operation, &facts);
+    let (outside, origins) = match &delegation {
+        Ok(delegation) => {
+            let witnesses = Witnesses { delegation, run: evidence.run };
+            (rules::outside(&delegation.data, &inputs), bundle.origins(call, operation, witnesses))
+        }
+        Err(_) => (Vec::new(), Judged::default()),
+    };
+    output.unknown_origins = origins::listed(&origins, evidence.run);
     let effect = output.effect_digest;
     let named = || approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), effect);
 
     // All of the steps at once, where each one lets the call pass and nobody has to be asked.
     if let (Way::Table, Ok(delegation)) = (way, &delegation)
+        && outside.is_empty()
+        && !origins::stop(&origins)
         && let Some(allowing) = bundle.allowing(&inputs)
         && named().is_ok()
     {
         let allowing = findings::Finding::from(allowing);
         output.delegation = Some(delegation::reference(delegation));
         let reads = || bundle.registry_reads(&inputs);
-        set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, reads));
+        set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, &origins, reads));
         output.rule = Some(allowing.reference());
         output.rules = vec![allowing.outcome()];
         return Ok(Passed::Freely);
@@ -193,7 +211,12 @@ fn judge(
     let delegation = delegation?;
     output.delegation = Some(delegation::reference(delegation));
     let reads = || context::plain_reads(bundle, call, &inputs);
-    set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, reads));
+    set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, &origins, reads));
+
+    if !outside.is_empty() {
+        return Err(Box::new(explain::outside_delegation(operation, delegation, outside)));
+    }
+    origins::refused(operation, &origins, evidence.run)?;
 
     // 3. some Allow
     let Some(allowing) = findings.allowing() else {
@@ -202,7 +225,7 @@ fn judge(
     named()?;
 
     // 4. approvals
-    output.requirements = approvals::requirements(bundle, &findings)?;
+    output.requirements = approvals::requirements(bundle, &findings, &origins)?;
     if output.requirements.is_empty() {
         output.rule = Some(allowing.reference());
         return Ok(Passed::Freely);
@@ -211,8 +234,12 @@ fn judge(
         output.rule = Some(allowing.reference());
         return Ok(Passed::Once(release.clone()));
     }
-    output.rule = findings.asking().next().map(findings::Finding::reference);
-    Ok(Passed::Held(explain::held(operation, &findings)))
+    output.rule = output.requirements.first().and_then(|needed| needed.asked_by.first()).cloned();
+    if let Some(rule) = findings.asking().next() {
+        output.rule = Some(rule.reference());
+    }
+    let why = origins::held(&origins, evidence.run);
+    Ok(Passed::Held(explain::held(operation, &findings, &output.requirements, why)))
 }
 
 /// A context counts only beside an effect.

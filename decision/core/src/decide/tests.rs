@@ -90,7 +90,7 @@ fn now() -> Timestamp {
 
 fn judged(bundle: &Bundle, call: ToolCall, releases: &[Release]) -> Decision {
     let (standing, facts) = (standing(bundle.agent()), FactSet(BTreeMap::new()));
-    let evidence = Evidence { standing: &standing, delegations: &[delegation()], facts: &facts, releases };
+    let evidence = Evidence { standing: &standing, delegations: &[delegation()], facts: &facts, run: None, releases };
     decide(bundle, call, &evidence, now())
 }
 
@@ -251,7 +251,7 @@ fn a_suspended_agent_is_refused_before_facts_are_read() {
     standing.lifecycle = crate::agent::Lifecycle::Suspended;
     let early = refused_without_facts(&bundle, &call(), &standing, now()).unwrap();
     let facts = FactSet(BTreeMap::new());
-    let evidence = Evidence { standing: &standing, delegations: &[], facts: &facts, releases: &[] };
+    let evidence = Evidence { standing: &standing, delegations: &[], facts: &facts, run: None, releases: &[] };
     assert_eq!(early.output, decide(&bundle, call(), &evidence, now()).output, "the same answer either way");
 }
 

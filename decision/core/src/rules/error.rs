@@ -63,6 +63,17 @@ pub enum RuleProblem {
         /// Operation.
         operation: String,
     },
+    /// A dimension that the operation does not declare.
+    #[error("names dimension {dimension}, which operation {operation} does not declare")]
+    UndeclaredDimension {
+        /// Dimension.
+        dimension: &'static str,
+        /// Operation.
+        operation: String,
+    },
+    /// A count of an operation that does not exist.
+    #[error("counts operation {0}, which no tool of the agent declares")]
+    UnknownOperation(String),
     /// A path inside a predicate that ranges over a list of its own.
     #[error("ranges over a list that the check's field does not range over")]
     Uncorrelated,

@@ -184,8 +184,8 @@ pub(super) fn failed<'a>(check: &'a CompiledCheck, truth: Truth, scope: &'a Scop
 /// The field's values, where the tool declares it clear; the first few of a list.
 fn clear_value<'a>(check: &'a CompiledCheck, scope: &'a Scope<'a>) -> Option<String> {
     let field = check.resolved(scope);
-    let aliases = scope.inputs.aliases;
-    if !scope.inputs.record_clear.iter().any(|clear| field.covered_by(Resolved::of(clear, aliases))) {
+    let names = scope.names();
+    if !scope.inputs.record_clear.iter().any(|clear| field.covered_by(Resolved::of(clear, names))) {
         return None;
     }
     let mut shown = Vec::new();

@@ -10,7 +10,7 @@ use super::{instant, vat};
 use crate::policy::Format;
 
 /// Whether the string has the format, as it stands: spaces and lower case in an IBAN need `normalize: Spaces`.
-pub(super) fn is(format: Format, text: &str) -> bool {
+pub(crate) fn is(format: Format, text: &str) -> bool {
     match format {
         Format::Iban => is_iban(text),
         Format::Bic => is_bic(text),

@@ -32,8 +32,10 @@ use crate::json::Value;
 use crate::path::Path;
 use crate::policy::Rule;
 use crate::registry::{Document, Entry, Registry};
-use crate::tool::Class;
+use crate::run::RunView;
+use crate::tool::{Class, Dimension};
 
+mod bounds;
 mod compile;
 mod equal;
 mod error;
@@ -52,6 +54,7 @@ pub mod proof;
 mod reach;
 mod registry;
 mod resolve;
+mod run;
 pub(crate) mod sanitizer;
 mod sum;
 mod table;
@@ -59,8 +62,10 @@ mod text;
 mod vat;
 mod window;
 
+pub(crate) use bounds::outside;
 pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
+pub(crate) use format::is as has_format;
 pub(crate) use resolve::without_alias;
 pub(crate) use table::{Allowing, Table};
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
@@ -72,12 +77,16 @@ pub struct Inputs<'a> {
     pub arguments: &'a Value,
     /// The operation's aliases: a path whose first key is one of these names means the alias's path instead.
     pub aliases: &'a BTreeMap<String, Path>,
+    /// The operation's dimensions: `$dim.<name>` means the path of that name.
+    pub dimensions: &'a BTreeMap<Dimension, Path>,
     /// The agent.
     pub agent: &'a Agent,
     /// The delegation that the call is judged under.
     pub delegation: Option<&'a Delegation>,
     /// The call itself.
     pub call: CallInputs<'a>,
+    /// What is known of the call's run. None: it has none, and nobody can tell what was done before.
+    pub run: Option<&'a RunView>,
     /// Facts that were read. One that is not here could not be read.
     pub facts: &'a FactSet,
     /// The bundle's registries, in the bundle's order.

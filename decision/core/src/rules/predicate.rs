@@ -70,7 +70,7 @@ impl CompiledCheck {
                 (_, Found::There(subject)) => subject,
                 (_, Found::Missing | Found::Unknown) => return Truth::Indeterminate,
             };
-            let beside = |path: &'a Path| scope.beside(Resolved::of(path, scope.inputs.aliases), field, places);
+            let beside = |path: &'a Path| scope.beside(Resolved::of(path, scope.names()), field, places);
             match &self.question {
                 Question::EqualsField(other) => seen.equals(subject, beside(other), self.normalize),
                 Question::OnSide(bound) => {
@@ -92,7 +92,7 @@ impl CompiledCheck {
 
     /// The field with its alias replaced.
     pub(super) fn resolved<'a>(&'a self, scope: &Scope<'a>) -> Resolved<'a> {
-        Resolved::of(&self.field, scope.inputs.aliases)
+        Resolved::of(&self.field, scope.names())
     }
 
     /// What became of it, for the explanation.

@@ -1,44 +1,38 @@
 //! What the paths of a check may reach: inputs that exist, facts that are declared and kept, lists that the check's field
 //! ranges over.
 
-use std::collections::BTreeMap;
-
 use super::compile::Compiler;
 use super::error::RuleProblem;
-use super::resolve::{self, Resolved};
+use super::resolve::{self, Names, Resolved};
+use super::run;
 use crate::path::{Path, Root, Step};
 use crate::policy::Check;
-use crate::tool::Operation;
+use crate::tool::{Dimension, Operation};
 
 impl Compiler<'_> {
     /// A path that names a list.
     pub(super) fn list(&self, path: &Path) -> Result<(), RuleProblem> {
         self.path(path)?;
-        self.in_every_operation(|aliases| Resolved::of(path, aliases).is_list(), RuleProblem::NotAList)
+        self.in_every_operation(|names| Resolved::of(path, names).is_list(), RuleProblem::NotAList)
     }
 
     /// A path that is followed from each element of the check's field.
     pub(super) fn beside(&self, check: &Check, other: &Path) -> Result<(), RuleProblem> {
         self.path(other)?;
         self.in_every_operation(
-            |aliases| Resolved::of(&check.field, aliases).correlates(Resolved::of(other, aliases)),
+            |names| Resolved::of(&check.field, names).correlates(Resolved::of(other, names)),
             RuleProblem::Uncorrelated,
         )
     }
 
     /// Aliases differ between operations, so a question about paths is asked for each; once without aliases where the
     /// bundle has no operation for the rule.
-    fn in_every_operation(
-        &self,
-        holds: impl Fn(&BTreeMap<String, Path>) -> bool,
-        problem: RuleProblem,
-    ) -> Result<(), RuleProblem> {
-        let none = BTreeMap::new();
+    fn in_every_operation(&self, holds: impl Fn(Names<'_>) -> bool, problem: RuleProblem) -> Result<(), RuleProblem> {
         let mut operations = self.operations().peekable();
         let fine = if operations.peek().is_none() {
-            holds(&none)
+            holds(Names::NONE)
         } else {
-            operations.all(|operation| holds(&operation.aliases))
+            operations.all(|operation| holds(Names::of(operation)))
         };
         if fine { Ok(()) } else { Err(problem) }
     }
@@ -51,12 +45,43 @@ impl Compiler<'_> {
     /// Whether a path starts from something that exists.
     pub(super) fn path(&self, path: &Path) -> Result<(), RuleProblem> {
         input_exists(path)?;
-        self.operations().try_for_each(|operation| self.fact_is_kept(operation, path))
+        self.operation_exists(path)?;
+        self.operations().try_for_each(|operation| {
+            self.dimension_is_declared(operation, path)?;
+            self.fact_is_kept(operation, path)
+        })
+    }
+
+    /// A count of an operation that no tool has would be 0 for ever.
+    fn operation_exists(&self, path: &Path) -> Result<(), RuleProblem> {
+        let Some(name) = run::counted(path) else { return Ok(()) };
+        let mut operations = self.source.tools.iter().flat_map(|tool| &tool.operations);
+        if operations.any(|operation| operation.name == name) {
+            return Ok(());
+        }
+        Err(RuleProblem::UnknownOperation(name))
+    }
+
+    /// As for facts: a rule that names the operation means its dimension; a rule about all may meet one without.
+    fn dimension_is_declared(&self, operation: &Operation, path: &Path) -> Result<(), RuleProblem> {
+        let dimension = match (&path.root, path.first_key()) {
+            (Root::Input(input), Some(name)) if input == "dim" => Dimension::named(name),
+            _ => None,
+        };
+        match dimension.filter(|dimension| !operation.dimensions.contains_key(dimension)) {
+            Some(dimension) if self.rule.operations.contains(&operation.name) => {
+                Err(RuleProblem::UndeclaredDimension {
+                    dimension: dimension.as_str(),
+                    operation: operation.name.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A path that a fact does not keep would never resolve, and `absent` would always hold.
     fn fact_is_kept(&self, operation: &Operation, path: &Path) -> Result<(), RuleProblem> {
-        let resolved = Resolved::of(path, &operation.aliases);
+        let resolved = Resolved::of(path, Names::of(operation));
         let mut steps = resolved.steps();
         let (Root::Input(root), Some(Step::Key(name))) = (resolved.root, steps.next()) else {
             return Ok(());
@@ -84,6 +109,9 @@ fn input_exists(path: &Path) -> Result<(), RuleProblem> {
     let exists = match (root.as_str(), path.steps.as_slice()) {
         ("fact", [Step::Key(_), ..]) => true,
         ("agent", [Step::Key(member)]) => resolve::AGENT.contains(&member.as_str()),
+        ("delegation", [Step::Key(inputs), Step::Key(_)]) => inputs == "inputs",
+        ("dim", [Step::Key(name)]) => Dimension::named(name).is_some(),
+        ("run", _) => run::exists(path),
         ("delegation", [Step::Key(member)]) => resolve::DELEGATION.contains(&member.as_str()),
         ("call", [Step::Key(member)]) => resolve::CALL.contains(&member.as_str()),
         _ => false,

@@ -162,7 +162,7 @@ pub(super) fn reads<'a>(check: &'a CompiledCheck, scope: &'a Scope<'a>, reads: &
     scope.each(field, &mut |found, places| {
         let named = match at {
             None => found,
-            Some(path) => scope.beside(Resolved::of(path, scope.inputs.aliases), field, places),
+            Some(path) => scope.beside(Resolved::of(path, scope.names()), field, places),
         };
         if let Some(key) = named.there().and_then(key) {
             match name.spellings(&key, normalize).as_slice() {

@@ -6,14 +6,16 @@ use std::iter::Chain;
 use std::slice::Iter;
 
 use super::Inputs;
+use super::run::RunValues;
 use crate::decision::Truth;
 use crate::json::Value;
 use crate::path::{Path, Root, Step};
+use crate::tool::{Dimension, Operation};
 
 /// Members of `$agent`.
 pub(super) const AGENT: [&str; 6] = ["namespace", "name", "tenant", "businessUnit", "owner", "version"];
 /// Members of `$delegation`.
-pub(super) const DELEGATION: [&str; 5] = ["name", "delegator", "requester", "workflow", "purpose"];
+pub(super) const DELEGATION: [&str; 6] = ["name", "delegator", "requester", "workflow", "purpose", "request"];
 /// Members of `$call`.
 pub(super) const CALL: [&str; 4] = ["time", "class", "tool", "operation"];
 
@@ -63,7 +65,38 @@ impl<'a> Found<'a> {
     }
 }
 
-/// A path after its alias, if its first key is one, was replaced.
+/// What the first key of a path may stand for in one operation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) aliases: &'a BTreeMap<String, Path>,
+    pub(super) dimensions: &'a BTreeMap<Dimension, Path>,
+}
+
+/// Names of no operation.
+static NO_ALIASES: BTreeMap<String, Path> = BTreeMap::new();
+static NO_DIMENSIONS: BTreeMap<Dimension, Path> = BTreeMap::new();
+
+impl<'a> Names<'a> {
+    /// None: for paths whose names are replaced already.
+    pub(super) const NONE: Self = Self { aliases: &NO_ALIASES, dimensions: &NO_DIMENSIONS };
+
+    /// An operation's.
+    pub(super) fn of(operation: &'a Operation) -> Self {
+        Self { aliases: &operation.aliases, dimensions: &operation.dimensions }
+    }
+
+    /// The path that a path's first key stands for.
+    fn of_first(self, path: &Path) -> Option<&'a Path> {
+        let key = path.first_key()?;
+        match &path.root {
+            Root::Arguments => self.aliases.get(key),
+            Root::Input(input) if input == "dim" => self.dimensions.get(&Dimension::named(key)?),
+            Root::Input(_) => None,
+        }
+    }
+}
+
+/// A path after its alias or dimension, if its first key is one, was replaced.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Resolved<'a> {
     pub(super) root: &'a Root,
@@ -71,16 +104,15 @@ pub(super) struct Resolved<'a> {
     tail: &'a [Step],
 }
 
-type Steps<'a> = Chain<Iter<'a, Step>, Iter<'a, Step>>;
+pub(super) type Steps<'a> = Chain<Iter<'a, Step>, Iter<'a, Step>>;
 
 impl<'a> Resolved<'a> {
-    /// Replaces the first key by the alias of that name. Aliases are not looked up again in aliases.
-    pub(super) fn of(path: &'a Path, aliases: &'a BTreeMap<String, Path>) -> Self {
-        if path.root == Root::Arguments
-            && let Some((Step::Key(key), tail)) = path.steps.split_first()
-            && let Some(alias) = aliases.get(key)
+    /// Replaces the first key by the alias or dimension of that name. What it stands for is not looked up again.
+    pub(super) fn of(path: &'a Path, names: Names<'a>) -> Self {
+        if let Some(named) = names.of_first(path)
+            && let Some((_, tail)) = path.steps.split_first()
         {
-            return Self { root: &alias.root, head: &alias.steps, tail };
+            return Self { root: &named.root, head: &named.steps, tail };
         }
         Self { root: &path.root, head: &[], tail: &path.steps }
     }
@@ -132,11 +164,18 @@ pub(super) struct Scope<'a> {
     pub(super) inputs: &'a Inputs<'a>,
     /// The call's time in words, once it is asked for.
     time: OnceCell<String>,
+    /// The call's run as values, once it is asked for.
+    run: OnceCell<RunValues>,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
-        Self { inputs, time: OnceCell::new() }
+        Self { inputs, time: OnceCell::new(), run: OnceCell::new() }
+    }
+
+    /// What the paths of the call's operation may begin with.
+    pub(super) fn names(&self) -> Names<'a> {
+        Names { aliases: self.inputs.aliases, dimensions: self.inputs.dimensions }
     }
 
     /// Asks `leaf` about every value that the path names. Its second argument is the place in each list passed.
@@ -188,7 +227,14 @@ impl<'a> Scope<'a> {
         match name.as_str() {
             "fact" => self.inputs.facts.0.get(member).map_or(Found::Unknown, |fact| Found::There(Subject::Json(fact))),
             "agent" => text(self.agent(member)),
+            "delegation" if member == "inputs" => match steps.next() {
+                Some(Step::Key(name)) => text(self.input(name)),
+                _ => Found::Missing,
+            },
             "delegation" => text(self.delegation(member)),
+            "run" => self.run.get_or_init(|| RunValues::of(self.inputs.run)).find(member, steps),
+            // The operation has no such dimension, or it would have been replaced.
+            "dim" => Found::Missing,
             "call" => text(self.call(member)),
             _ => Found::Unknown,
         }
@@ -215,8 +261,14 @@ impl<'a> Scope<'a> {
             "requester" => delegation.requester(),
             "workflow" => &delegation.workflow,
             "purpose" => &delegation.purpose,
+            "request" => return delegation.request.as_deref(),
             _ => return None,
         })
+    }
+
+    /// A value that the delegator supplied.
+    fn input(&self, name: &str) -> Option<&str> {
+        self.inputs.delegation?.inputs.get(name).map(String::as_str)
     }
 
     fn call(&self, member: &str) -> Option<&str> {

@@ -66,7 +66,7 @@ pub(super) fn compare<'a>(
 
 /// The numbers of a list; none when it is missing or empty, or one of them is no number.
 fn numbers<'a>(path: &'a Path, scope: &'a Scope<'a>, normalize: Normalize) -> Option<Vec<Exact>> {
-    let path = Resolved::of(path, scope.inputs.aliases);
+    let path = Resolved::of(path, scope.names());
     if !path.is_list() {
         return None;
     }

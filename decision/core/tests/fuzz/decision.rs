@@ -158,6 +158,7 @@ impl Scene {
             agents: None,
             rules: vec![rule],
             registries: Vec::new(),
+            provenance: Vec::new(),
         });
     }
 }

@@ -30,6 +30,7 @@ fn operation(clear: &[&str]) -> Operation {
         },
         arguments_from: String::new(),
         aliases: BTreeMap::new(),
+        dimensions: BTreeMap::new(),
         arguments: None,
         facts: Vec::new(),
         record_clear: clear.iter().map(|path| path.parse().unwrap()).collect(),

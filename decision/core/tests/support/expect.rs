@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, Verdict};
+use aegis_decision::decision::{
+    Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, UnknownValue, Verdict,
+};
+use aegis_decision::run::Place;
 use serde::Deserialize;
 
 /// What must be so. What is not named is not looked at, but that the verdict and the code are always compared.
@@ -32,6 +35,8 @@ pub struct Expect {
     /// `tier` and `tier seconds`.
     requirements: Option<Vec<String>>,
     asked_by: Option<Vec<String>>,
+    /// `policy/entry place`, and `first tool operation path` where it was seen.
+    unknown_origins: Option<Vec<String>>,
     delegation: Option<String>,
     /// Truth of rules, by `policy/rule`.
     truths: Option<BTreeMap<String, Truth>>,
@@ -82,6 +87,7 @@ impl Expect {
             nearest,
             requirements,
             asked_by,
+            unknown_origins,
             delegation,
             truths,
             facts,
@@ -115,6 +121,13 @@ impl Expect {
         });
         found.wanted("asked_by", asked_by.as_ref(), || {
             output.requirements.iter().flat_map(|needed| &needed.asked_by).map(title).collect()
+        });
+        found.wanted("unknown_origins", unknown_origins.as_ref(), || {
+            let seen = |place: &Place| format!(" first {} {} {}", place.tool, place.operation, place.path);
+            let told = |one: &UnknownValue| {
+                format!("{}/{} {}{}", one.policy, one.entry, one.field, one.first_seen.as_ref().map(seen).unwrap_or_default())
+            };
+            output.unknown_origins.iter().map(told).collect()
         });
         found.wanted("delegation", delegation.as_ref(), || {
             output.delegation.as_ref().map(|delegation| delegation.name.clone()).unwrap_or_default()

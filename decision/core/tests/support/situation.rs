@@ -12,6 +12,7 @@ use aegis_decision::digest::Digest;
 use aegis_decision::json;
 use aegis_decision::policy::Policy;
 use aegis_decision::registry::Registry;
+use aegis_decision::run::RunView;
 use aegis_decision::tier::Tier;
 use aegis_decision::tool::Tool;
 use jiff::Timestamp;
@@ -43,6 +44,8 @@ struct Given {
     policies: Vec<Map<String, Value>>,
     #[serde(default)]
     facts: BTreeMap<String, Value>,
+    #[serde(default)]
+    run_view: Option<RunView>,
     call: CallGiven,
 }
 
@@ -223,6 +226,7 @@ impl Given {
                 .iter()
                 .map(|(name, fact)| (name.clone(), json::parse(fact.to_string().as_bytes()).expect("a fact is JSON")))
                 .collect(),
+            run_view: self.run_view.clone(),
             at: self.now,
         }
     }

@@ -63,6 +63,7 @@ fn input(arguments: &Value, fact: Option<&Value>, approval: Option<&str>, http: 
         delegation: None,
         run: None,
         facts: fact.map(|fact| BTreeMap::from([("thing".to_owned(), parse(fact))])).unwrap_or_default(),
+        run_view: None,
         at: "2026-06-01T12:00:00Z".parse().unwrap(),
     }
 }

@@ -1,7 +1,5 @@
 //! Checks that ask the same of the same field are one check, whatever rules and policies they stand in.
 
-use std::collections::BTreeMap;
-
 use super::Fixed;
 use super::access::Access;
 use super::slots::{Slot, SlotId};
@@ -9,7 +7,7 @@ use crate::path::{Path, Step};
 use crate::policy::{Check, Normalize};
 use crate::rules::CompiledPolicy;
 use crate::rules::predicate::CompiledCheck;
-use crate::rules::resolve::Resolved;
+use crate::rules::resolve::{Names, Resolved};
 
 /// Number of a distinct check.
 pub(super) type CheckId = usize;
@@ -45,7 +43,7 @@ pub(super) struct Known<'p> {
 /// Numbers checks and slots of one operation.
 #[derive(Debug)]
 pub(super) struct Interner<'p> {
-    aliases: &'p BTreeMap<String, Path>,
+    names: Names<'p>,
     ids: Fixed<String, CheckId>,
     slot_ids: Fixed<String, SlotId>,
     pub(super) checks: Vec<Known<'p>>,
@@ -53,9 +51,9 @@ pub(super) struct Interner<'p> {
 }
 
 impl<'p> Interner<'p> {
-    /// With the operation's aliases: two spellings of one path are one path.
-    pub(super) fn new(aliases: &'p BTreeMap<String, Path>) -> Self {
-        Self { aliases, ids: Fixed::default(), slot_ids: Fixed::default(), checks: Vec::new(), slots: Vec::new() }
+    /// With the operation's aliases and dimensions: two spellings of one path are one path.
+    pub(super) fn new(names: Names<'p>) -> Self {
+        Self { names, ids: Fixed::default(), slot_ids: Fixed::default(), checks: Vec::new(), slots: Vec::new() }
     }
 
     /// The check's number, the same for checks that ask the same.
@@ -92,7 +90,7 @@ impl<'p> Interner<'p> {
 
     /// The path with its alias, if its first key is one, replaced.
     pub(super) fn resolved(&self, path: &Path) -> Path {
-        let resolved = Resolved::of(path, self.aliases);
+        let resolved = Resolved::of(path, self.names);
         Path { root: resolved.root.clone(), steps: resolved.steps().cloned().collect() }
     }
 

@@ -40,8 +40,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use super::predicate::Question;
-use super::resolve::Scope;
-use super::{CompiledPolicy, Inputs, RegistryRead, registry};
+use super::resolve::{Names, Scope};
+use super::{CompiledPolicy, Inputs, RegistryRead, registry, run};
 use crate::bundle::BundleSource;
 use crate::decision::{CheckOutcome, Truth};
 use crate::policy::{Effect, Policy, Rule};
@@ -72,6 +72,8 @@ pub(crate) struct Table {
     allowing: Index,
     /// Checks that between them name every registry entry that the rules name.
     reads: Vec<Place>,
+    /// Checks whose answers depend on the call's run.
+    of_run: Vec<Place>,
 }
 
 /// Policy and rule, by their places.
@@ -109,7 +111,7 @@ impl Table {
         tool: &Tool,
         operation: &Operation,
     ) -> Self {
-        let mut interner = Interner::new(&operation.aliases);
+        let mut interner = Interner::new(Names::of(operation));
         let (mut rules, mut blocking, mut allowing) = (Vec::new(), Vec::new(), Vec::new());
         for (policy, compiled) in policies.iter().enumerate() {
             if !compiled.policy.applies_to(&source.agent.name, &tool.name) {
@@ -142,6 +144,10 @@ impl Table {
         let blocking = Index::build(blocking, &interner, Wanted::NotFalse, 0);
         let allowing = Index::build(allowing, &interner, Wanted::True, 0);
         let reads = reads(policies, &interner);
+        let places = interner.checks.iter().map(|check| check.place);
+        let depends =
+            |place: &Place| place.find(policies).is_some_and(|check| run::is_read_by(check, Names::of(operation)));
+        let of_run = places.filter(depends).collect();
         let mut remembered: usize = 0;
         let checks = interner
             .checks
@@ -152,7 +158,7 @@ impl Table {
                 Interned { place: check.place, memory }
             })
             .collect();
-        Self { rules, checks, remembered, slots: interner.slots, blocking, allowing, reads }
+        Self { rules, checks, remembered, slots: interner.slots, blocking, allowing, reads, of_run }
     }
 
     /// The rule by which the call may simply go: the first `Allow` rule that is true, when every `Deny` and every
@@ -181,6 +187,14 @@ impl Table {
             registry::reads(check, &scope, &mut found);
         }
         found
+    }
+}
+
+impl Table {
+    /// What the checks about the call's run answer, each distinct one once: what an approval rests on beside the call.
+    pub(crate) fn run_answers(&self, policies: &[CompiledPolicy], inputs: &Inputs<'_>) -> Vec<Truth> {
+        let scope = Scope::new(inputs);
+        self.of_run.iter().filter_map(|place| Some(place.find(policies)?.ask(&scope))).collect()
     }
 }
 

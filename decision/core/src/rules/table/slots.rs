@@ -4,20 +4,16 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 
 use crate::decision::Truth;
 use crate::json::Value;
 use crate::path::Path;
 use crate::policy::Normalize;
 use crate::rules::exact::Exact;
-use crate::rules::resolve::{Found, Resolved, Scope, Subject};
+use crate::rules::resolve::{Found, Names, Resolved, Scope, Subject};
 
 /// Number of a slot.
 pub(super) type SlotId = usize;
-
-/// The aliases of a path whose alias is replaced: none.
-static NO_ALIASES: BTreeMap<String, Path> = BTreeMap::new();
 
 /// A field, its alias replaced, that names one value.
 #[derive(Debug)]
@@ -30,7 +26,7 @@ impl Slot {
     /// What the call has there.
     pub(super) fn read<'a>(&'a self, scope: &'a Scope<'a>) -> SlotValue<'a> {
         let mut found = Found::Missing;
-        scope.each(Resolved::of(&self.path, &NO_ALIASES), &mut |value, _| {
+        scope.each(Resolved::of(&self.path, Names::NONE), &mut |value, _| {
             found = value;
             Truth::True
         });
