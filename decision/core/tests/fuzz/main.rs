@@ -15,6 +15,7 @@ mod mutate;
 mod naming;
 mod number;
 mod path;
+mod run_index;
 mod sanitize;
 mod segment;
 #[path = "../support/situation.rs"]
@@ -110,6 +111,19 @@ fn something_is_taken_out_of_the_documents() {
 #[test]
 fn segments_hold() {
     run("segment", segment::check, mutate::bytes, CHANGES);
+}
+
+#[test]
+fn the_memory_of_runs_holds() {
+    run("run_index", run_index::check, mutate::document, CHANGES);
+}
+
+/// Scripts after which nothing is known, or no run is complete, would test the reader only.
+#[test]
+fn the_scripts_of_runs_end_with_something_known() {
+    let answers = files("run_index").into_iter().map(|(_, bytes)| run_index::known(&bytes));
+    let (known, complete) = answers.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(known > 0 && complete > 0, "{known} values are known, {complete} runs are complete");
 }
 
 #[test]
