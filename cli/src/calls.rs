@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use crate::io::Io;
+use crate::runs::Returned;
 
 /// Longest line in bytes. A tool's own limit on its requests is far below.
 pub(crate) const MAX_LINE_BYTES: usize = 4 << 20;
@@ -78,27 +79,46 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// What a line says.
+pub(crate) enum Input {
+    /// A call to judge.
+    Call(Box<DecisionInput>),
+    /// What a tool returned earlier in a run.
+    Returned(Box<Returned>),
+}
+
 impl Line<'_> {
-    /// The call of a line; none for one that is empty. A call without a time is made `at`.
-    pub(crate) fn call(&self, at: Timestamp) -> Option<Result<DecisionInput, Unreadable>> {
+    /// What a line says; none for one that is empty. Without a time it is `at`.
+    pub(crate) fn input(&self, at: Timestamp) -> Option<Result<Input, Unreadable>> {
         match self {
             Self::Whole(bytes) if bytes.trim_ascii().is_empty() => None,
-            Self::Whole(bytes) => Some(call(bytes, at)),
+            Self::Whole(bytes) => Some(input(bytes, at)),
             Self::TooLong => Some(Err(Unreadable(format!("is longer than {MAX_LINE_BYTES} bytes")))),
         }
     }
 }
 
+fn input(line: &[u8], at: Timestamp) -> Result<Input, Unreadable> {
+    let members = members(line)?;
+    if members.get("response").is_some() {
+        return Returned::of(members, at).map(|returned| Input::Returned(Box::new(returned)));
+    }
+    call_of(members, at).map(|call| Input::Call(Box::new(call)))
+}
+
 /// The call that one JSON object describes. A call without a time is made `at`.
 pub(crate) fn call(line: &[u8], at: Timestamp) -> Result<DecisionInput, Unreadable> {
-    let parsed = json::parse(line).map_err(|error| Unreadable(format!("is not strict JSON: {error}")))?;
-    let Value::Object(members) = parsed else {
-        return Err(Unreadable("is not a JSON object".to_owned()));
-    };
-    if members.get("response").is_some() {
-        let problem = "response: what a tool returned is not supported yet; only calls are judged";
-        return Err(Unreadable(problem.to_owned()));
+    call_of(members(line)?, at)
+}
+
+fn members(line: &[u8]) -> Result<Object, Unreadable> {
+    match json::parse(line).map_err(|error| Unreadable(format!("is not strict JSON: {error}")))? {
+        Value::Object(members) => Ok(members),
+        _ => Err(Unreadable("is not a JSON object".to_owned())),
     }
+}
+
+fn call_of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
     let input = Member::of(members, at)?;
     if input.http.is_some() == input.operation.is_some() {
         return Err(Unreadable("http, operation: give exactly one of them".to_owned()));
@@ -126,6 +146,7 @@ impl Member {
             delegation: None,
             run: None,
             facts: BTreeMap::new(),
+            run_view: None,
             at,
         };
         let (mut has_agent, mut has_tool) = (false, false);
@@ -134,12 +155,13 @@ impl Member {
             match (name.as_str(), value) {
                 ("agent", value) => (input.agent, has_agent) = (Self::text("agent", value)?, true),
                 ("tool", value) => (input.tool, has_tool) = (Self::text("tool", value)?, true),
-                ("at", value) => input.at = Self::typed("at", &value)?,
-                ("operation" | "delegation" | "run" | "http" | "arguments", Value::Null) => {}
+                ("at", value) => input.at = typed("at", &value)?,
+                ("operation" | "delegation" | "run" | "http" | "arguments" | "runView", Value::Null) => {}
                 ("operation", value) => input.operation = Some(Self::text("operation", value)?),
                 ("delegation", value) => input.delegation = Some(Self::text("delegation", value)?),
                 ("run", value) => input.run = Some(Self::text("run", value)?),
-                ("http", value) => input.http = Some(Self::typed::<HttpInput>("http", &value)?),
+                ("http", value) => input.http = Some(typed::<HttpInput>("http", &value)?),
+                ("runView", value) => input.run_view = Some(typed("runView", &value)?),
                 ("arguments", value) => input.arguments = Some(value),
                 ("facts", Value::Object(facts)) => {
                     input.facts = facts.into_iter().map(|(name, fact)| (name.into_string(), fact)).collect();
@@ -163,13 +185,14 @@ impl Member {
             _ => Err(Unreadable(format!("{name}: is not a string"))),
         }
     }
-
-    fn typed<T: serde::de::DeserializeOwned>(name: &str, value: &Value) -> Result<T, Unreadable> {
-        T::deserialize(&json::to_serde(value)).map_err(|error| Unreadable(format!("{name}: {error}")))
-    }
 }
 
-const FIELDS: &str = "`agent`, `tool`, `http`, `operation`, `arguments`, `delegation`, `run`, `facts`, `at`";
+/// One member as its type.
+pub(crate) fn typed<T: serde::de::DeserializeOwned>(name: &str, value: &Value) -> Result<T, Unreadable> {
+    T::deserialize(&json::to_serde(value)).map_err(|error| Unreadable(format!("{name}: {error}")))
+}
+
+const FIELDS: &str = "`agent`, `tool`, `http`, `operation`, `arguments`, `delegation`, `run`, `facts`, `runView`, `at`";
 
 #[cfg(test)]
 mod tests {

@@ -9,11 +9,12 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::args::EvalArgs;
-use crate::calls::{Lines, Unreadable};
+use crate::calls::{Input, Lines, Unreadable};
 use crate::io::Io;
 use crate::output::{Answer, printable};
 use crate::progress::Progress;
 use crate::resources::Judges;
+use crate::runs::Runs;
 
 /// Judges every line. A line that cannot be read does not stop the others.
 pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
@@ -21,12 +22,21 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
     let at = args.at.unwrap_or(io.now);
     let mut lines = Lines::of(&args.calls, io)?;
     let mut progress = Progress::of(io, lines.length);
+    let mut runs = Runs::default();
     let mut answer = Answer::Yes;
     let mut written = Vec::new();
     while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
-        let Some(call) = line.call(at) else { continue };
+        let Some(input) = line.input(at) else { continue };
         progress.at(lines.bytes);
-        match call.and_then(|input| judged(&judges, input, args.arguments)) {
+        let decision = match input {
+            Ok(Input::Returned(returned)) => {
+                runs.learn(&returned);
+                continue;
+            }
+            Ok(Input::Call(call)) => judged(&judges, &runs, *call, args.arguments),
+            Err(unreadable) => Err(unreadable),
+        };
+        match decision {
             Ok(decision) => {
                 written.clear();
                 serde_json::to_writer(&mut written, &decision).context("cannot write the decision")?;
@@ -61,10 +71,10 @@ enum Judged {
     },
 }
 
-fn judged(judges: &Judges, input: DecisionInput, with_arguments: bool) -> Result<Judged, Unreadable> {
+fn judged(judges: &Judges, runs: &Runs, input: DecisionInput, with_arguments: bool) -> Result<Judged, Unreadable> {
     if !with_arguments {
-        return judges.judge(input).map(Judged::Plain);
+        return judges.judge(input, runs).map(Judged::Plain);
     }
     let arguments = judges.of(&input.agent)?.bundle.call_of_input(&input).ok().map(|call| call.arguments);
-    Ok(Judged::WithArguments { output: judges.judge(input)?, arguments })
+    Ok(Judged::WithArguments { output: judges.judge(input, runs)?, arguments })
 }

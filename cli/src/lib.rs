@@ -24,6 +24,7 @@ mod policy_test;
 mod progress;
 mod replay;
 mod resources;
+mod runs;
 mod schema;
 mod verify;
 mod version;

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
+use aegis_decision::contract::DecisionInput;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::args::{FlipLimits, PolicyDiffArgs};
-use crate::calls::{Lines, Unreadable};
+use crate::calls::{Input, Lines, Unreadable};
 use crate::flips::{Flips, Limits, Side};
 use crate::io::Io;
 use crate::output::{self, Answer, Format, printable};
 use crate::progress::Progress;
 use crate::resources::Judges;
+use crate::runs::Runs;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,11 +33,19 @@ pub(crate) fn run(args: &PolicyDiffArgs, io: &mut Io<'_>) -> Result<Answer> {
     let at = args.at.unwrap_or(io.now);
     let mut lines = Lines::of(&args.calls, io)?;
     let mut progress = Progress::of(io, lines.length);
+    let mut runs = Runs::default();
     let mut report = Report { flips: Flips::default(), unreadable: 0, beyond: Vec::new() };
     while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
-        let Some(call) = line.call(at) else { continue };
+        let Some(input) = line.input(at) else { continue };
         progress.at(lines.bytes);
-        let both = call.and_then(|input| Ok((Side::of(&old.judge(input.clone())?), Side::of(&new.judge(input)?))));
+        let both = match input {
+            Ok(Input::Returned(returned)) => {
+                runs.learn(&returned);
+                continue;
+            }
+            Ok(Input::Call(call)) => both(&old, &new, &runs, *call),
+            Err(unreadable) => Err(unreadable),
+        };
         match both {
             Ok((from, to)) => report.flips.add(from, to, || lines.number.to_string()),
             Err(Unreadable(problem)) => {
@@ -54,6 +64,10 @@ pub(crate) fn run(args: &PolicyDiffArgs, io: &mut Io<'_>) -> Result<Answer> {
         output::document(args.output, &report, io)?;
     }
     answer(&report.beyond, report.unreadable > 0, io)
+}
+
+fn both(old: &Judges, new: &Judges, runs: &Runs, call: DecisionInput) -> Result<(Side, Side), Unreadable> {
+    Ok((Side::of(&old.judge(call.clone(), runs)?), Side::of(&new.judge(call, runs)?)))
 }
 
 /// The limits as given.

@@ -43,6 +43,7 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
         // A tool alone names nothing, and is one.
         Err(
             AssembleError::Rule { .. }
+            | AssembleError::Provenance { .. }
             | AssembleError::Sanitize { .. }
             | AssembleError::Duplicate { .. }
             | AssembleError::Missing { .. },
@@ -78,6 +79,10 @@ pub fn policy<'a>(
     match Bundle::assemble(source) {
         Err(AssembleError::Rule { error, .. }) => Err(Problem::Invalid(Invalid {
             field: format!("spec.rules[{}].{}", error.index, error.field),
+            reason: error.problem.to_string(),
+        })),
+        Err(AssembleError::Provenance { error, .. }) => Err(Problem::Invalid(Invalid {
+            field: format!("spec.provenance[{}].{}", error.index, error.field),
             reason: error.problem.to_string(),
         })),
         Err(AssembleError::Sanitize { tool, operation, error }) => Err(Problem::Invalid(Invalid {

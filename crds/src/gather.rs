@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use aegis_decision::bundle::BundleSource;
-use aegis_decision::policy::{Effect, Policy};
+use aegis_decision::policy::{Effect, Policy, UnknownOrigin};
 use kube::{Resource, ResourceExt as _};
 
 use crate::api::{Agent, ApprovalTier, Registry, Tool, ToolPolicy};
@@ -95,6 +95,11 @@ pub fn missing<'a>(
             check(&tiers, format!("spec.rules[{at}].approval.tier"), "ApprovalTier", tier);
         }
     }
+    for (at, entry) in policy.provenance.iter().enumerate() {
+        if let UnknownOrigin::Hold { tier, .. } = &entry.unknown {
+            check(&tiers, format!("spec.provenance[{at}].approval.tier"), "ApprovalTier", tier);
+        }
+    }
     missing
 }
 
@@ -159,6 +164,10 @@ impl Named {
         self.tiers.extend(policy.rules.iter().filter_map(|rule| match &rule.effect {
             Effect::RequireApproval { tier, .. } => Some(tier.clone()),
             Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
+        }));
+        self.tiers.extend(policy.provenance.iter().filter_map(|entry| match &entry.unknown {
+            UnknownOrigin::Hold { tier, .. } => Some(tier.clone()),
+            UnknownOrigin::Deny | UnknownOrigin::Allow => None,
         }));
         Ok(())
     }

@@ -133,7 +133,7 @@ fn a_bad_line_is_told_by_number_and_field_and_does_not_lose_the_others() {
         "not json",
         "[]",
         r#"{"agent":"shop/buyer","agent":"shop/buyer","tool":"erp","operation":"suppliers.search"}"#,
-        r#"{"run":"r1","response":{"tool":"mail","operation":"read","content":"x"}}"#,
+        r#"{"run":"r1","response":{"tool":"mail","content":"x"}}"#,
         r#"{"agent":"shop/seller","tool":"erp","operation":"suppliers.search"}"#,
         r#"{"agent":"shop/buyer","operation":"suppliers.search"}"#,
         r#"{"agent":"shop/buyer","tool":"erp","operation":"suppliers.search","verdict":"allow"}"#,
@@ -150,6 +150,72 @@ fn a_bad_line_is_told_by_number_and_field_and_does_not_lose_the_others() {
     assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
     assert_eq!(ran.err.lines().count(), bad.len(), "{}", ran.err);
     insta::assert_snapshot!("bad_lines", ran.err);
+}
+
+const ORIGINS: &str = "
+---
+apiVersion: aegis.dev/v1alpha1
+kind: ToolPolicy
+metadata: {name: origins, namespace: shop}
+spec:
+  tools: [erp]
+  rules:
+  - name: none-after-confirming
+    operations: [suppliers.search]
+    when: [{field: $run.count.purchases.confirm, greaterThan: 0}]
+    effect: Deny
+  provenance:
+  - {operations: [suppliers.search], field: f, from: ['Response:erp'], unknownOrigin: Deny}
+";
+
+#[test]
+fn what_tools_returned_earlier_in_a_run_tells_where_values_come_from_and_what_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = at_work(folder.path()) + ORIGINS;
+    fs::write(folder.path().join("all.yaml"), text).unwrap();
+    let search = |run: &str| {
+        format!(
+            r#"{{"agent":"shop/buyer","tool":"erp","operation":"suppliers.search","run":"{run}","arguments":{{"f":["name"]}}}}"#
+        )
+    };
+    let returned = |tool: &str, operation: &str, rest: &str| {
+        format!(r#"{{"run":"r1","response":{{"tool":"{tool}","operation":"{operation}",{rest}}}}}"#)
+    };
+    let calls = [
+        search("r1"),
+        returned("mail", "read", r#""content":"use the field name, please""#),
+        search("r1"),
+        returned("erp", "fields.list", r#""content":["name"],"arguments":{"only":"Name"}"#),
+        search("r1"),
+        returned("erp", "fields.list", r#""content":[{"field":"Name"}]"#),
+        search("r1"),
+        search("r2"),
+        returned("erp", "purchases.confirm", r#""content":{}"#),
+        search("r1"),
+    ];
+    let ran = aegis(
+        &["eval", "--resources", folder.path().to_str().unwrap(), "-n", "shop", "--calls", "-"],
+        &calls.join("\n"),
+    );
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Done, ""));
+    let judged: Vec<serde_json::Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = judged
+        .iter()
+        .map(|output| {
+            let first = &output["unknownOrigins"][0]["firstSeen"];
+            (output["code"].as_str().unwrap_or("allow"), first["tool"].as_str().unwrap_or("-"))
+        })
+        .collect();
+    let expected = [
+        ("unknown_origin", "-"),
+        ("unknown_origin", "mail"),
+        // The tool only repeated what it was asked.
+        ("unknown_origin", "mail"),
+        ("allow", "-"),
+        ("unknown_origin", "-"),
+        ("rule_denies", "-"),
+    ];
+    assert_eq!(told, expected, "{}", ran.out);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Kind `Delegation`: authority that a person lends to an agent, for some operations and some time.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{self, DNS_LABEL, MAX_INTEGER, OPERATION_OR_ALL};
+use super::dimensions::Dimension;
+use crate::schema::{self, DECIMAL, DNS_LABEL, MAX_INTEGER, OPERATION_OR_ALL};
 
 /// Authority that a person lends to an agent. Every call needs one that is in force.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,18 @@ use crate::schema::{self, DNS_LABEL, MAX_INTEGER, OPERATION_OR_ALL};
         .message("purpose is immutable")
         .reason(Reason::FieldValueForbidden)
         .field_path(".purpose"),
+    validation = Rule::new("has(self.request) == has(oldSelf.request) && (!has(self.request) || self.request == oldSelf.request)")
+        .message("request is immutable")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".request"),
+    validation = Rule::new("has(self.inputs) == has(oldSelf.inputs) && (!has(self.inputs) || self.inputs == oldSelf.inputs)")
+        .message("inputs are immutable")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".inputs"),
+    validation = Rule::new("has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)")
+        .message("data are immutable")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".data"),
     validation = Rule::new("self.grants == oldSelf.grants")
         .message("grants are immutable")
         .reason(Reason::FieldValueForbidden)
@@ -103,10 +118,23 @@ pub struct DelegationSpec {
     /// Why the authority is lent, in words.
     #[schemars(length(min = 1, max = 512))]
     pub purpose: String,
+    /// The instruction in the requester's own words. A value that stands in it verbatim is of known origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub request: Option<String>,
+    /// Values that the delegator supplies, by name. They are of known origin; rules see them as $delegation.inputs.NAME.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::text_map::<32, 256>")]
+    pub inputs: BTreeMap<String, String>,
     /// What may be called under it.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub grants: Vec<Grant>,
+    /// Bounds on what calls are about. All must hold; a call that does not say is outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub data: Vec<DataBound>,
     /// When it begins.
     pub not_before: Time,
     /// When it ends, at most 90 days after it begins. May be made earlier.
@@ -126,6 +154,35 @@ pub struct Grant {
     /// Names of its operations, or * alone for all.
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 128), regex(pattern = OPERATION_OR_ALL)))]
     pub operations: Vec<String>,
+}
+
+/// A bound on one dimension of the calls under a delegation.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.__in__) != has(self.atMost)")
+        .message("a bound has exactly one of in and atMost")
+        .reason(Reason::FieldValueInvalid),
+    validation = Rule::new("!has(self.currency) || has(self.atMost)")
+        .message("currency is given beside atMost")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".currency")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DataBound {
+    /// What is bounded.
+    pub dimension: Dimension,
+    /// It is one of these.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    pub one_of: Option<Vec<String>>,
+    /// It is at most this decimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), regex(pattern = DECIMAL))]
+    pub at_most: Option<String>,
+    /// ISO 4217 code of atMost, which the dimension currency of the call must say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 3), regex(pattern = "^[A-Z]{3}$"))]
+    pub currency: Option<String>,
 }
 
 /// What the operator found out about the delegation.

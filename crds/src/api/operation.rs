@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Class;
+use super::dimensions::Dimensions;
 use super::fact::Fact;
 use super::sanitize::Response;
 use crate::schema::{self, DURATION, NAME, OPERATION};
@@ -35,6 +36,10 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::text_map::<32, 256>")]
     pub aliases: BTreeMap<String, String>,
+    /// Where the call says what calls of every tool say, each in its own words. Rules see them as $dim.NAME, and
+    /// delegations bound them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<Dimensions>,
     /// JSON Schema (2020-12) that the arguments must satisfy. Required for a Commit. No remote references.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::any_object")]

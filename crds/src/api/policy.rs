@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::provenance::Provenance;
 use super::sanitize::Transform;
 use crate::schema::{self, CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER, OPERATION, OPERATION_OR_ALL};
 
@@ -54,6 +55,12 @@ pub struct ToolPolicySpec {
     #[schemars(length(max = 8), inner(length(min = 1, max = 253), regex(pattern = DNS_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub registries: Vec<String>,
+    /// Arguments whose values must come from somewhere known: the delegation, the requester's words, a registry, an
+    /// earlier answer of a trusted tool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub provenance: Vec<Provenance>,
     /// Calls with the verdict that the policy must give them. Run by aegis policy test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

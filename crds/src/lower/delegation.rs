@@ -1,10 +1,12 @@
 //! `Delegation` to the core's delegation.
 
+use std::collections::BTreeMap;
+
 use aegis_decision::delegation::{Delegation, Grant};
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 
-use super::{Invalid, text};
+use super::{Invalid, dimension, text};
 use crate::api;
 
 /// Longest life of a delegation.
@@ -22,7 +24,10 @@ pub fn delegation(resource: &api::Delegation) -> Result<Delegation, Invalid> {
         requester,
         workflow,
         purpose,
+        request,
+        inputs,
         grants,
+        data,
         not_before,
         expires_at,
         revoked,
@@ -52,11 +57,22 @@ pub fn delegation(resource: &api::Delegation) -> Result<Delegation, Invalid> {
         requester: requester.as_deref().map(|name| text::bounded(name, 256, "spec.requester")).transpose()?,
         workflow: text::label(workflow, "spec.workflow")?,
         purpose: text::bounded(purpose, 512, "spec.purpose")?,
+        request: request.as_deref().map(|text| text::bounded(text, 2048, "spec.request")).transpose()?,
+        inputs: lower_inputs(inputs)?,
+        data: dimension::bounds(data)?,
         grants: grants.iter().enumerate().map(|(at, grant)| lower_grant(grant, at)).collect::<Result<_, _>>()?,
         not_before: not_before.0,
         expires_at: expires_at.0,
         revoked: *revoked,
     })
+}
+
+fn lower_inputs(inputs: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
+    let lower = |(name, value): (&String, &String)| {
+        let value = text::bounded(value, 256, &format!("spec.inputs.{name}"))?;
+        Ok((text::name(name, "spec.inputs")?, value))
+    };
+    inputs.iter().map(lower).collect()
 }
 
 fn lower_grant(grant: &api::delegation::Grant, at: usize) -> Result<Grant, Invalid> {

@@ -7,7 +7,7 @@ use aegis_decision::schema::CompiledSchema;
 use aegis_decision::tool::{HttpBinding, Operation, QueryParameter};
 use serde_json::Value;
 
-use super::{Invalid, duration, fact, sanitize, text};
+use super::{Invalid, dimension, duration, fact, sanitize, text};
 use crate::api;
 
 /// The operations, in the order written.
@@ -36,6 +36,7 @@ fn lower_operation(
         http,
         arguments_from,
         aliases,
+        dimensions,
         arguments,
         facts,
         record,
@@ -46,12 +47,16 @@ fn lower_operation(
     if *class == api::Class::Commit && arguments.is_none() {
         return Err(Invalid::new(format!("{field}.arguments"), "is missing; a Commit needs a JSON Schema"));
     }
+    let aliases = lower_aliases(aliases, &format!("{field}.aliases"))?;
+    let dimensions =
+        dimensions.as_ref().map(|written| dimension::dimensions(written, &aliases, &format!("{field}.dimensions")));
     Ok(Operation {
         name: text::operation(name, &format!("{field}.name"))?,
         class: (*class).into(),
         http: lower_binding(http, &format!("{field}.http"))?,
         arguments_from: lower_pointer(arguments_from.as_deref(), &format!("{field}.argumentsFrom"))?,
-        aliases: lower_aliases(aliases, &format!("{field}.aliases"))?,
+        dimensions: dimensions.transpose()?.unwrap_or_default(),
+        aliases,
         arguments: lower_schema(arguments.as_ref(), &format!("{field}.arguments"))?,
         facts: fact::facts(facts, all, &format!("{field}.facts"))?,
         record_clear: match record {

@@ -3,7 +3,7 @@
 use aegis_decision::policy::{Effect, Policy, Rule};
 use kube::ResourceExt as _;
 
-use super::{Invalid, check, duration, sanitize, text};
+use super::{Invalid, check, duration, provenance, sanitize, text};
 use crate::api;
 use crate::api::policy::{ApprovalBy, PolicyRule};
 
@@ -16,6 +16,7 @@ pub fn policy(resource: &api::ToolPolicy) -> Result<Policy, Invalid> {
         mode: api::policy::Mode::Enforce,
         rules,
         registries,
+        provenance: entries,
         tests,
     } = &resource.spec;
     if tools.is_empty() {
@@ -34,8 +35,16 @@ pub fn policy(resource: &api::ToolPolicy) -> Result<Policy, Invalid> {
         tools: labels(tools, "spec.tools")?,
         agents: agents.as_ref().map(|agents| labels(agents, "spec.agents")).transpose()?,
         rules: rules.iter().enumerate().map(|(at, rule)| lower_rule(rule, at)).collect::<Result<_, _>>()?,
+        provenance: provenance::provenance(entries, registries)?,
         registries: registries.clone(),
     })
+}
+
+/// Tier and seconds to wait.
+pub(super) fn approval(by: &ApprovalBy, field: &str) -> Result<(String, u32), Invalid> {
+    let ApprovalBy { tier, hold } = by;
+    let tier = text::label(tier, &format!("{field}.approval.tier"))?;
+    Ok((tier, duration::seconds(hold, 0..=300, &format!("{field}.approval.hold"))?))
 }
 
 fn labels(names: &[String], field: &str) -> Result<Vec<String>, Invalid> {
@@ -62,10 +71,10 @@ fn lower_rule(rule: &PolicyRule, at: usize) -> Result<Rule, Invalid> {
         }
         (api::policy::Effect::Allow, None) => Effect::Allow,
         (api::policy::Effect::Deny, None) => Effect::Deny,
-        (api::policy::Effect::RequireApproval, Some(ApprovalBy { tier, hold })) => Effect::RequireApproval {
-            tier: text::label(tier, &format!("{field}.approval.tier"))?,
-            hold_seconds: duration::seconds(hold, 0..=300, &format!("{field}.approval.hold"))?,
-        },
+        (api::policy::Effect::RequireApproval, Some(by)) => {
+            let (tier, hold_seconds) = self::approval(by, &field)?;
+            Effect::RequireApproval { tier, hold_seconds }
+        }
         (api::policy::Effect::RequireApproval, None) => {
             return Err(Invalid::new(format!("{field}.approval"), "is missing; RequireApproval names a tier"));
         }

@@ -41,8 +41,11 @@ fn event() -> impl Strategy<Value = Event> {
         1 => operation().prop_map(|operation| What::NotDone { operation }),
         1 => operation().prop_map(|operation| What::Unknown { operation }),
     ];
-    (prop_oneof![4 => 0..5_u8, 1 => 40..120_u8], name(&["r1", "r2", "r3"]), what)
-        .prop_map(|(after, run, what)| Event { after, run, what })
+    (prop_oneof![4 => 0..5_u8, 1 => 40..120_u8], name(&["r1", "r2", "r3"]), what).prop_map(|(after, run, what)| Event {
+        after,
+        run,
+        what,
+    })
 }
 
 fn bytes(limits: [u8; 5], events: Vec<Event>) -> Vec<u8> {
@@ -92,15 +95,19 @@ fn bundle() -> Bundle {
                "limits": {"requestBytes": 1000, "responseBytes": 1000, "concurrency": 1}})
     };
     let provenance = json!([{"operations": ["pay"], "field": "payee", "from": ["Response:erp"], "unknown": "Deny"}]);
-    Bundle::assemble(serde_json::from_value(json!({
-        "agent": {"namespace": "n", "name": "clerk", "uid": "u1", "tenant": "t", "businessUnit": "b", "owner": "o",
-                  "version": "1", "ceiling": "Commit", "serviceAccount": "clerk", "maxStalenessSeconds": 60,
-                  "tokenTtlSeconds": 300},
-        "tools": [tool("bank"), tool("erp"), tool("mail")],
-        "policies": [{"name": "p", "tools": ["bank", "erp", "mail"], "provenance": provenance,
-                      "rules": [{"name": "all", "operations": ["*"], "effect": "Allow"}]}],
-        "registries": [], "tiers": [],
-    })).unwrap()).unwrap()
+    Bundle::assemble(
+        serde_json::from_value(json!({
+            "agent": {"namespace": "n", "name": "clerk", "uid": "u1", "tenant": "t", "businessUnit": "b", "owner": "o",
+                      "version": "1", "ceiling": "Commit", "serviceAccount": "clerk", "maxStalenessSeconds": 60,
+                      "tokenTtlSeconds": 300},
+            "tools": [tool("bank"), tool("erp"), tool("mail")],
+            "policies": [{"name": "p", "tools": ["bank", "erp", "mail"], "provenance": provenance,
+                          "rules": [{"name": "all", "operations": ["*"], "effect": "Allow"}]}],
+            "registries": [], "tiers": [],
+        }))
+        .unwrap(),
+    )
+    .unwrap()
 }
 
 fn paid(bundle: &Bundle, index: &RunIndex, run: &str, payee: &str) -> DecisionOutput {
@@ -126,7 +133,8 @@ fn paid(bundle: &Bundle, index: &RunIndex, run: &str, payee: &str) -> DecisionOu
         "name": "d", "generation": 1, "agent": "clerk", "requestedBy": "x", "delegator": "x", "workflow": "w",
         "purpose": "p", "grants": [{"tool": "bank", "operations": ["*"]}],
         "notBefore": "2026-01-01T00:00:00Z", "expiresAt": "2027-01-01T00:00:00Z",
-    })).unwrap();
+    }))
+    .unwrap();
     bundle.judge_input(&input, &standing, &[delegation])
 }
 

@@ -9,6 +9,7 @@ use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Verdict};
 use aegis_decision::facts::FactSet;
 use aegis_decision::naming::Malformed;
 use aegis_decision::record::ErrorClass;
+use aegis_decision::run::RunView;
 use aegis_decision::tool::Tool;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,6 +26,7 @@ use crate::hold::{Asking, Held, Hold};
 use crate::ingress::{self, Arrived};
 use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
+use crate::runs::OfRun;
 use crate::send::unsent;
 use crate::state::View;
 use crate::ways::Door;
@@ -39,8 +41,18 @@ pub(crate) struct Call {
     pub(crate) arrived: Instant,
     /// Cancelled when the agent no longer waits.
     pub(crate) gone: CancellationToken,
+    /// The call as its run remembers it.
+    pub(crate) of_run: Option<OfRun>,
     verdict: Option<Verdict>,
     tool: Option<String>,
+}
+
+/// A verdict with what it rests on.
+struct Found {
+    facts: FactSet,
+    run_view: Option<RunView>,
+    decision: Decision,
+    at: Timestamp,
 }
 
 /// What one round comes to.
@@ -66,7 +78,8 @@ pub async fn gate(
         // Nothing can be judged, and nothing recorded.
         None => (Code::NotReady.into(), None, None),
         Some((recorder, view)) => {
-            let mut call = Call { worker, recorder, id: id.clone(), arrived: began, gone, verdict: None, tool: None };
+            let id = id.clone();
+            let mut call = Call { worker, recorder, id, arrived: began, gone, of_run: None, verdict: None, tool: None };
             let answer = call.flow(view, door, request).await;
             (answer, call.verdict, call.tool)
         }
@@ -158,7 +171,8 @@ impl Call {
 
         let traceparent = call.traceparent.clone();
         let releases = hold.usable(&view.grants.releases);
-        let (facts, decision, now) = self.judge(view, tool, call, &releases).await;
+        self.of_run = worker.shared.runs.of_call(bundle, &call);
+        let Found { facts, run_view, decision, at: now } = self.judge(view, tool, call, &releases).await;
         self.verdict = Some(decision.output.verdict);
         let Decision { outcome, output } = decision;
         match outcome {
@@ -201,7 +215,8 @@ impl Call {
             Outcome::Hold => {
                 // A call that waits for a person keeps no other from the tool.
                 drop((slot, turn));
-                let asking = Asking { http: arrived.input(), facts: &facts, at: now, traceparent, output: &output };
+                let asking =
+                    Asking { http: arrived.input(), facts: &facts, run_view, at: now, traceparent, output: &output };
                 match hold.ask(&worker.shared, view, asking, &self.gone).await {
                     Held::Released => Round::Again,
                     Held::Waiting(answer) => {
@@ -230,20 +245,26 @@ impl Call {
         tool: &Tool,
         call: ToolCall,
         releases: &[aegis_decision::approval::Release],
-    ) -> (FactSet, Decision, Timestamp) {
+    ) -> Found {
         let bundle = &view.policy.bundle;
         let grants = &view.grants;
         let now = Timestamp::now();
         if let Some(decision) = decide::refused_without_facts(bundle, &call, &grants.standing, now) {
-            return (FactSet::default(), decision, now);
+            return Found { facts: FactSet::default(), run_view: None, decision, at: now };
         }
         let facts = facts::read(&self.worker.upstream, view, &call, tool).await;
         let now = Timestamp::now();
-        let evidence =
-            Evidence { standing: &grants.standing, delegations: &grants.delegations, facts: &facts, releases };
+        let run_view = self.worker.shared.runs.view(bundle, &call, now);
+        let evidence = Evidence {
+            standing: &grants.standing,
+            delegations: &grants.delegations,
+            facts: &facts,
+            run: run_view.as_ref(),
+            releases,
+        };
         let decision = decide::decide(bundle, call, &evidence, now);
         self.worker.shared.metrics.decided(self.arrived.elapsed());
-        (facts, decision, now)
+        Found { facts, run_view, decision, at: now }
     }
 
     /// Records and answers a call that was named but cannot be judged now.

@@ -15,6 +15,7 @@ use aegis_decision::control::{ApprovalAnswer, Submission};
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::digest::Digest;
 use aegis_decision::facts::FactSet;
+use aegis_decision::run::RunView;
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -57,6 +58,8 @@ pub struct Asking<'a> {
     pub http: Option<HttpInput>,
     /// Facts as read.
     pub facts: &'a FactSet,
+    /// What was known of its run.
+    pub run_view: Option<RunView>,
     /// When it was decided here.
     pub at: Timestamp,
     /// W3C trace context.
@@ -144,7 +147,7 @@ impl Hold {
 }
 
 fn submission(view: &View, asking: Asking<'_>) -> Option<Submission> {
-    let Asking { http, facts, at, traceparent, output } = asking;
+    let Asking { http, facts, run_view, at, traceparent, output } = asking;
     let agent = view.policy.bundle.agent();
     Some(Submission {
         input: DecisionInput {
@@ -156,7 +159,7 @@ fn submission(view: &View, asking: Asking<'_>) -> Option<Submission> {
             delegation: None,
             run: None,
             facts: facts.0.clone(),
-            run_view: None,
+            run_view,
             at,
         },
         bundle: view.policy.bundle.digest(),

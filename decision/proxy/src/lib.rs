@@ -27,6 +27,7 @@ pub mod probe;
 pub mod record;
 pub mod report;
 pub mod resolve;
+pub mod runs;
 pub mod sealed;
 pub mod send;
 pub mod slots;

@@ -53,6 +53,7 @@ impl Call {
         let time = Duration::from_secs(seconds.unwrap_or(30).into());
         let key = idempotency_key(&permit, &self.id);
         let began = Instant::now();
+        shared.runs.sent(self.of_run.as_ref());
         failpoint!("send.before" if approved);
         let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
         failpoint!("send.after" if approved);
@@ -63,7 +64,9 @@ impl Call {
         shared.metrics.ended(execution, &tool.name);
         let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
         failpoint!("outcome.before" if approved);
-        if self.recorder.outcome(record, class).await.is_err() {
+        let recorded = self.recorder.outcome(record, class).await.is_ok();
+        shared.runs.ended(self.of_run.as_ref(), &exchange, recorded);
+        if !recorded {
             // It happened all the same: the agent must not be told to try again.
             tracing::error!(decision = self.id, "outcome not recorded");
         }

@@ -36,6 +36,7 @@ use crate::metrics::Metrics;
 use crate::probe::{self, About, Probe, ProbeSettings};
 use crate::record::{self, OpenError, WriterError};
 use crate::report::{self, Reports};
+use crate::runs::Runs;
 use crate::sealed::gateway::Gateway;
 use crate::sealed::relay::RelaySettings;
 use crate::slots::Slots;
@@ -148,6 +149,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         state: Arc::clone(&state),
         recorder: OnceLock::new(),
         slots: Slots::default(),
+        runs: Runs::default(),
         control: control.clone(),
         reports,
         metrics: metrics.clone(),

@@ -27,6 +27,7 @@ use crate::gate::gate;
 use crate::metrics::Metrics;
 use crate::record::Recorder;
 use crate::report::Reports;
+use crate::runs::Runs;
 use crate::sealed::gateway::Gateway;
 use crate::sealed::relay::{Relay, RelaySettings};
 use crate::sealed::serve::serve_relay;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub recorder: OnceLock<Recorder>,
     /// Calls under way by tool.
     pub slots: Slots,
+    /// What is remembered of the agent's runs.
+    pub runs: Runs,
     /// The control service; none when policy comes from files.
     pub control: Option<Arc<Control>>,
     /// Takes reports of claimed calls.

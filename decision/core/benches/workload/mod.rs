@@ -96,7 +96,13 @@ impl Desk {
 
     /// The evidence of every call.
     pub fn evidence(&self) -> Evidence<'_> {
-        Evidence { standing: &self.standing, delegations: &self.delegations, facts: &self.facts, run: None, releases: &[] }
+        Evidence {
+            standing: &self.standing,
+            delegations: &self.delegations,
+            facts: &self.facts,
+            run: None,
+            releases: &[],
+        }
     }
 }
 

@@ -75,8 +75,8 @@ impl Guards {
                 check(policy, index, entry).map_err(|error| (policy.name.clone(), error))?;
                 guards.supplied(source, entry);
             }
-            let selected = source.tools.iter().filter(|tool| policy.applies_to(&source.agent.name, &tool.name));
-            for (tool, operation) in selected.flat_map(|tool| tool.operations.iter().map(move |one| (tool, one))) {
+            let named = source.tools.iter().filter(|tool| policy.tools.contains(&tool.name));
+            for (tool, operation) in named.flat_map(|tool| tool.operations.iter().map(move |one| (tool, one))) {
                 for (index, entry) in policy.provenance.iter().enumerate() {
                     if !entry.applies_to(&operation.name) {
                         continue;
@@ -85,6 +85,9 @@ impl Guards {
                         let problem = ProvenanceProblem::NotAnArgument;
                         let error = ProvenanceError { index, field: "field".to_owned(), problem };
                         return Err((policy.name.clone(), error));
+                    }
+                    if !policy.applies_to(&source.agent.name, &tool.name) {
+                        continue;
                     }
                     let of_tool = guards.entries.entry(tool.name.clone()).or_default();
                     of_tool.entry(operation.name.clone()).or_default().push((place, index));

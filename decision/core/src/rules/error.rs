@@ -72,7 +72,7 @@ pub enum RuleProblem {
         operation: String,
     },
     /// A count of an operation that does not exist.
-    #[error("counts operation {0}, which no tool of the agent declares")]
+    #[error("counts operation {0}, which no tool of the policy declares")]
     UnknownOperation(String),
     /// A path inside a predicate that ranges over a list of its own.
     #[error("ranges over a list that the check's field does not range over")]

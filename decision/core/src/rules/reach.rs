@@ -7,7 +7,7 @@ use super::resolve::{self, Names, Resolved};
 use super::run;
 use crate::path::{Path, Root, Step};
 use crate::policy::Check;
-use crate::tool::{Dimension, Operation};
+use crate::tool::{Dimension, Operation, Tool};
 
 impl Compiler<'_> {
     /// A path that names a list.
@@ -52,14 +52,13 @@ impl Compiler<'_> {
         })
     }
 
-    /// A count of an operation that no tool has would be 0 for ever.
+    /// A count of an operation that does not exist would be 0 for ever. Where a tool of the policy is not known, it cannot
+    /// be told.
     fn operation_exists(&self, path: &Path) -> Result<(), RuleProblem> {
         let Some(name) = run::counted(path) else { return Ok(()) };
-        let mut operations = self.source.tools.iter().flat_map(|tool| &tool.operations);
-        if operations.any(|operation| operation.name == name) {
-            return Ok(());
-        }
-        Err(RuleProblem::UnknownOperation(name))
+        let mut tools = self.policy.tools.iter().map(|name| self.source.tools.iter().find(|tool| tool.name == *name));
+        let declares = |tool: Option<&Tool>| tool.is_none_or(|tool| tool.operation(&name).is_some());
+        if tools.any(declares) { Ok(()) } else { Err(RuleProblem::UnknownOperation(name)) }
     }
 
     /// As for facts: a rule that names the operation means its dimension; a rule about all may meet one without.

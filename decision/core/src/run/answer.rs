@@ -1,5 +1,7 @@
 //! An answer of a tool as the values that it tells.
 
+use std::collections::HashSet;
+
 use super::fingerprint::{Fingerprint, Fingerprinter};
 use crate::json::{self, Value};
 use crate::path;
@@ -19,6 +21,8 @@ const MAX_PATH_BYTES: usize = 96;
 pub struct Answer {
     /// In the order of the answer, values of their own before words of texts.
     pub(super) told: Vec<Told>,
+    /// There was more than is kept.
+    cut: bool,
 }
 
 /// One value of an answer.
@@ -40,7 +44,7 @@ impl Answer {
                 reader.words(text, "");
                 reader.finish()
             }
-            (Err(_), Err(_)) => Self { told: Vec::new() },
+            (Err(_), Err(_)) => Self { told: Vec::new(), cut: false },
         }
     }
 
@@ -50,21 +54,40 @@ impl Answer {
         reader.walk(value, &mut String::new());
         reader.finish()
     }
+
+    /// Without the credit for what the call itself said: a tool that repeats an argument, or a part of one, has not
+    /// supplied it. `said` is made of the call's arguments, as an answer is.
+    #[must_use]
+    pub fn to(mut self, said: &Self) -> Self {
+        let repeated: HashSet<Fingerprint> = said.told.iter().map(|told| told.fingerprint).collect();
+        for told in &mut self.told {
+            told.whole = told.whole && !said.cut && !repeated.contains(&told.fingerprint);
+        }
+        self
+    }
+
+    /// Without any credit, as of an answer that refuses the call: what it says is remembered and makes nothing known.
+    #[must_use]
+    pub fn refusing(mut self) -> Self {
+        self.told.iter_mut().for_each(|told| told.whole = false);
+        self
+    }
 }
 
 struct Reader<'a> {
     fingerprinter: &'a Fingerprinter,
     whole: Vec<Told>,
     words: Vec<Told>,
+    cut: bool,
 }
 
 impl<'a> Reader<'a> {
     fn new(fingerprinter: &'a Fingerprinter) -> Self {
-        Self { fingerprinter, whole: Vec::new(), words: Vec::new() }
+        Self { fingerprinter, whole: Vec::new(), words: Vec::new(), cut: false }
     }
 
     fn finish(self) -> Answer {
-        Answer { told: self.whole.into_iter().chain(self.words).collect() }
+        Answer { told: self.whole.into_iter().chain(self.words).collect(), cut: self.cut }
     }
 
     /// As deep as the parser lets values be.
@@ -97,11 +120,8 @@ impl<'a> Reader<'a> {
 
     /// The words of a text, and the numbers that stand in it in groups.
     fn words(&mut self, text: &str, path: &str) {
-        let words: Vec<&str> = text.split_whitespace().take(MAX_OF_EACH.saturating_mul(2)).collect();
+        let words: Vec<&str> = text.split_whitespace().take(MAX_OF_EACH.saturating_add(1)).collect();
         for (place, word) in words.iter().enumerate() {
-            if self.words.len() >= MAX_OF_EACH {
-                return;
-            }
             self.keep(Canonical::of_text(bare(word)), path, false);
             let group = word.trim_start_matches(|c: char| !c.is_alphanumeric());
             if group.len() == 4 && group.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
@@ -129,9 +149,9 @@ impl<'a> Reader<'a> {
 
     fn keep(&mut self, value: Option<Canonical>, path: &str, whole: bool) {
         let kept = if whole { &mut self.whole } else { &mut self.words };
-        if let Some(value) = value
-            && kept.len() < MAX_OF_EACH
-        {
+        let Some(value) = value else { return };
+        self.cut |= kept.len() >= MAX_OF_EACH;
+        if kept.len() < MAX_OF_EACH {
             kept.push(Told { fingerprint: self.fingerprinter.of(b'v', value.as_bytes()), path: cut(path), whole });
         }
     }

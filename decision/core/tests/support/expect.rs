@@ -125,7 +125,13 @@ impl Expect {
         found.wanted("unknown_origins", unknown_origins.as_ref(), || {
             let seen = |place: &Place| format!(" first {} {} {}", place.tool, place.operation, place.path);
             let told = |one: &UnknownValue| {
-                format!("{}/{} {}{}", one.policy, one.entry, one.field, one.first_seen.as_ref().map(seen).unwrap_or_default())
+                format!(
+                    "{}/{} {}{}",
+                    one.policy,
+                    one.entry,
+                    one.field,
+                    one.first_seen.as_ref().map(seen).unwrap_or_default()
+                )
             };
             output.unknown_origins.iter().map(told).collect()
         });
