@@ -109,6 +109,7 @@ fn decision(id: &str, verdict: Verdict) -> DecisionRecord {
         traceparent: None,
         run: Some("r-1".to_owned()),
         // What an agent's delegation says may hold anything.
+        plan: None,
         purpose: Some("paper\u{1b}[2J".to_owned()),
         values: BTreeMap::new(),
         latency_micros: 200,

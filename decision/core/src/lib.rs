@@ -27,6 +27,7 @@ pub mod jws;
 pub mod naming;
 pub mod path;
 pub mod permit;
+pub mod plan;
 pub mod policy;
 pub mod probe;
 pub mod provenance;

@@ -150,6 +150,29 @@ fn telling(form: u8, iban: &str) -> Value {
     parsed(&value.to_string())
 }
 
+#[test]
+fn what_the_call_itself_said_and_what_a_refusal_says_make_nothing_known() {
+    let (bundle, fingerprinter) = (bundle(), Fingerprinter::new([1; 32]));
+    let at: Timestamp = "2026-06-01T11:59:00Z".parse().unwrap();
+    let verdict = |answer: Answer| {
+        let mut index = RunIndex::new(fingerprinter.clone(), Limits::default());
+        index.learn("r", "erp", "read", answer, at);
+        paid(&bundle, &index, "r", IBANS[0]).verdict
+    };
+    let of = |json: serde_json::Value| Answer::of_value(&parsed(&json.to_string()), &fingerprinter);
+    let told = || of(json!({"payee": IBANS[0]}));
+    assert_eq!(verdict(told().to(&of(json!({"id": 7})))), Verdict::Allow);
+    assert_eq!(verdict(told().refusing()), Verdict::Deny);
+    for said in [json!(IBANS[0]), json!({"note": format!("to {}, please", IBANS[0].to_lowercase())})] {
+        assert_eq!(verdict(told().to(&of(said))), Verdict::Deny);
+    }
+    // More than can be compared: then nothing of the answer counts.
+    let many: Vec<String> = (0..1100).map(|number| format!("n{number}")).collect();
+    assert_eq!(verdict(told().to(&of(json!(many)))), Verdict::Deny);
+    assert_eq!(verdict(Answer::of_bytes(b"\xff\xfe", &fingerprinter)), Verdict::Deny);
+    assert_eq!(verdict(Answer::of_bytes(IBANS[0].as_bytes(), &fingerprinter)), Verdict::Deny, "no JSON");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

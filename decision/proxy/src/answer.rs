@@ -26,6 +26,8 @@ pub enum Answer {
     Upstream(UpstreamAnswer),
     /// What the gateway said, with its own decision's id.
     Relayed(UpstreamAnswer),
+    /// What the sidecar itself says, as JSON.
+    Own(Bytes),
     /// Why there is no such answer.
     Problem(Box<Problem>),
 }
@@ -124,7 +126,7 @@ impl Answer {
     /// The code; none for an upstream's answer.
     pub fn code(&self) -> Option<Code> {
         match self {
-            Self::Upstream(_) | Self::Relayed(_) => None,
+            Self::Upstream(_) | Self::Relayed(_) | Self::Own(_) => None,
             Self::Problem(problem) => Some(problem.code),
         }
     }
@@ -134,6 +136,11 @@ impl Answer {
         let mut response = match self {
             Self::Relayed(answer) => return passed_on(answer),
             Self::Upstream(answer) => passed_on(answer),
+            Self::Own(json) => {
+                let mut response = Response::new(Full::new(json));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+            }
             Self::Problem(mut problem) => {
                 decision.clone_into(&mut problem.decision);
                 problem_response(&problem)
@@ -206,6 +213,8 @@ fn retry_after(code: Code) -> Option<u32> {
         | Code::DelegationNotYet
         | Code::DelegationRevoked
         | Code::AmbiguousDelegation
+        | Code::OutsideDelegation
+        | Code::UnknownOrigin
         | Code::SchemaViolation
         | Code::SanitizeFailed
         | Code::TooManyTiers

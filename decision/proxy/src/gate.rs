@@ -24,6 +24,7 @@ use crate::claim::{Claimed, claim};
 use crate::facts;
 use crate::hold::{Asking, Held, Hold};
 use crate::ingress::{self, Arrived};
+use crate::plan;
 use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
 use crate::runs::OfRun;
@@ -112,6 +113,9 @@ impl Call {
         if let Some(relay) = &worker.relay {
             return self.pass_on(relay, &arrived).await;
         }
+        if arrived.tool() == plan::OWN {
+            return self.own(&view, &arrived).await;
+        }
         let mut hold = Hold::default();
         while hold.next_round() {
             // A held call may have waited for minutes: each round judges with what is known then.
@@ -134,6 +138,12 @@ impl Call {
         let (parts, body) = request.into_parts();
         let tools = &view.policy.bundle.source().tools;
         let head = ingress::head(&parts, door, tools).map_err(|malformed| (String::new(), malformed))?;
+        if head.tool == plan::OWN {
+            return match ingress::body(body, plan::MAX_BYTES).await {
+                Ok(body) => Ok(Arrived::new(head, body)),
+                Err(malformed) => Err((head.tool, malformed)),
+            };
+        }
         let Some(tool) = view.policy.bundle.tool(&head.tool) else {
             let malformed = ingress::malformed(Code::UnknownTool, Code::UnknownTool.cause());
             return Err((head.tool, malformed));

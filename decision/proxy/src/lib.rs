@@ -23,6 +23,7 @@ pub mod hold;
 pub mod identity;
 pub mod ingress;
 pub mod metrics;
+pub mod plan;
 pub mod probe;
 pub mod record;
 pub mod report;

@@ -1,10 +1,11 @@
 //! What an approver sees of a held call: every argument and fact as plain text, nothing hidden but what the tool
 //! declares sensitive, nothing that can disguise itself.
 
-use aegis_decision::decision::Sanitized;
+use aegis_decision::decision::{Sanitized, UnknownValue};
 use aegis_decision::json::Value;
 use aegis_decision::path::{Path, Root, Step};
 use aegis_decision::policy::transform::Action;
+use aegis_decision::run::Place;
 
 /// Most rows of a preview.
 pub const MAX_ROWS: usize = 64;
@@ -62,22 +63,23 @@ struct Marks<'a> {
     sanitized: Vec<Path>,
 }
 
-/// The preview of a call's arguments and facts. `sensitive` are paths into the arguments, `sanitized` is what was changed
-/// in them: what was taken away stands first, since it stands nowhere else.
+/// The preview of a call: first the protected arguments of unknown origin, then what was taken away, since it stands
+/// nowhere else, then its arguments and facts. `sensitive` are paths into the arguments, `sanitized` is what was changed in
+/// them.
 pub fn preview<'a>(
+    unknown: &[UnknownValue],
     arguments: &Value,
     facts: impl Iterator<Item = (&'a str, &'a Value)>,
     sensitive: &[Path],
     sanitized: &[Sanitized],
 ) -> Vec<Row> {
     let removed = sanitized.iter().filter(|one| one.action == Action::Remove.name());
-    let mut rows: Vec<Row> = removed
-        .map(|one| Row {
-            path: clip(&escape(&one.field).0, MAX_PATH).0,
-            value: "(removed)".to_owned(),
-            flags: vec![Flag::Sanitized],
-        })
-        .collect();
+    let removed = removed.map(|one| Row {
+        path: clip(&escape(&one.field).0, MAX_PATH).0,
+        value: "(removed)".to_owned(),
+        flags: vec![Flag::Sanitized],
+    });
+    let mut rows: Vec<Row> = unknown.iter().map(origin).chain(removed).collect();
     let mut steps = Vec::new();
     let sanitized = sanitized.iter().filter_map(|one| one.field.parse().ok()).collect();
     walk(arguments, &Root::Arguments, &mut steps, &Marks { sensitive, sanitized }, &mut rows);
@@ -89,6 +91,19 @@ pub fn preview<'a>(
         steps.pop();
     }
     bounded(rows)
+}
+
+/// Where a value of unknown origin first appeared; never the value, which has a row of its own.
+fn origin(unknown: &UnknownValue) -> Row {
+    let seen = match &unknown.first_seen {
+        Some(Place { tool, operation, path, .. }) => {
+            let at = if path.is_empty() { String::new() } else { format!(" at {path}") };
+            format!("unknown: it first appeared in the answer of {tool} to {operation}{at}")
+        }
+        None => "unknown: it appeared in no earlier answer of this run".to_owned(),
+    };
+    let path = clip(&escape(&format!("$origin.{}", unknown.field)).0, MAX_PATH).0;
+    row(path, &Value::String(seen))
 }
 
 fn walk(value: &Value, root: &Root, steps: &mut Vec<Step>, marks: &Marks<'_>, rows: &mut Vec<Row>) {
@@ -232,13 +247,28 @@ mod tests {
 
     fn rows(arguments: &str, sensitive: &[&str]) -> Vec<Row> {
         let sensitive: Vec<Path> = sensitive.iter().map(|path| path.parse().unwrap()).collect();
-        preview(&json(arguments), std::iter::empty(), &sensitive, &[])
+        preview(&[], &json(arguments), std::iter::empty(), &sensitive, &[])
+    }
+
+    #[test]
+    fn an_unknown_origin_comes_first_and_says_where_the_value_appeared() {
+        let unknown = json(
+            r#"{"policy": "p", "entry": 0, "field": "to", "from": ["Request"], "unknownOrigin": "Hold", "firstSeen":
+                {"tool": "mail", "operation": "messages.read", "path": "body\u202e", "whole": false}}"#,
+        );
+        let unknown: UnknownValue = serde_json::from_value(aegis_decision::json::to_serde(&unknown)).unwrap();
+        let rows = preview(&[unknown], &json(r#"{"to": "x"}"#), std::iter::empty(), &[], &[]);
+        let seen: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.value.as_str())).collect();
+        let first = "unknown: it first appeared in the answer of mail to messages.read at body\\u{202e}";
+        assert_eq!(seen, [("$origin.to", first), ("to", "x")]);
+        assert_eq!(rows[0].flags, [Flag::Escaped]);
     }
 
     #[test]
     fn every_value_is_shown_with_its_path() {
         let facts = json(r#"{"total": "149.90"}"#);
         let rows = preview(
+            &[],
             &json(r#"{"id": "7", "lines": [{"n": 2}], "note": null}"#),
             [("order", &facts)].into_iter(),
             &[],

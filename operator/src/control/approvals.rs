@@ -65,7 +65,13 @@ async fn intake(control: &Control, claims: &AgentClaims, submission: &Submission
         agent: &agent.agent,
         output: &decision.output,
         emitted,
-        preview: preview::preview(&call.arguments, facts, sensitive, &decision.output.sanitized),
+        preview: preview::preview(
+            &decision.output.unknown_origins,
+            &call.arguments,
+            facts,
+            sensitive,
+            &decision.output.sanitized,
+        ),
         traceparent: submission.traceparent.clone().filter(|text| text.len() == 55),
     };
     if let Some(name) = &call.approval {

@@ -94,6 +94,7 @@ fn decision(call: u32) -> Record {
         claim: None,
         traceparent: None,
         run: None,
+        plan: None,
         purpose: None,
         values: BTreeMap::new(),
         latency_micros: 60,

@@ -24,7 +24,7 @@ record! {
         pub agent: AgentRef,
         /// The pod.
         pub pod: PodRef,
-        /// How policies act; there is only one mode.
+        /// What the verdict is for.
         pub mode: Mode,
         /// `scheme://host:port` that the call would go to; none for a call that could not be named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +47,9 @@ record! {
         /// Run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub run: Option<String>,
+        /// The plan that the call is a step of: its id, given with mode `Plan`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub plan: Option<String>,
         /// Purpose of the delegation, in its author's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub purpose: Option<String>,
@@ -65,6 +68,8 @@ pub enum Mode {
     /// A verdict has its effect.
     #[default]
     Enforce,
+    /// Nothing is sent, whatever the verdict: the call is a step of a plan.
+    Plan,
 }
 
 /// The agent, as it was when it called.

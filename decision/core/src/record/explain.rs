@@ -141,6 +141,15 @@ fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result
         }
         row(out, "failed", &line)?;
     }
+    for unknown in &decision.unknown_origins {
+        let seen = match &unknown.first_seen {
+            Some(place) => {
+                format!("first seen in the answer of {} to {} at {}", place.tool, place.operation, place.path)
+            }
+            None => "seen in no earlier answer of the run".to_owned(),
+        };
+        row(out, "unknown origin", &format!("{}, {seen}", unknown.field))?;
+    }
     if !decision.nearest.is_empty() {
         let names: Vec<_> = decision.nearest.iter().map(rule_name).collect();
         row(out, "nearest rules", &names.join(", "))?;

@@ -128,6 +128,7 @@ pub fn decision(id: &str, amount: i64) -> DecisionRecord {
         claim: None,
         traceparent: None,
         run: Some("r-1".to_owned()),
+        plan: None,
         purpose: None,
         values: BTreeMap::from([("amount".to_owned(), amount)]),
         latency_micros: 321,

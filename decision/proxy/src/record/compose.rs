@@ -107,6 +107,7 @@ pub fn decision(
         claim: approval.claim,
         traceparent: about.traceparent,
         run: about.run,
+        plan: None,
         purpose: delegation
             .and_then(|reference| view.grants.delegations.iter().find(|delegation| delegation.name == reference.name))
             .map(|delegation| delegation.purpose.clone()),

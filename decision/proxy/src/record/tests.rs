@@ -151,6 +151,7 @@ fn decision(id: &str) -> DecisionRecord {
         claim: None,
         traceparent: None,
         run: None,
+        plan: None,
         purpose: None,
         values: BTreeMap::new(),
         latency_micros: 0,

@@ -21,6 +21,7 @@ mod mesh;
 mod namespace;
 mod probe;
 mod proxied;
+mod runs;
 mod sanitize;
 mod sealed;
 mod tls;

@@ -1,0 +1,131 @@
+//! Runs, the origins of values, and plans.
+
+use aegis_decision::record::Mode;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+
+use crate::bed::{Answer, Bed, Sidecar, Trial};
+
+/// Payees come from the ledger, and nothing is noted once a payment was made.
+fn guarded(trial: &mut Trial) {
+    let policy = json!({"name": "guards", "tools": ["ledger"],
+        "rules": [{"name": "closed", "operations": ["notes.create"], "effect": "Deny",
+            "when": [{"field": "$run.count.payments.create", "predicate": {"greaterThan": {"value": "0"}}}]}],
+        "provenance": [{"operations": ["payments.create"], "field": "to", "from": ["Response:ledger"],
+            "unknown": "Deny"}]});
+    trial.source.policies.push(serde_json::from_value(policy).unwrap());
+    trial.source.policies.sort_by(|a, b| a.name.cmp(&b.name));
+}
+
+async fn send(sidecar: &Sidecar, run: Option<&str>, method: &str, path: &str, body: &Value) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(run) = run {
+        request = request.header("aegis-run", run);
+    }
+    if method == "GET" {
+        return sidecar.send(request, "").await;
+    }
+    sidecar.send(request.header("content-type", "application/json"), &body.to_string()).await
+}
+
+#[tokio::test]
+async fn a_value_is_known_once_the_named_tool_told_it_in_the_same_run() {
+    let bed = Bed::with(guarded).await;
+    let sidecar = bed.start().await;
+    let payment = json!({"amount": "1", "to": "s1"});
+    let unknown = send(&sidecar, Some("r1"), "POST", "/ledger/payments/1", &payment).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (StatusCode::FORBIDDEN, "unknown_origin"));
+    assert_eq!(unknown.json()["failed"][0]["field"], "to");
+    assert!(!unknown.body.contains("s1"), "no value is told: {}", unknown.body);
+
+    let order = send(&sidecar, Some("r1"), "GET", "/ledger/orders/7", &Value::Null).await;
+    assert_eq!(order.status, StatusCode::OK);
+    let known = send(&sidecar, Some("r1"), "POST", "/ledger/payments/2", &payment).await;
+    assert_eq!(known.status, StatusCode::CREATED, "{known:?}");
+    for run in [Some("r2"), None] {
+        let elsewhere = send(&sidecar, run, "POST", "/ledger/payments/3", &payment).await;
+        assert_eq!(elsewhere.code(), "unknown_origin", "in run {run:?}");
+    }
+    let records = sidecar.stop().await;
+    assert_eq!(records.of(&unknown).0.decision.unknown_origins[0].field, "to");
+}
+
+#[tokio::test]
+async fn only_recorded_outcomes_count_and_what_nobody_knows_denies() {
+    let bed = Bed::with(guarded).await;
+    let sidecar = bed.start().await;
+    let (payment, note) = (json!({"amount": "1"}), json!({"text": "x"}));
+    for (run, path, payment_status, note_status) in [
+        ("done", "/ledger/payments/1", 201, 403),
+        ("refused", "/ledger/payments/refused", 409, 200),
+        ("failed", "/ledger/payments/failed", 500, 403),
+    ] {
+        let before = send(&sidecar, Some(run), "POST", "/ledger/notes", &note).await;
+        assert!(before.status.is_success(), "{before:?}");
+        let paid = send(&sidecar, Some(run), "POST", path, &payment).await;
+        assert_eq!(paid.status.as_u16(), payment_status, "{paid:?}");
+        let after = send(&sidecar, Some(run), "POST", "/ledger/notes", &note).await;
+        let refused = after.status == StatusCode::FORBIDDEN && after.code() == "rule_denies";
+        assert_eq!(refused, note_status == 403, "in run {run}: {after:?}");
+    }
+    let without_run = send(&sidecar, None, "POST", "/ledger/notes", &note).await;
+    assert_eq!(without_run.code(), "rule_denies", "without a run nobody can tell");
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn a_plan_is_judged_and_recorded_and_sends_nothing() {
+    let bed = Bed::with(guarded).await;
+    let sidecar = bed.start().await;
+    let plan = json!({"steps": [
+        {"tool": "ledger", "http": {"method": "GET", "path": "/notes/7"}},
+        {"tool": "ledger", "operation": "payments.create", "arguments": {"amount": "1", "to": "s1"}},
+        {"tool": "ledger", "operation": "orders.confirm", "arguments": {"id": "8"}},
+        {"tool": "ledger", "operation": "orders.burn", "arguments": {}},
+        {"tool": "ledger", "operation": "notes.get", "arguments": {"id": "7"}, "delegation": "other"},
+    ]});
+    let answer = send(&sidecar, Some("r1"), "POST", "/aegis/v1/plan", &plan).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let told = answer.json();
+    assert_eq!(told["plan"], answer.headers["aegis-decision"].to_str().unwrap());
+    let verdicts: Vec<_> =
+        told["steps"].as_array().unwrap().iter().map(|step| (&step["verdict"], &step["code"])).collect();
+    let expected = [
+        ("allow", Value::Null),
+        ("deny", json!("unknown_origin")),
+        ("hold", json!("approval_required")),
+        ("deny", json!("unknown_operation")),
+        ("deny", json!("no_delegation")),
+    ];
+    assert_eq!(verdicts.len(), expected.len(), "{told}");
+    for ((verdict, code), (expected_verdict, expected_code)) in verdicts.into_iter().zip(&expected) {
+        assert_eq!((verdict, code), (&json!(expected_verdict), expected_code), "{told}");
+    }
+    assert_eq!(told["steps"][2]["approvals"], json!(["finance"]));
+    assert_eq!(told["steps"][2]["unreadFacts"], json!(["order"]));
+    assert!(told["steps"][0]["effectDigest"].is_string());
+
+    for (body, code) in [
+        (json!({"steps": []}), "malformed_body"),
+        (json!({"steps": vec![plan["steps"][0].clone(); 33]}), "malformed_body"),
+        (json!({"steps": [{"tool": "ledger"}]}), "malformed_body"),
+        (json!({"calls": []}), "malformed_body"),
+    ] {
+        assert_eq!(send(&sidecar, None, "POST", "/aegis/v1/plan", &body).await.code(), code);
+    }
+    let text = Request::post("/aegis/v1/plan").header("content-type", "text/plain");
+    assert_eq!(sidecar.send(text, &plan.to_string()).await.code(), "unsupported_media_type");
+    assert_eq!(send(&sidecar, None, "POST", "/aegis/v1/other", &plan).await.code(), "unknown_operation");
+
+    let full = json!({"steps": vec![plan["steps"][0].clone(); 32]});
+    assert_eq!(
+        send(&sidecar, None, "POST", "/aegis/v1/plan", &full).await.json()["steps"].as_array().unwrap().len(),
+        32
+    );
+    assert!(bed.upstream.seen().is_empty(), "nothing was sent");
+    let records = sidecar.stop().await;
+    assert!(records.outcomes.is_empty());
+    let of_plan: Vec<_> = records.decisions.iter().filter(|one| one.plan.as_deref() == told["plan"].as_str()).collect();
+    assert_eq!(of_plan.len(), expected.len());
+    assert!(of_plan.iter().all(|one| one.mode == Mode::Plan));
+}
