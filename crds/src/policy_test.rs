@@ -12,6 +12,7 @@ use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::{DecisionOutput, Verdict};
 use aegis_decision::delegation::{self, Grant};
 use aegis_decision::json::{self, Value};
+use aegis_decision::run::RunView;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
@@ -113,7 +114,8 @@ impl<'a> Suite<'a> {
             delegation: Some(delegation.name.clone()),
             run: None,
             facts: test.call.facts.iter().map(fact).collect::<Result<_, CaseError>>()?,
-            run_view: None,
+            // A test is about one call: the first of its run.
+            run_view: Some(RunView { complete: true, ..RunView::default() }),
             at,
         };
         let standing = in_good_standing(bundle.agent(), at);

@@ -206,7 +206,8 @@ pub(crate) fn push_member(place: &mut String, key: &str) {
 
 /// Goes on to an element of a list.
 pub(crate) fn push_element(place: &mut String, index: usize) {
-    place.push_str(&format!("[{index}]"));
+    // Writing to a text cannot fail.
+    let _ = fmt::Write::write_fmt(place, format_args!("[{index}]"));
 }
 
 fn plain(key: &str) -> bool {

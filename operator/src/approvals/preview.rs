@@ -293,7 +293,7 @@ mod tests {
         };
         let arguments = json(r#"{"iban": "****3000", "lines": [{"note": "abc", "n": 1}]}"#);
         let sanitized = [changed("iban", "mask"), changed("lines[*].note", "truncate"), changed("secret", "remove")];
-        let rows = preview(&arguments, std::iter::empty(), &[], &sanitized);
+        let rows = preview(&[], &arguments, std::iter::empty(), &[], &sanitized);
         let seen: Vec<_> =
             rows.iter().map(|row| (row.path.as_str(), row.value.as_str(), row.flags.as_slice())).collect();
         let flagged = [Flag::Sanitized];

@@ -1,5 +1,6 @@
 //! The tutorial's files are read, its policy tests run and its calls judged, by the same code as the command line's.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aegis_crds::api::ToolPolicy;

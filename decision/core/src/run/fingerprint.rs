@@ -28,8 +28,7 @@ impl Fingerprinter {
 
     pub(super) fn of(&self, kind: u8, bytes: &[u8]) -> Fingerprint {
         let hash: [u8; 32] = self.keyed.clone().chain_update([kind]).chain_update(bytes).finalize().into();
-        let (half, _) = hash.split_at(16);
-        Fingerprint(half.iter().fold(0, |number, byte| (number << 8) | u128::from(*byte)))
+        Fingerprint(hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half)))
     }
 }
 

@@ -127,6 +127,14 @@ fn taken_away(scene: &Scene, output: &DecisionOutput) {
     });
     assert!(silent.is_none_or(|output| output.verdict == Verdict::Deny), "without any Allow rule");
 
+    let permissive = |output: &DecisionOutput| match output.verdict {
+        Verdict::Deny => 0,
+        Verdict::Hold => 1,
+        Verdict::AllowOnce | Verdict::Allow => 2,
+    };
+    let forgotten = scene.with(|scene| scene.input.run_view = None);
+    assert!(forgotten.is_some_and(|forgotten| permissive(&forgotten) <= permissive(output)), "with its run forgotten");
+
     let tier = scene.source.tiers.first().map(|tier| tier.name.clone());
     if let Some(tier) = tier {
         let asked = scene.with(|scene| scene.add_rule(Effect::RequireApproval { tier, hold_seconds: 0 }));
