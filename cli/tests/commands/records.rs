@@ -90,6 +90,7 @@ fn decision(id: &str, verdict: Verdict) -> DecisionRecord {
             rules: Vec::new(),
             nearest: if refused { vec![rule("draft-for-approved-suppliers")] } else { Vec::new() },
             requirements: Vec::new(),
+            unknown_origins: Vec::new(),
             delegation: Some(DelegationRef {
                 name: "office-supplies".to_owned(),
                 uid: "delegation-1".to_owned(),

@@ -117,6 +117,7 @@ pub fn decision(id: &str, amount: i64) -> DecisionRecord {
             }],
             nearest: Vec::new(),
             requirements: Vec::new(),
+            unknown_origins: Vec::new(),
             delegation: None,
             effect_digest: Some(Digest::of_bytes(b"effect")),
             context_digest: None,

@@ -140,6 +140,7 @@ fn decision(id: &str) -> DecisionRecord {
             rules: Vec::new(),
             nearest: Vec::new(),
             requirements: Vec::new(),
+            unknown_origins: Vec::new(),
             delegation: None,
             effect_digest: None,
             context_digest: None,
