@@ -91,7 +91,7 @@ impl<'a> Looked<'a> {
         let mut reasons = BTreeSet::new();
         for (tool, operation) in pairs {
             let found = others.iter().find_map(|other| {
-                let shadow = proof::shadow(&self.place, other, &tool.name, &operation.name, &operation.aliases)?;
+                let shadow = proof::shadow(&self.place, other, &tool.name, operation)?;
                 Some((title(other), shadow))
             });
             match found {
@@ -143,7 +143,7 @@ impl<'a> Looked<'a> {
                 && other.covers_agents_of(&self.place)
                 && other.is_about(&tool.name, &operation.name)
                 && (other.rule.when.iter().any(proof::catches_from_above)
-                    || proof::implies(&self.place.rule.when, &other.rule.when, &operation.aliases))
+                    || proof::implies(&self.place.rule.when, &other.rule.when, operation))
         })
     }
 
@@ -164,7 +164,7 @@ impl<'a> Looked<'a> {
 
 /// Two checks that are never true together, in whatever operation the rule is about.
 fn contradiction(rule: &Rule, pairs: &[(&Tool, &Operation)]) -> Option<(usize, usize)> {
-    let mut found = pairs.iter().map(|(_, operation)| proof::never_true(&rule.when, &operation.aliases));
+    let mut found = pairs.iter().map(|(_, operation)| proof::never_true(&rule.when, operation));
     let first = found.next()??;
     found.all(|other| other.is_some()).then_some(first)
 }

@@ -291,6 +291,11 @@ impl Bundle {
         Some(index.view(call.run.as_deref()?, &self.guards.asked(&self.source, call, operation), now))
     }
 
+    /// Whether some policy asks where values of the operation came from.
+    pub(crate) fn protects(&self, tool: &str, operation: &str) -> bool {
+        self.guards.protects(tool, operation)
+    }
+
     /// Whether some policy asks where values came from, so that what tools answer has to be remembered.
     pub fn asks_for_origins(&self) -> bool {
         !self.guards.is_empty()

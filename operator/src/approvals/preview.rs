@@ -103,7 +103,7 @@ fn origin(unknown: &UnknownValue) -> Row {
         None => "unknown: it appeared in no earlier answer of this run".to_owned(),
     };
     let path = clip(&escape(&format!("$origin.{}", unknown.field)).0, MAX_PATH).0;
-    row(path, &Value::String(seen))
+    row(path, &Value::String(seen.into()))
 }
 
 fn walk(value: &Value, root: &Root, steps: &mut Vec<Step>, marks: &Marks<'_>, rows: &mut Vec<Row>) {

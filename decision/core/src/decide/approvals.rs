@@ -29,7 +29,7 @@ pub(super) fn requirements(
     let mut by_tier: BTreeMap<&str, Requirement> = BTreeMap::new();
     let of_rules = findings.asking().filter_map(|finding| match &finding.rule.effect {
         Effect::RequireApproval { tier, hold_seconds } => Some((tier, *hold_seconds, finding.reference())),
-        Effect::Allow | Effect::Deny => None,
+        Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
     });
     for (name, hold_seconds, asked_by) in of_rules.chain(origins::asking(origins)) {
         // `Bundle::assemble` refuses a rule whose tier does not exist; what slips through cannot be approved by anyone.

@@ -22,7 +22,7 @@ use crate::json::{Object, Value};
 use crate::path::{Path, Root, Step};
 use crate::policy::{Check, Effect, Predicate, SumBound};
 use crate::record::DecisionRecord;
-use crate::rules::without_alias;
+use crate::rules::{bound_as_check, outside, whole_path};
 use crate::sanitize::Sanitation;
 use crate::tool::Operation;
 
@@ -55,6 +55,9 @@ pub enum Unjudged {
     /// The record shows what `Sanitize` rules left of the arguments, or there are such rules now.
     #[error("Sanitize rules stand between the request and what the record shows of it")]
     Sanitized,
+    /// A policy asks where values came from, which is in no record.
+    #[error("a policy asks where its values came from")]
+    Origins,
     /// The verdict depends on values that the record does not hold.
     #[error("the record does not hold: {}", .0.join(", "))]
     Hidden(Vec<String>),
@@ -68,6 +71,7 @@ impl Unjudged {
             Self::NoDeclaration => "noDeclaration",
             Self::OtherDeclaration => "otherDeclaration",
             Self::Sanitized => "sanitized",
+            Self::Origins => "origins",
             Self::Hidden(_) => "hidden",
         }
     }
@@ -97,6 +101,9 @@ pub fn replay(
     }
     if !decision.sanitized.is_empty() || bundle.sanitizers(&tool.name, name).is_some() {
         return Err(Unjudged::Sanitized);
+    }
+    if bundle.protects(&tool.name, name) {
+        return Err(Unjudged::Origins);
     }
     // The schema is a part of the declaration, so the arguments fit now as they did then.
     if operation.class > bundle.agent().ceiling {
@@ -128,9 +135,9 @@ fn judge(
     let chosen = delegation::choose(bundle.agent(), call, delegations, record.time);
     let facts = FactSet(BTreeMap::new());
     let facts = context::declared_facts(operation, &facts);
-    let inputs = findings::inputs(bundle, call, operation, chosen.as_ref().ok().copied(), &facts, record.time);
+    let inputs = findings::inputs(bundle, call, operation, chosen.as_ref().ok().copied(), &facts, None, record.time);
     let findings = Findings::evaluate(bundle, call, &inputs);
-    let shown = Shown { values: &record.values, aliases: &operation.aliases };
+    let shown = Shown { values: &record.values, operation };
     let of = |wanted: fn(&Effect) -> bool| -> Vec<Ranged<'_>> {
         findings.all().filter(|finding| wanted(&finding.rule.effect)).map(|finding| shown.range(finding)).collect()
     };
@@ -143,8 +150,18 @@ fn judge(
     }
     hidden(&denying, |rule| rule.most != Truth::False)?;
 
-    if let Err(refusal) = &chosen {
-        return Ok(refused(refusal.code));
+    match &chosen {
+        Err(refusal) => return Ok(refused(refusal.code)),
+        Ok(delegation) => {
+            let checks: Vec<Check> = delegation.data.iter().map(bound_as_check).collect();
+            let hidden: BTreeSet<String> = checks.iter().flat_map(|check| shown.hidden(check)).collect();
+            if !hidden.is_empty() {
+                return Err(Unjudged::Hidden(hidden.into_iter().collect()));
+            }
+            if !outside(&delegation.data, &inputs).is_empty() {
+                return Ok(refused(Code::OutsideDelegation));
+            }
+        }
     }
 
     let allowing = of(|effect| *effect == Effect::Allow);
@@ -193,15 +210,14 @@ impl Ranged<'_> {
 /// What a record shows.
 struct Shown<'a> {
     values: &'a BTreeMap<String, Value>,
-    aliases: &'a BTreeMap<String, Path>,
+    operation: &'a Operation,
 }
 
 impl Shown<'_> {
     fn range<'a>(&self, finding: &'a Finding<'a>) -> Ranged<'a> {
         let mut ranged = Ranged { finding, least: Truth::True, most: Truth::True, hidden: Vec::new() };
         for (check, outcome) in finding.rule.when.iter().zip(&finding.checks) {
-            let hidden: Vec<String> =
-                paths(check).into_iter().filter(|path| !self.has(path)).map(ToString::to_string).collect();
+            let hidden = self.hidden(check);
             let (least, most) =
                 if hidden.is_empty() { (outcome.truth, outcome.truth) } else { (Truth::False, Truth::True) };
             ranged.least = ranged.least.and(least);
@@ -211,13 +227,18 @@ impl Shown<'_> {
         ranged
     }
 
+    /// The paths of a check that the record does not hold.
+    fn hidden(&self, check: &Check) -> Vec<String> {
+        paths(check).into_iter().filter(|path| !self.has(path)).map(ToString::to_string).collect()
+    }
+
     /// Whether the record holds the one value that the path names.
     fn has(&self, path: &Path) -> bool {
-        let whole = without_alias(path, self.aliases);
+        let whole = whole_path(path, self.operation);
         match &whole.root {
             Root::Arguments => self.values.contains_key(&whole.to_string()),
-            // Facts are recorded as digests.
-            Root::Input(name) => name != "fact",
+            // Facts are recorded as digests, and what a run had done is in other records.
+            Root::Input(name) => name != "fact" && name != "run",
         }
     }
 }

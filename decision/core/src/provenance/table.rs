@@ -115,6 +115,11 @@ impl Guards {
         self.entries.is_empty()
     }
 
+    /// Whether there is an entry about the operation.
+    pub(crate) fn protects(&self, tool: &str, operation: &str) -> bool {
+        self.entries.get(tool).is_some_and(|of_tool| of_tool.contains_key(operation))
+    }
+
     /// The entries about an operation, in the order of policies.
     pub(crate) fn of<'a>(
         &'a self,

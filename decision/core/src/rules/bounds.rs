@@ -42,7 +42,7 @@ pub(crate) fn outside(bounds: &[DataBound], inputs: &Inputs<'_>) -> Vec<FailedCh
 }
 
 /// The bound as a rule would write it.
-fn written(bound: &DataBound) -> Check {
+pub(crate) fn written(bound: &DataBound) -> Check {
     let predicate = match &bound.bound {
         Bound::In(values) => Predicate::In(values.iter().cloned().map(Scalar::Text).collect()),
         Bound::AtMost { value, currency } => Predicate::AtMost(Amount {

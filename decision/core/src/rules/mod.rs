@@ -62,11 +62,11 @@ mod text;
 mod vat;
 mod window;
 
-pub(crate) use bounds::outside;
+pub(crate) use bounds::{outside, written as bound_as_check};
 pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
 pub(crate) use format::is as has_format;
-pub(crate) use resolve::without_alias;
+pub(crate) use resolve::whole_path;
 pub(crate) use table::{Allowing, Table};
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
 

@@ -147,9 +147,9 @@ impl<'a> Resolved<'a> {
     }
 }
 
-/// The path with its alias replaced.
-pub(crate) fn without_alias(path: &Path, aliases: &BTreeMap<String, Path>) -> Path {
-    let resolved = Resolved::of(path, aliases);
+/// The path with what its first key stands for in the operation.
+pub(crate) fn whole_path(path: &Path, operation: &Operation) -> Path {
+    let resolved = Resolved::of(path, Names::of(operation));
     Path { root: resolved.root.clone(), steps: resolved.steps().cloned().collect() }
 }
 

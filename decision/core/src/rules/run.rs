@@ -26,7 +26,7 @@ impl RunValues {
         let Some(run) = run else { return Self { done: None, counts: BTreeMap::new(), zero: None } };
         let done = run
             .done()
-            .map(|names| Value::Array(names.into_iter().map(|name| Value::String(name.to_owned())).collect()));
+            .map(|names| Value::Array(names.into_iter().map(|name| Value::String(name.into())).collect()));
         let count = |name: &String| (name.clone(), run.count(name).and_then(number));
         Self { done, counts: run.outcomes.keys().map(count).collect(), zero: run.complete.then(|| number(0)).flatten() }
     }

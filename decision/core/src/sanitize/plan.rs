@@ -112,6 +112,8 @@ impl Sanitizers {
         let inputs = Inputs {
             arguments,
             aliases: &operation.aliases,
+            dimensions: &operation.dimensions,
+            run: None,
             agent: &source.agent,
             delegation: None,
             // No check that may stand here asks for the time.

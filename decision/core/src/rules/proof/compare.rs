@@ -1,20 +1,18 @@
 //! Which of two checks is never truer than the other.
 
-use std::collections::BTreeMap;
-
 use super::{Asked, Range, Text, View, number};
-use crate::path::Path;
 use crate::policy::Check;
 use crate::rules::equal::Comparable;
 use crate::rules::exact::Exact;
 use crate::rules::number::Side;
+use crate::tool::Operation;
 
 /// Whether `lower` is never truer than `upper`.
-pub(super) fn at_most(lower: &Check, upper: &Check, aliases: &BTreeMap<String, Path>) -> bool {
+pub(super) fn at_most(lower: &Check, upper: &Check, operation: &Operation) -> bool {
     if lower == upper {
         return true;
     }
-    let (lower, upper) = (View::of(lower, aliases), View::of(upper, aliases));
+    let (lower, upper) = (View::of(lower, operation), View::of(upper, operation));
     lower.beside(&upper)
         && match (lower.not, upper.not) {
             (false, false) => asked_at_most(&lower.asked, &upper.asked),
@@ -24,11 +22,11 @@ pub(super) fn at_most(lower: &Check, upper: &Check, aliases: &BTreeMap<String, P
 }
 
 /// Whether `upper` is true whenever `lower` is.
-pub(super) fn implies(lower: &Check, upper: &Check, aliases: &BTreeMap<String, Path>) -> bool {
-    if at_most(lower, upper, aliases) {
+pub(super) fn implies(lower: &Check, upper: &Check, operation: &Operation) -> bool {
+    if at_most(lower, upper, operation) {
         return true;
     }
-    let (lower, upper) = (View::of(lower, aliases), View::of(upper, aliases));
+    let (lower, upper) = (View::of(lower, operation), View::of(upper, operation));
     if upper.not || lower.field != upper.field {
         return false;
     }

@@ -1,18 +1,16 @@
 //! Two checks that are never true together.
 
-use std::collections::BTreeMap;
-
 use super::{Asked, Range, Text, View, compare, number};
-use crate::path::Path;
 use crate::policy::Check;
 use crate::rules::equal::Comparable;
+use crate::tool::Operation;
 
 /// Whether no call makes both true.
-pub(super) fn excludes(one: &Check, other: &Check, aliases: &BTreeMap<String, Path>) -> bool {
-    if denies(one, other, aliases) || denies(other, one, aliases) {
+pub(super) fn excludes(one: &Check, other: &Check, operation: &Operation) -> bool {
+    if denies(one, other, operation) || denies(other, one, operation) {
         return true;
     }
-    let (one, other) = (View::of(one, aliases), View::of(other, aliases));
+    let (one, other) = (View::of(one, operation), View::of(other, operation));
     // Over `[?]` each may be true of an element of its own.
     if one.not || other.not || one.field != other.field || one.range == Range::Any {
         return false;
@@ -25,8 +23,8 @@ pub(super) fn excludes(one: &Check, other: &Check, aliases: &BTreeMap<String, Pa
 }
 
 /// Whether the first is a negation of something that is true whenever the second is.
-fn denies(negated: &Check, check: &Check, aliases: &BTreeMap<String, Path>) -> bool {
-    negated.not && compare::implies(check, &Check { not: false, ..negated.clone() }, aliases)
+fn denies(negated: &Check, check: &Check, operation: &Operation) -> bool {
+    negated.not && compare::implies(check, &Check { not: false, ..negated.clone() }, operation)
 }
 
 /// Whether one value, read in one way, never makes both true.

@@ -14,35 +14,34 @@ mod conflict;
 mod pattern;
 mod shadow;
 
-use std::collections::BTreeMap;
-
 use super::equal::Comparable;
 use super::exact::Exact;
 use super::format;
 use super::number::Side;
-use super::resolve::Resolved;
+use super::resolve::{Names, Resolved};
 use crate::path::{Path, Step};
+use crate::tool::Operation;
 use crate::policy::{Amount, Check, Currency, Format, Normalize, Predicate, Scalar, Sum, SumBound};
 
 pub use pattern::Breadth;
 pub use shadow::{Place, Shadow, shadow};
 
-/// Whether `lower` is never truer than `upper`, in any call of an operation with these aliases.
-pub fn at_most(lower: &[Check], upper: &[Check], aliases: &BTreeMap<String, Path>) -> bool {
-    upper.iter().all(|upper| lower.iter().any(|lower| compare::at_most(lower, upper, aliases)))
+/// Whether `lower` is never truer than `upper`, in any call of an operation of this declaration.
+pub fn at_most(lower: &[Check], upper: &[Check], operation: &Operation) -> bool {
+    upper.iter().all(|upper| lower.iter().any(|lower| compare::at_most(lower, upper, operation)))
 }
 
 /// Whether `upper` is true whenever `lower` is. Weaker than [`at_most`], which also says what happens where `lower` cannot
 /// be told.
-pub fn implies(lower: &[Check], upper: &[Check], aliases: &BTreeMap<String, Path>) -> bool {
-    upper.iter().all(|upper| lower.iter().any(|lower| compare::implies(lower, upper, aliases)))
+pub fn implies(lower: &[Check], upper: &[Check], operation: &Operation) -> bool {
+    upper.iter().all(|upper| lower.iter().any(|lower| compare::implies(lower, upper, operation)))
 }
 
 /// Two checks that are never true together, by their places. None: no such two were found.
-pub fn never_true(when: &[Check], aliases: &BTreeMap<String, Path>) -> Option<(usize, usize)> {
+pub fn never_true(when: &[Check], operation: &Operation) -> Option<(usize, usize)> {
     when.iter().enumerate().find_map(|(at, check)| {
         let mut before = when.iter().take(at).enumerate();
-        before.find(|(_, other)| conflict::excludes(other, check, aliases)).map(|(earlier, _)| (earlier, at))
+        before.find(|(_, other)| conflict::excludes(other, check, operation)).map(|(earlier, _)| (earlier, at))
     })
 }
 
@@ -133,13 +132,13 @@ enum Range {
 }
 
 impl<'a> View<'a> {
-    fn of(check: &'a Check, aliases: &'a BTreeMap<String, Path>) -> Self {
+    fn of(check: &'a Check, operation: &'a Operation) -> Self {
         let mut view = Self {
             field: &check.field,
             normalize: check.normalize,
             not: check.not,
             asked: Asked::of(check),
-            range: range(&check.field, aliases),
+            range: range(&check.field, operation),
         };
         if let (Range::One, true, Asked::OnSide { side, .. }) = (view.range, view.not, &mut view.asked) {
             *side = side.opposite();
@@ -185,8 +184,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn range(path: &Path, aliases: &BTreeMap<String, Path>) -> Range {
-    let resolved = Resolved::of(path, aliases);
+fn range(path: &Path, operation: &Operation) -> Range {
+    let resolved = Resolved::of(path, Names::of(operation));
     resolved.steps().fold(Range::One, |range, step| match (range, step) {
         (Range::Any, _) | (_, Step::Any) => Range::Any,
         (Range::All, _) | (_, Step::All) => Range::All,

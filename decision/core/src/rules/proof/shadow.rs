@@ -1,10 +1,8 @@
 //! Rules that never decide, since another one does wherever they would.
 
-use std::collections::BTreeMap;
-
 use super::{at_most, implies};
-use crate::path::Path;
 use crate::policy::{Check, Effect, Policy, Rule};
+use crate::tool::Operation;
 
 /// A rule with its place in the order in which rules are named: by policy, then as written.
 #[derive(Debug, Clone, Copy)]
@@ -57,27 +55,26 @@ pub fn shadow(
     rule: &Place<'_>,
     other: &Place<'_>,
     tool: &str,
-    operation: &str,
-    aliases: &BTreeMap<String, Path>,
+    operation: &Operation,
 ) -> Option<Shadow> {
     let is_same = rule.policy.name == other.policy.name && rule.index == other.index;
-    if is_same || !other.covers_agents_of(rule) || !other.is_about(tool, operation) {
+    if is_same || !other.covers_agents_of(rule) || !other.is_about(tool, &operation.name) {
         return None;
     }
     let (when, wider): (&[Check], &[Check]) = (&rule.rule.when, &other.rule.when);
     let first = other.is_before(rule);
     match (&rule.rule.effect, &other.rule.effect) {
-        (Effect::Allow, Effect::Allow) => (first && implies(when, wider, aliases)).then_some(Shadow::Earlier),
-        (Effect::Deny, Effect::Deny) => (first && at_most(when, wider, aliases)).then_some(Shadow::Earlier),
+        (Effect::Allow, Effect::Allow) => (first && implies(when, wider, operation)).then_some(Shadow::Earlier),
+        (Effect::Deny, Effect::Deny) => (first && at_most(when, wider, operation)).then_some(Shadow::Earlier),
         (
             Effect::RequireApproval { tier, hold_seconds },
             Effect::RequireApproval { tier: other_tier, hold_seconds: other_hold },
         ) => {
             let asks_the_same = tier == other_tier && hold_seconds <= other_hold;
-            (first && asks_the_same && at_most(when, wider, aliases)).then_some(Shadow::Earlier)
+            (first && asks_the_same && at_most(when, wider, operation)).then_some(Shadow::Earlier)
         }
-        (Effect::Allow, Effect::Deny) => implies(when, wider, aliases).then_some(Shadow::Denied),
-        (Effect::RequireApproval { .. }, Effect::Deny) => at_most(when, wider, aliases).then_some(Shadow::Denied),
+        (Effect::Allow, Effect::Deny) => implies(when, wider, operation).then_some(Shadow::Denied),
+        (Effect::RequireApproval { .. }, Effect::Deny) => at_most(when, wider, operation).then_some(Shadow::Denied),
         _ => None,
     }
 }
