@@ -3,8 +3,8 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
+#[path = "support/fresh.rs"]
+mod fresh;
 
 use aegis_crds::definitions::{definitions, files};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -13,25 +13,7 @@ use serde_json::Value;
 /// With `AEGIS_BLESS=1` writes the files; without, fails where one differs.
 #[test]
 fn generated_files_are_fresh() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("generated");
-    let files = files().unwrap();
-    if std::env::var_os("AEGIS_BLESS").is_some() {
-        fs::create_dir_all(&folder).unwrap();
-        for stale in fs::read_dir(&folder).unwrap() {
-            fs::remove_file(stale.unwrap().path()).unwrap();
-        }
-        for (name, text) in &files {
-            fs::write(folder.join(name), text).unwrap();
-        }
-    }
-    let mut kept: Vec<String> =
-        fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    kept.sort();
-    assert_eq!(kept, files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), "files in crds/generated");
-    for (name, text) in files {
-        let kept = fs::read_to_string(folder.join(&name)).unwrap();
-        assert!(kept == text, "{name} is not what the types say: run AEGIS_BLESS=1 cargo test -p aegis-crds");
-    }
+    fresh::assert_fresh("generated", files().unwrap());
 }
 
 #[test]

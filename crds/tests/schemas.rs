@@ -3,6 +3,9 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+#[path = "support/fresh.rs"]
+mod fresh;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -19,27 +22,11 @@ fn validators() -> BTreeMap<String, Validator> {
 /// With `AEGIS_BLESS=1` writes the files; without, fails where one differs.
 #[test]
 fn published_schemas_are_fresh() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas");
-    let files: BTreeMap<String, String> = schemas()
+    let texts = schemas()
         .unwrap()
         .into_iter()
-        .map(|(name, schema)| (format!("{name}.json"), serde_json::to_string_pretty(&schema).unwrap() + "\n"))
-        .collect();
-    if std::env::var_os("AEGIS_BLESS").is_some() {
-        fs::create_dir_all(&folder).unwrap();
-        for stale in fs::read_dir(&folder).unwrap() {
-            fs::remove_file(stale.unwrap().path()).unwrap();
-        }
-        for (name, text) in &files {
-            fs::write(folder.join(name), text).unwrap();
-        }
-    }
-    let kept: BTreeMap<String, String> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap()))
-        .collect();
-    assert!(kept == files, "docs/schemas is not what the types say: run AEGIS_BLESS=1 cargo test -p aegis-crds");
+        .map(|(name, schema)| (format!("{name}.json"), serde_json::to_string_pretty(&schema).unwrap() + "\n"));
+    fresh::assert_fresh("../docs/schemas", texts);
 }
 
 #[test]

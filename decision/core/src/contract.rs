@@ -109,18 +109,7 @@ impl Bundle {
         delegations: &[Delegation],
         releases: &[Release],
     ) -> Decision {
-        self.decide_input_by(decide::decide, input, standing, delegations, releases)
-    }
-
-    fn decide_input_by(
-        &self,
-        decide: impl FnOnce(&Self, ToolCall, &Evidence<'_>, Timestamp) -> Decision,
-        input: &DecisionInput,
-        standing: &Standing,
-        delegations: &[Delegation],
-        releases: &[Release],
-    ) -> Decision {
-        self.decide_called(decide, self.call_of_input(input), input, standing, delegations, releases)
+        self.decide_called(decide::decide, self.call_of_input(input), input, standing, delegations, releases)
     }
 
     fn decide_called(
@@ -151,7 +140,7 @@ impl Bundle {
         delegations: &[Delegation],
         releases: &[Release],
     ) -> Decision {
-        self.decide_input_by(decide::decide_in_full, input, standing, delegations, releases)
+        self.decide_called(decide::decide_in_full, self.call_of_input(input), input, standing, delegations, releases)
     }
 
     /// The call that an input describes.

@@ -3,10 +3,12 @@
 // A generated value that cannot be made must stop the test where it stands.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/desk.rs"]
+mod desk;
+
 use std::collections::BTreeMap;
 
-use aegis_decision::agent::Standing;
-use aegis_decision::bundle::{Bundle, BundleSource};
+use aegis_decision::bundle::Bundle;
 use aegis_decision::call::HttpRequest;
 use aegis_decision::contract::{DecisionInput, HttpInput};
 use aegis_decision::decision::{DecisionOutput, Verdict};
@@ -31,34 +33,14 @@ fn bundle(rules: &[Value]) -> Bundle {
             rule
         })
         .collect();
-    let source = json!({
-        "agent": {"namespace": "n", "name": "clerk", "uid": "u1", "tenant": "acme", "businessUnit": "b", "owner": "o",
-                  "version": "1", "ceiling": "Commit", "serviceAccount": "clerk", "maxStalenessSeconds": 60,
-                  "tokenTtlSeconds": 300},
-        "tools": [{"name": "desk", "uid": "t1", "endpoint": {"scheme": "https", "host": "desk.example", "port": 443,
-                   "basePath": "/v1"}, "allowPrivateAddresses": false,
-                   "operations": [
-                       {"name": "look", "class": "Read", "http": {"method": "GET", "path": "/things/{id}"},
-                        "timeoutSeconds": 5},
-                       {"name": "write", "class": "Draft", "timeoutSeconds": 5,
-                        "http": {"method": "POST", "path": "/things/{id}", "query": [{"name": "mode", "repeated": true}]},
-                        "facts": [{"name": "thing", "operation": "look", "arguments": {"id": {"from": "id"}},
-                                   "paths": ["total", "state"]}]},
-                   ],
-                   "limits": {"requestBytes": 100_000, "responseBytes": 1000, "concurrency": 1}}],
-        "policies": [{"name": "p", "tools": ["desk"], "rules": rules, "registries": ["people"]}],
-        "registries": [{"name": "people", "key": "id", "entries": {"a": {"mail": ["b"]}, "7": {"mail": ["c", "d"]}}}],
-        "tiers": [{"name": "lead", "minimum": 1, "separationOfDuties": [], "decideWithinSeconds": 60,
-                   "releaseTtlSeconds": 60}],
+    let write = json!({
+        "http": {"method": "POST", "path": "/things/{id}", "query": [{"name": "mode", "repeated": true}]},
+        "facts": desk::thing(&json!({"from": "id"})),
     });
-    let source: BundleSource = serde_json::from_value(source).expect("a source");
+    let policy = json!({"name": "p", "tools": ["desk"], "rules": rules, "registries": ["people"]});
+    let people = json!({"name": "people", "key": "id", "entries": {"a": {"mail": ["b"]}, "7": {"mail": ["c", "d"]}}});
+    let source = desk::source(&write, &[policy], &json!([people]), &["lead"]);
     Bundle::assemble(source).expect("a bundle")
-}
-
-fn standing(bundle: &Bundle) -> Standing {
-    let digest = bundle.agent().review_digest();
-    let review = json!({"by": "r", "at": "2026-01-01T00:00:00Z", "digest": digest});
-    serde_json::from_value(json!({"lifecycle": "Active", "review": review})).unwrap()
 }
 
 fn delegation() -> Delegation {
@@ -85,7 +67,7 @@ fn judge(bundle: &Bundle, arguments: &Value, fact: Option<&Value>) -> DecisionOu
         run_view: None,
         at: AT.parse().unwrap(),
     };
-    bundle.judge_input(&input, &standing(bundle), &[delegation()])
+    bundle.judge_input(&input, &desk::standing(bundle), &[delegation()])
 }
 
 /// How much a verdict lets through.
@@ -442,9 +424,9 @@ proptest! {
         let http = HttpInput { method, path, query, headers, body };
         let input = DecisionInput {
             agent: "n/clerk".to_owned(), tool: "desk".to_owned(), http: Some(http), operation: None, arguments: None,
-            delegation: None, run: None, facts: BTreeMap::new(), at: AT.parse().unwrap(),
+            delegation: None, run: None, facts: BTreeMap::new(), run_view: None, at: AT.parse().unwrap(),
         };
-        let output = bundle.judge_input(&input, &standing(&bundle), &[delegation()]);
+        let output = bundle.judge_input(&input, &desk::standing(&bundle), &[delegation()]);
         prop_assert_eq!(output.code.is_none(), output.verdict == Verdict::Allow);
     }
 }
@@ -465,9 +447,9 @@ proptest! {
             prop_assert!(BUNDLE.name_call("desk", &request).is_ok(), "{http:?}: {:?}", BUNDLE.name_call("desk", &request));
             let input = DecisionInput {
                 agent: "n/clerk".to_owned(), tool: "desk".to_owned(), http: Some(http), operation: None, arguments: None,
-                delegation: None, run: None, facts: BTreeMap::new(), at: AT.parse().unwrap(),
+                delegation: None, run: None, facts: BTreeMap::new(), run_view: None, at: AT.parse().unwrap(),
             };
-            let output = BUNDLE.judge_input(&input, &standing(&BUNDLE), &[delegation()]);
+            let output = BUNDLE.judge_input(&input, &desk::standing(&BUNDLE), &[delegation()]);
             Ok((output.effect_digest.expect("a request has an effect digest"), meaning))
         };
         let ((one, one_means), (other, other_means)) = (digest(&one)?, digest(&other)?);

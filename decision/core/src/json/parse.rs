@@ -9,7 +9,7 @@ use std::fmt;
 use super::members::Members;
 use super::number::NumberError;
 use super::plain::plain_length;
-use super::{Number, Text, Value};
+use super::{Number, Object, Text, Value};
 
 /// Bounds on a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,11 +271,11 @@ impl<'a> Parser<'a> {
     fn object(&mut self, depth: usize) -> Result<Value, Failed> {
         let depth = self.deeper(depth)?;
         self.take(1);
-        let mut members = Members::default();
         self.skip_space();
         if self.eat(b'}') {
-            return Ok(Value::Object(members.into_object()));
+            return Ok(Value::Object(Object::new()));
         }
+        let mut members = Members::default();
         loop {
             self.skip_space();
             let start = self.at();

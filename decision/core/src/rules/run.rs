@@ -24,9 +24,8 @@ impl RunValues {
     /// Of a run; of none nothing can be told.
     pub(super) fn of(run: Option<&RunView>) -> Self {
         let Some(run) = run else { return Self { done: None, counts: BTreeMap::new(), zero: None } };
-        let done = run
-            .done()
-            .map(|names| Value::Array(names.into_iter().map(|name| Value::String(name.into())).collect()));
+        let done =
+            run.done().map(|names| Value::Array(names.into_iter().map(|name| Value::String(name.into())).collect()));
         let count = |name: &String| (name.clone(), run.count(name).and_then(number));
         Self { done, counts: run.outcomes.keys().map(count).collect(), zero: run.complete.then(|| number(0)).flatten() }
     }

@@ -161,6 +161,9 @@ impl Plan<'_> {
                 return (Some(Value::Object(Object::new())), sanitation);
             }
         };
+        if transforms.is_empty() {
+            return (None, sanitation);
+        }
         // One order, whatever order the rules stand in; of two alike the first rule's.
         transforms.sort_by(|(one, _), (other, _)| tree::order(&one.steps, &other.steps));
         transforms.dedup_by(|(next, _), (kept, _)| next.steps == kept.steps);

@@ -6,22 +6,23 @@
 
 #[path = "../table/calls.rs"]
 mod calls;
+#[path = "../support/desk.rs"]
+mod desk;
 mod policies;
 mod replay;
+#[path = "../support/seeded.rs"]
+mod seeded;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 
-use aegis_decision::agent::Standing;
 use aegis_decision::bundle::Bundle;
 use aegis_decision::decision::{CheckOutcome, DecisionOutput, Truth};
-use aegis_decision::path::Path;
 use aegis_decision::policy::{Check, Effect, Rule};
 use aegis_decision::rules::proof::{self, Place};
+use aegis_decision::tool::Operation;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, RngSeed, TestRunner};
 use serde_json::json;
 
 /// Bundles of a run.
@@ -35,33 +36,18 @@ const LEAST: [(&str, usize); 6] =
 
 #[test]
 fn what_is_proven_holds_of_every_call() {
-    // Another seed every time, unless PROPTEST_RNG_SEED asks for one again.
-    let seed = match ProptestConfig::default().rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().hash_one(0),
-    };
-    let config = ProptestConfig {
-        cases: BUNDLES,
-        rng_seed: RngSeed::Fixed(seed),
-        rng_algorithm: RngAlgorithm::XorShift,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
     let counts = RefCell::new(BTreeMap::<&'static str, usize>::new());
     let case = (policies::source(), vec(calls::call(), CALLS));
-    let result = TestRunner::new(config).run(&case, |(source, calls)| {
+    let seed = seeded::run(BUNDLES, &case, |(source, calls)| {
         let bundle = Bundle::assemble(source.0).expect("generated policies are well formed");
         let proven = Proven::of(&bundle, &mut counts.borrow_mut());
-        let standing = standing(&bundle);
+        let standing = desk::standing(&bundle);
         for call in &calls {
             let output = bundle.decide_input_in_full(&call.input, &standing, &call.delegations, &[]).output;
             proven.hold_of(&output)?;
         }
         Ok(())
     });
-    if let Err(failure) = result {
-        panic!("PROPTEST_RNG_SEED={seed}: {failure}");
-    }
     let counts = counts.into_inner();
     println!("seed {seed}: {counts:?}");
     for (proof, least) in LEAST {
@@ -88,7 +74,7 @@ impl Proven {
         let mut proven = Self::default();
         let mut count = |what| *counts.entry(what).or_default() += 1;
         let source = bundle.source();
-        let aliases = &source.tools[0].operation("write").unwrap().aliases;
+        let operation = source.tools[0].operation("write").unwrap();
         let places: Vec<Place<'_>> = source
             .policies
             .iter()
@@ -104,14 +90,14 @@ impl Proven {
         for (at, one) in &checks {
             for (other_at, other) in checks.iter().filter(|(other_at, _)| other_at != at) {
                 let (one, other) = (std::slice::from_ref(*one), std::slice::from_ref(*other));
-                if proof::at_most(one, other, aliases) {
+                if proof::at_most(one, other, operation) {
                     count("at most");
                     proven.at_most.push((*at, *other_at));
-                } else if proof::implies(one, other, aliases) {
+                } else if proof::implies(one, other, operation) {
                     count("implies");
                     proven.implies.push((*at, *other_at));
                 }
-                if proof::never_true(&[one[0].clone(), other[0].clone()], aliases).is_some() {
+                if proof::never_true(&[one[0].clone(), other[0].clone()], operation).is_some() {
                     count("excludes");
                     proven.excludes.push((*at, *other_at));
                 }
@@ -119,12 +105,12 @@ impl Proven {
         }
         for place in &places {
             let name = (place.policy.name.clone(), place.rule.name.clone());
-            if is_dead(place.rule, aliases) {
+            if is_dead(place.rule, operation) {
                 count("never true");
                 proven.silent.push(name.clone());
             }
             for other in &places {
-                if let Some(shadow) = proof::shadow(place, other, "desk", "write", aliases) {
+                if let Some(shadow) = proof::shadow(place, other, "desk", operation) {
                     count(if shadow == proof::Shadow::Denied { "denied" } else { "shadowed" });
                     proven.silent.push(name.clone());
                 }
@@ -160,8 +146,8 @@ impl Proven {
 }
 
 /// An Allow rule that is never true never decides; the others may, where they cannot be told.
-fn is_dead(rule: &Rule, aliases: &BTreeMap<String, Path>) -> bool {
-    rule.effect == Effect::Allow && proof::never_true(&rule.when, aliases).is_some()
+fn is_dead(rule: &Rule, operation: &Operation) -> bool {
+    rule.effect == Effect::Allow && proof::never_true(&rule.when, operation).is_some()
 }
 
 fn rank(truth: Truth) -> u8 {
@@ -170,11 +156,6 @@ fn rank(truth: Truth) -> u8 {
         Truth::Indeterminate => 1,
         Truth::True => 2,
     }
-}
-
-fn standing(bundle: &Bundle) -> Standing {
-    let review = json!({"by": "r", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
-    serde_json::from_value(json!({"lifecycle": "Active", "review": review})).unwrap()
 }
 
 /// Pairs that look comparable, each with arguments that show that they are not: nothing may be proven of them.
@@ -201,12 +182,12 @@ fn what_a_call_disproves_is_not_proven() {
         let policy = json!({"name": "p", "tools": ["desk"], "rules": [rule]});
         let bundle = Bundle::assemble(policies::with(&[policy])).unwrap();
         let call = calls::of(&arguments);
-        let output = bundle.decide_input_in_full(&call.input, &standing(&bundle), &call.delegations, &[]).output;
+        let output = bundle.decide_input_in_full(&call.input, &desk::standing(&bundle), &call.delegations, &[]).output;
         let checks = &output.rules[0].checks;
         assert!(rank(checks[0].truth) > rank(checks[1].truth), "{arguments} is no counterexample: {checks:?}");
         let when = &bundle.source().policies[0].rules[0].when;
-        let none = BTreeMap::new();
-        assert!(!proof::at_most(&when[..1], &when[1..], &none), "{when:?}");
-        assert!(!proof::implies(&when[..1], &when[1..], &none), "{when:?}");
+        let operation = bundle.source().tools[0].operation("write").unwrap();
+        assert!(!proof::at_most(&when[..1], &when[1..], operation), "{when:?}");
+        assert!(!proof::implies(&when[..1], &when[1..], operation), "{when:?}");
     }
 }

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::desk;
+
 /// Texts that rules name and calls have.
 pub const TEXTS: [&str; 9] = ["a", "A", "ab", " a ", "7", "7.50", "INV-7", "INV-71", ""];
 
@@ -44,30 +46,12 @@ pub fn source() -> impl Strategy<Value = Source> {
 
 /// The bundle's source with these policies.
 pub fn with(policies: &[Value]) -> BundleSource {
-    serde_json::from_value(json!({
-        "agent": {"namespace": "n", "name": "clerk", "uid": "u1", "tenant": "acme", "businessUnit": "b", "owner": "o",
-                  "version": "1", "ceiling": "Commit", "serviceAccount": "clerk", "maxStalenessSeconds": 60,
-                  "tokenTtlSeconds": 300},
-        "tools": [{"name": "desk", "uid": "t1", "endpoint": {"scheme": "https", "host": "desk.example", "port": 443,
-                   "basePath": "/v1"}, "allowPrivateAddresses": false,
-                   "operations": [
-                       {"name": "look", "class": "Read", "http": {"method": "GET", "path": "/things/{id}"},
-                        "timeoutSeconds": 5},
-                       {"name": "write", "class": "Draft", "timeoutSeconds": 5,
-                        "http": {"method": "POST", "path": "/things"}, "recordClear": ["amount", "name", "currency", "lines[*].price"],
-                        "aliases": {"who": "name", "every": "lines[*].price", "some": "lines[?].price"},
-                        "facts": [{"name": "thing", "operation": "look", "arguments": {"id": {"value": "1"}},
-                                   "paths": ["total", "state"]}]},
-                   ],
-                   "limits": {"requestBytes": 100_000, "responseBytes": 1000, "concurrency": 1}}],
-        "policies": policies,
-        "registries": [],
-        "tiers": [{"name": "lead", "minimum": 1, "separationOfDuties": [], "decideWithinSeconds": 60,
-                   "releaseTtlSeconds": 60},
-                  {"name": "head", "minimum": 1, "separationOfDuties": [], "decideWithinSeconds": 60,
-                   "releaseTtlSeconds": 60}],
-    }))
-    .expect("a source")
+    let write = json!({
+        "http": {"method": "POST", "path": "/things"}, "recordClear": ["amount", "name", "currency", "lines[*].price"],
+        "aliases": {"who": "name", "every": "lines[*].price", "some": "lines[?].price"},
+        "facts": desk::thing(&json!({"value": "1"})),
+    });
+    desk::source(&write, policies, &json!([]), &["lead", "head"])
 }
 
 fn rule() -> impl Strategy<Value = Value> {

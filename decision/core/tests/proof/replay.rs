@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::calls::{self, Call};
-use crate::{policies, standing};
+use crate::{desk, policies};
 
 /// The record that a sidecar keeps of a call.
 fn record(bundle: &Bundle, call: &Call, decision: &DecisionOutput) -> DecisionRecord {
@@ -42,7 +42,7 @@ fn a_replay_never_guesses() {
     let case = (policies::source(), policies::source(), vec(calls::call(), 20));
     let result = TestRunner::new(config).run(&case, |(old, new, calls)| {
         let (old, new) = (Bundle::assemble(old.0).unwrap(), Bundle::assemble(new.0).unwrap());
-        let standing = standing(&new);
+        let standing = desk::standing(&new);
         for call in calls.iter().filter(|call| has_one_of_each_name(call)) {
             let then = old.decide_input(&call.input, &standing, &call.delegations, &[]).output;
             let now = new.decide_input(&call.input, &standing, &call.delegations, &[]).output;
@@ -76,7 +76,7 @@ fn what_a_record_hides_is_named() {
     };
     let old = bundle("amount");
     let call = calls::of(&json!({"amount": "7", "kind": "7", "lines": [{"price": 7}]}));
-    let standing = standing(&old);
+    let standing = desk::standing(&old);
     let then = old.decide_input(&call.input, &standing, &call.delegations, &[]).output;
     let record = record(&old, &call, &then);
     let again = |field: &str| replay(&bundle(field), &record, &standing, &call.delegations);

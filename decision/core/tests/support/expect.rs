@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{
-    Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, UnknownValue, Verdict,
-};
+use aegis_decision::decision::{Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, UnknownValue, Verdict};
 use aegis_decision::run::Place;
 use serde::Deserialize;
 

@@ -7,11 +7,14 @@
 #[path = "../support/agree.rs"]
 mod agree;
 mod calls;
+#[path = "../support/desk.rs"]
+mod desk;
 mod policies;
+#[path = "../support/seeded.rs"]
+mod seeded;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::mem::discriminant;
 
 use aegis_decision::agent::Standing;
@@ -21,7 +24,6 @@ use aegis_decision::decision::{DecisionOutput, Verdict};
 use aegis_decision::digest::Digest;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, RngSeed, TestRunner};
 use serde_json::{Value, json};
 
 use calls::Call;
@@ -38,33 +40,17 @@ const SHARES: [(Verdict, usize); 3] = [(Verdict::Allow, 15), (Verdict::Hold, 3),
 
 #[test]
 fn table_and_plain_evaluation_say_the_same() {
-    // Another seed every time, unless PROPTEST_RNG_SEED asks for one again.
-    let seed = match ProptestConfig::default().rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().hash_one(0),
-    };
-    let config = ProptestConfig {
-        cases: BUNDLES,
-        rng_seed: RngSeed::Fixed(seed),
-        // A bundle with its calls takes thousands of generators, each with a generator of numbers of its own.
-        rng_algorithm: RngAlgorithm::XorShift,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
     let counts = RefCell::new(BTreeMap::<&str, usize>::new());
     let case = (policies::source(), vec(calls::call(), CALLS));
-    let result = TestRunner::new(config).run(&case, |(source, calls)| {
+    let seed = seeded::run(BUNDLES, &case, |(source, calls)| {
         let bundle = Bundle::assemble(source.0).expect("generated policies are well formed");
-        let standing = standing(&bundle);
+        let standing = desk::standing(&bundle);
         for call in &calls {
             let verdict = compare(&bundle, &standing, call)?;
             *counts.borrow_mut().entry(verdict.as_str()).or_default() += 1;
         }
         Ok(())
     });
-    if let Err(failure) = result {
-        panic!("PROPTEST_RNG_SEED={seed}: {failure}");
-    }
     let counts = counts.into_inner();
     println!("seed {seed}: {counts:?}");
     let all: usize = counts.values().sum();
@@ -111,11 +97,6 @@ fn release(effect_digest: Digest) -> Release {
     }
 }
 
-fn standing(bundle: &Bundle) -> Standing {
-    let review = json!({"by": "r", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
-    serde_json::from_value(json!({"lifecycle": "Active", "review": review})).unwrap()
-}
-
 /// Of a thousand rules, the one that allows is found and told alone, wherever it stands.
 #[test]
 fn only_the_rule_that_allows_is_told() {
@@ -130,10 +111,10 @@ fn only_the_rule_that_allows_is_told() {
             .collect();
         let bundle = one_policy(&rules);
         let call = calls::of(&json!({"name": "a"}));
-        let output = agreed(&bundle, &standing(&bundle), &call, &[]).unwrap();
+        let output = agreed(&bundle, &desk::standing(&bundle), &call, &[]).unwrap();
         let told: Vec<_> = output.rules.iter().map(|rule| rule.rule.as_str()).collect();
         assert_eq!((output.verdict, told), (Verdict::Allow, vec![format!("r{allowing}").as_str()]));
-        let missing = agreed(&bundle, &standing(&bundle), &calls::of(&json!({})), &[]).unwrap();
+        let missing = agreed(&bundle, &desk::standing(&bundle), &calls::of(&json!({})), &[]).unwrap();
         assert_eq!((missing.verdict, missing.rules.len()), (Verdict::Deny, 1_000), "no Deny rule can be told");
     }
 }
@@ -161,7 +142,7 @@ fn a_missing_key_blocks_only_where_nothing_else_is_false() {
         (json!({}), Verdict::Deny),
     ] {
         let bundle = one_policy(&rules("x"));
-        let output = agreed(&bundle, &standing(&bundle), &calls::of(&arguments), &[]).unwrap();
+        let output = agreed(&bundle, &desk::standing(&bundle), &calls::of(&arguments), &[]).unwrap();
         assert_eq!(output.verdict, verdict, "{arguments}");
     }
 }

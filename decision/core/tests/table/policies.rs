@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::desk;
+
 /// Texts that rules name and calls have.
 pub const TEXTS: [&str; 14] =
     ["a", "b", "A", " a ", "7", "7.50", "7.5", "EUR", "USD", "INV-7", "INV-71", "inv-7", "a@b.example", ""];
@@ -74,29 +76,13 @@ pub fn source() -> impl Strategy<Value = Source> {
 /// The bundle's source with these policies and fixed registries.
 pub fn with(policies: &[Value]) -> BundleSource {
     let entries = json!({"a": {"mail": ["b"]}, "7": {"mail": ["a", "7"]}});
-    serde_json::from_value(json!({
-        "agent": {"namespace": "n", "name": "clerk", "uid": "u1", "tenant": "acme", "businessUnit": "b", "owner": "o",
-                  "version": "1", "ceiling": "Commit", "serviceAccount": "clerk", "maxStalenessSeconds": 60,
-                  "tokenTtlSeconds": 300},
-        "tools": [{"name": "desk", "uid": "t1", "endpoint": {"scheme": "https", "host": "desk.example", "port": 443,
-                   "basePath": "/v1"}, "allowPrivateAddresses": false,
-                   "operations": [
-                       {"name": "look", "class": "Read", "http": {"method": "GET", "path": "/things/{id}"},
-                        "timeoutSeconds": 5},
-                       {"name": "write", "class": "Draft", "timeoutSeconds": 5,
-                        "http": {"method": "POST", "path": "/things"}, "recordClear": ["amount", "lines[*].price"],
-                        "aliases": {"total": "sums.total", "who": "name"},
-                        "facts": [{"name": "thing", "operation": "look", "arguments": {"id": {"value": "1"}},
-                                   "paths": ["total", "state"]}]},
-                   ],
-                   "limits": {"requestBytes": 100_000, "responseBytes": 1000, "concurrency": 1}}],
-        "policies": policies,
-        "registries": [{"name": "people", "key": "id", "entries": entries},
-                       {"name": "places", "key": "id", "entries": entries}],
-        "tiers": [{"name": "lead", "minimum": 1, "separationOfDuties": [], "decideWithinSeconds": 60,
-                   "releaseTtlSeconds": 60}],
-    }))
-    .expect("a source")
+    let registries = json!([{"name": "people", "key": "id", "entries": entries},
+                            {"name": "places", "key": "id", "entries": entries}]);
+    let write = json!({
+        "http": {"method": "POST", "path": "/things"}, "recordClear": ["amount", "lines[*].price"],
+        "aliases": {"total": "sums.total", "who": "name"}, "facts": desk::thing(&json!({"value": "1"})),
+    });
+    desk::source(&write, policies, &registries, &["lead"])
 }
 
 fn registry() -> impl Strategy<Value = Value> {

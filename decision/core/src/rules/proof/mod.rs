@@ -20,8 +20,8 @@ use super::format;
 use super::number::Side;
 use super::resolve::{Names, Resolved};
 use crate::path::{Path, Step};
-use crate::tool::Operation;
 use crate::policy::{Amount, Check, Currency, Format, Normalize, Predicate, Scalar, Sum, SumBound};
+use crate::tool::Operation;
 
 pub use pattern::Breadth;
 pub use shadow::{Place, Shadow, shadow};

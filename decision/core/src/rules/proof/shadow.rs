@@ -51,12 +51,7 @@ impl Place<'_> {
 /// - A `Deny` rule decides where it is true or indeterminate, and none before it is so; of those that are true the first.
 /// - A `RequireApproval` rule is the one named where it is true or indeterminate, and none before it is so. One that asks
 ///   another tier, or for a longer wait, has its effect nevertheless.
-pub fn shadow(
-    rule: &Place<'_>,
-    other: &Place<'_>,
-    tool: &str,
-    operation: &Operation,
-) -> Option<Shadow> {
+pub fn shadow(rule: &Place<'_>, other: &Place<'_>, tool: &str, operation: &Operation) -> Option<Shadow> {
     let is_same = rule.policy.name == other.policy.name && rule.index == other.index;
     if is_same || !other.covers_agents_of(rule) || !other.is_about(tool, &operation.name) {
         return None;
