@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use crate::io::Io;
-use crate::runs::Returned;
+use crate::runs::Answered;
 
 /// Longest line in bytes. A tool's own limit on its requests is far below.
 pub(crate) const MAX_LINE_BYTES: usize = 4 << 20;
@@ -84,7 +84,7 @@ pub(crate) enum Input {
     /// A call to judge.
     Call(Box<DecisionInput>),
     /// What a tool returned earlier in a run.
-    Returned(Box<Returned>),
+    Answered(Box<Answered>),
 }
 
 impl Line<'_> {
@@ -101,7 +101,7 @@ impl Line<'_> {
 fn input(line: &[u8], at: Timestamp) -> Result<Input, Unreadable> {
     let members = members(line)?;
     if members.get("response").is_some() {
-        return Returned::of(members, at).map(|returned| Input::Returned(Box::new(returned)));
+        return Answered::of(members, at).map(|answered| Input::Answered(Box::new(answered)));
     }
     call_of(members, at).map(|call| Input::Call(Box::new(call)))
 }

@@ -29,8 +29,8 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
         let Some(input) = line.input(at) else { continue };
         progress.at(lines.bytes);
         let decision = match input {
-            Ok(Input::Returned(returned)) => {
-                runs.learn(&returned);
+            Ok(Input::Answered(answered)) => {
+                runs.learn(&answered);
                 continue;
             }
             Ok(Input::Call(call)) => judged(&judges, &runs, *call, args.arguments),

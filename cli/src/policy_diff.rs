@@ -39,8 +39,8 @@ pub(crate) fn run(args: &PolicyDiffArgs, io: &mut Io<'_>) -> Result<Answer> {
         let Some(input) = line.input(at) else { continue };
         progress.at(lines.bytes);
         let both = match input {
-            Ok(Input::Returned(returned)) => {
-                runs.learn(&returned);
+            Ok(Input::Answered(answered)) => {
+                runs.learn(&answered);
                 continue;
             }
             Ok(Input::Call(call)) => both(&old, &new, &runs, *call),

@@ -2,10 +2,9 @@
 
 use aegis_decision::bundle::Bundle;
 use aegis_decision::contract::DecisionInput;
-use aegis_decision::json::{Object, Value};
-use aegis_decision::run::{Answer, Ended, Fingerprinter, Limits, RunIndex, RunView};
+use aegis_decision::json::Object;
+use aegis_decision::run::{Returned, RunIndex, RunView};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::calls::{Unreadable, typed};
 
@@ -14,13 +13,13 @@ pub(crate) struct Runs(RunIndex);
 
 /// A line `{"run": ..., "response": ...}`.
 #[derive(Debug)]
-pub(crate) struct Returned {
+pub(crate) struct Answered {
     run: String,
-    response: Response,
+    response: Returned,
     at: Timestamp,
 }
 
-impl Returned {
+impl Answered {
     /// From the members of a line; one without a time is `at`.
     pub(crate) fn of(members: Object, at: Timestamp) -> Result<Self, Unreadable> {
         let (mut run, mut response, mut when) = (None, None, at);
@@ -43,42 +42,16 @@ impl Returned {
     }
 }
 
-/// What a tool returned.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Response {
-    tool: String,
-    operation: String,
-    /// JSON; a text that is an answer by itself tells words only, as in a sidecar.
-    content: Value,
-    /// Arguments of the call that it answers: what it only repeats of them, it does not supply.
-    #[serde(default)]
-    arguments: Option<Value>,
-}
-
 impl Default for Runs {
     fn default() -> Self {
-        // The memory ends with this process and is shown to nobody, so its key need not be secret.
-        Self(RunIndex::new(Fingerprinter::new([0; 32]), Limits::default()))
+        Self(RunIndex::unkeyed())
     }
 }
 
 impl Runs {
     /// Takes an answer for the outcome of a call that succeeded.
-    pub(crate) fn learn(&mut self, Returned { run, response, at }: &Returned) {
-        let Response { tool, operation, content, arguments } = response;
-        let fingerprinter = self.0.fingerprinter();
-        let answer = match content {
-            Value::String(text) => Answer::of_bytes(text.as_bytes(), fingerprinter),
-            content => Answer::of_value(content, fingerprinter),
-        };
-        let answer = match arguments {
-            Some(arguments) => answer.to(&Answer::of_value(arguments, fingerprinter)),
-            None => answer,
-        };
-        self.0.sent(run, operation, *at);
-        self.0.ended(run, operation, Ended::Succeeded, *at);
-        self.0.learn(run, tool, operation, answer, *at);
+    pub(crate) fn learn(&mut self, Answered { run, response, at }: &Answered) {
+        self.0.returned(run, response, *at);
     }
 
     /// What is known of the run of a call; none for a call without one, or one that cannot be named.

@@ -12,14 +12,14 @@ use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::{DecisionOutput, Verdict};
 use aegis_decision::delegation::{self, Grant};
 use aegis_decision::json::{self, Value};
-use aegis_decision::run::RunView;
+use aegis_decision::run::{Returned, RunIndex};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::api::agent::Lifecycle;
-use crate::api::policy::{Expectation, ExpectedVerdict, PolicyTest};
+use crate::api::policy::{EarlierCall, Expectation, ExpectedVerdict, PolicyTest};
 use crate::api::{Agent, Delegation, ToolPolicy};
 use crate::gather::{self, Ungathered};
 use crate::load::Resources;
@@ -105,19 +105,24 @@ impl<'a> Suite<'a> {
             None => unbounded(&agent, bundle.source().tools.iter().map(|tool| tool.name.clone())),
         };
         let fact = |(name, fact): (&String, _)| Ok((name.clone(), tree(fact, || format!("facts.{name}"))?));
-        let input = DecisionInput {
+        let mut input = DecisionInput {
             agent: format!("{}/{}", bundle.agent().namespace, bundle.agent().name),
             tool: test.call.tool.clone(),
             http: None,
             operation: Some(test.call.operation.clone()),
             arguments: Some(tree(&test.call.arguments, || "arguments".to_owned())?),
             delegation: Some(delegation.name.clone()),
-            run: None,
+            run: Some(MADE_UP.to_owned()),
             facts: test.call.facts.iter().map(fact).collect::<Result<_, CaseError>>()?,
-            // A test is about one call: the first of its run.
-            run_view: Some(RunView { complete: true, ..RunView::default() }),
+            run_view: None,
             at,
         };
+        let mut runs = RunIndex::unkeyed();
+        for (index, earlier) in test.call.earlier.iter().enumerate() {
+            runs.returned(MADE_UP, &returned(earlier, index)?, at);
+        }
+        // A call that cannot be named is refused before its run is looked at.
+        input.run_view = bundle.call_of_input(&input).ok().and_then(|call| bundle.run_view(&call, &runs, at));
         let standing = in_good_standing(bundle.agent(), at);
         // Which rules held is part of the report, also where the call was simply allowed.
         let output = bundle.decide_input_in_full(&input, &standing, &[delegation], &[]).output;
@@ -270,6 +275,13 @@ fn unbounded(agent: &Agent, tools: impl Iterator<Item = String>) -> delegation::
         expires_at: Timestamp::MAX,
         revoked: false,
     }
+}
+
+fn returned(call: &EarlierCall, index: usize) -> Result<Returned, CaseError> {
+    let field = |name: &str| format!("earlier[{index}].{name}");
+    let content = call.content.as_ref().map(|content| tree(content, || field("content"))).transpose()?;
+    let arguments = Some(tree(&call.arguments, || field("arguments"))?);
+    Ok(Returned { tool: call.tool.clone(), operation: call.operation.clone(), content, arguments })
 }
 
 /// By way of its text, so that a test's numbers pass the parser that a call's numbers pass.

@@ -65,6 +65,11 @@ pub(crate) fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
+/// A value of any shape.
+pub(crate) fn any_value(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+}
+
 /// A map of at most `ITEMS` values of any shape.
 pub(crate) fn any_map<const ITEMS: u32>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -76,6 +76,7 @@ fn inspect(node: &Value, path: &str, described: bool, faults: &mut Vec<String>) 
             }
         }
         Some("object") => demand(has("x-kubernetes-preserve-unknown-fields"), "no shape"),
+        None if has("x-kubernetes-preserve-unknown-fields") => {}
         other => faults.push(format!("{path} has type {other:?}")),
     }
 }

@@ -5,4 +5,5 @@ mod guards;
 mod held;
 mod once;
 mod open;
+mod origins;
 mod stale;

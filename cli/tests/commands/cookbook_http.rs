@@ -147,7 +147,10 @@ fn real_requests_are_named_and_allowed() {
         let folder = tempfile::tempdir().unwrap();
         let tool = at_work(recipe, folder.path());
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        let headers = if body.is_empty() { json!([]) } else { json!([["content-type", media]]) };
+        let mut headers = vec![["aegis-run", "r1"]];
+        if !body.is_empty() {
+            headers.push(["content-type", media]);
+        }
         let mut http = json!({"method": method, "path": path, "headers": headers, "body": body});
         if let Some(query) = query {
             http["query"] = query.into();

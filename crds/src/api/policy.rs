@@ -209,6 +209,30 @@ pub struct TestCall {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::any_map::<8>")]
     pub facts: BTreeMap<String, serde_json::Value>,
+    /// Calls that were done earlier in the run, in this order. None: the call is the first of its run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub earlier: Vec<EarlierCall>,
+}
+
+/// A call that was done before the call of a test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierCall {
+    /// Name of the Tool.
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub tool: String,
+    /// Name of the operation.
+    #[schemars(length(min = 1, max = 128), regex(pattern = OPERATION))]
+    pub operation: String,
+    /// Arguments by name. What an answer only repeats of them, it does not supply.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schemars(schema_with = "schema::any_object")]
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+    /// What the tool returned. Absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::any_value")]
+    pub content: Option<serde_json::Value>,
 }
 
 /// What must become of a call.

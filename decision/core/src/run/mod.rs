@@ -11,10 +11,12 @@ mod answer;
 mod fingerprint;
 mod index;
 mod memory;
+mod returned;
 mod seen;
 mod view;
 
 pub use answer::Answer;
 pub use fingerprint::Fingerprinter;
 pub use index::{Ended, Limits, RunIndex};
+pub use returned::Returned;
 pub use view::{Asked, Outcomes, Place, RunView};
