@@ -245,15 +245,15 @@ async fn no_other_field_of_a_request_or_delegation_can_change() -> Result<()> {
 async fn no_optional_field_of_a_request_or_delegation_can_be_added_later() -> Result<()> {
     let scene = Scene::new("added").await?;
     for (kind, optional) in [
-        ("ApprovalRequest", ["/spec/preview", "/spec/traceparent"]),
-        ("Delegation", ["/spec/requestedBy", "/spec/requester"]),
+        ("ApprovalRequest", ["/spec/preview", "/spec/traceparent"].as_slice()),
+        ("Delegation", &["/spec/requestedBy", "/spec/requester", "/spec/request", "/spec/inputs", "/spec/data"]),
     ] {
         let whole = full(kind)?;
         let without = optional.iter().map(|pointer| ((*pointer).to_owned(), Value::Null)).collect();
         let stored = scene.store(&changed(&whole, &without)?).await?;
         for pointer in optional {
             let value = whole.pointer(pointer).context("not in the full object")?.clone();
-            let change = Changes::from([(pointer.to_owned(), value)]);
+            let change = Changes::from([((*pointer).to_owned(), value)]);
             let message = scene.try_it(Moment::Update, &changed(&stored, &change)?).await?;
             let message = message.with_context(|| format!("{kind} {pointer} was added"))?;
             ensure!(message.contains("immutable"), "{kind} {pointer}: {message}");
@@ -267,7 +267,7 @@ async fn no_optional_field_of_a_request_or_delegation_can_be_added_later() -> Re
 fn optional_fields_of_requests_and_delegations_are_known() -> Result<()> {
     for (kind, optional) in [
         ("ApprovalRequest", ["decision", "preview", "traceparent"].as_slice()),
-        ("Delegation", ["requestedBy", "requester", "revoked"].as_slice()),
+        ("Delegation", ["data", "inputs", "request", "requestedBy", "requester", "revoked"].as_slice()),
     ] {
         let crd = definitions()?.into_iter().find(|crd| crd.spec.names.kind == kind).context("no definition")?;
         let schema = serde_json::to_value(crd.spec.versions[0].schema.as_ref())?;
@@ -326,7 +326,7 @@ fn others(value: &Value) -> Vec<Value> {
                     Value::Object(more)
                 })
             })
-            .take(8)
+            .take(32)
             .collect(),
         Value::Null => Vec::new(),
     }
@@ -347,7 +347,7 @@ fn other_texts(text: &str) -> Vec<String> {
     let last = text.chars().count().saturating_sub(1);
     let mut found = vec![at(0), at(last), at(last.saturating_sub(1))];
     found.extend(
-        ["Read", "Draft", "Commit", "Requester", "Delegator"]
+        ["Read", "Draft", "Commit", "Requester", "Delegator", "account", "region"]
             .iter()
             .filter(|word| **word != text)
             .map(|word| (*word).to_owned()),
