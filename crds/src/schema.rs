@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 /// A DNS label: what namespaces, agents and tools are named like.
 pub(crate) const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// The name of a rule, or the place of an entry of `provenance`.
+pub(crate) const RULE_OR_ENTRY: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?|provenance\[[0-9]{1,3}\])$";
 /// A DNS subdomain: what most Kubernetes objects are named like.
 pub(crate) const DNS_NAME: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 /// Name of an operation: words separated by dots.

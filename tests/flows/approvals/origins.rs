@@ -22,14 +22,14 @@ async fn a_supplier_from_nowhere_is_held_and_one_that_the_tool_named_is_not() ->
         let rules = policy.split("\n  tests:\n").next().context("the policy has rules")?;
         shop.change_in_use(rules, "  rules:", ORIGINS).await?;
 
-        let name = held_as(&draft_in(shop, "from-nowhere").await?)?;
+        let name = held_as(&draft_in(shop, "from-nowhere", 1).await?)?;
         let request = shop.request(&name).await?;
         let first = request.spec.preview.first().context("a preview has rows")?;
         ensure!(first.path == "$origin.party" && first.value.contains("no earlier answer"), "{first:?}");
         shop.decide(&name, ApprovalVerdict::Approved).await?;
         shop.until_phase(&name, Phase::Approved).await?;
         eventually("the approved draft to go through", PATIENCE, async || {
-            expect(&draft_in(shop, "from-nowhere").await?, 200, None)
+            expect(&draft_in(shop, "from-nowhere", 1).await?, 200, None)
         })
         .await?;
         let uid = request.uid().context("a stored request has a uid")?;
@@ -39,19 +39,19 @@ async fn a_supplier_from_nowhere_is_held_and_one_that_the_tool_named_is_not() ->
         let run = [("aegis-run", "after-a-search")];
         let search = "/erp/rest/model/party.party?f=name";
         expect(&shop.sidecar.call_with("GET", search, &run, None).await?, 200, None)?;
-        expect(&draft_in(shop, "after-a-search").await?, 200, None)?;
+        expect(&draft_in(shop, "after-a-search", 1).await?, 200, None)?;
         ensure!(shop.requests().await?.len() == 1, "a supplier that the ERP named was held");
         // What one run was told, another does not know.
-        expect(&draft_in(shop, "another").await?, 428, Some("approval_required"))
+        expect(&draft_in(shop, "another", 2).await?, 428, Some("approval_required"))
     })
     .await
 }
 
-/// The agent drafts an order of one chair.
-async fn draft_in(shop: &Shop<'_>, run: &str) -> Result<Answer> {
+/// The agent drafts an order of so many chairs.
+async fn draft_in(shop: &Shop<'_>, run: &str, chairs: u32) -> Result<Answer> {
     let ids = shop.erp.ids();
-    let chair = [OrderLine::of(ids.product("chair")?, 1)];
-    let body = shop.erp.person("clerk")?.draft_body(ids.supplier("nordwind")?, "FLOW", &chair);
+    let lines = [OrderLine::of(ids.product("chair")?, chairs)];
+    let body = shop.erp.person("clerk")?.draft_body(ids.supplier("nordwind")?, "FLOW", &lines);
     let path = "/erp/rest/model/purchase.purchase?f=state";
     shop.sidecar.call_with("POST", path, &[("aegis-run", run)], Some(&body)).await
 }

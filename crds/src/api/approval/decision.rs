@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Duty;
-use crate::schema::{CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION};
+use crate::schema::{CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION, RULE_OR_ENTRY};
 
 /// One tier whose approval is needed, as it was when the request was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,8 +38,8 @@ pub struct AskedBy {
     /// Name of the ToolPolicy.
     #[schemars(length(min = 1, max = 253), regex(pattern = DNS_NAME))]
     pub policy: String,
-    /// Name of the rule.
-    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    /// Name of the rule; provenance[N] for the entry of that place, counted from 0, in the policy's provenance.
+    #[schemars(length(min = 1, max = 63), regex(pattern = RULE_OR_ENTRY))]
     pub rule: String,
     /// Reason code of the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]

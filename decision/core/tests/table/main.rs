@@ -25,21 +25,24 @@ use aegis_decision::digest::Digest;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use test_case::test_case;
 
 use calls::Call;
 
-/// Bundles of a run.
-const BUNDLES: u32 = 2_000;
+/// Bundles of each half of a run.
+const BUNDLES: u32 = 1_000;
 /// Calls that each of them judges.
 const CALLS: usize = 50;
 /// A run judges no fewer calls than this.
-const _: () = assert!(BUNDLES as usize * CALLS >= 100_000);
+const _: () = assert!(2 * BUNDLES as usize * CALLS >= 100_000);
 
 /// How often each verdict must have come out, of a hundred: a generator that never allows shows nothing.
 const SHARES: [(Verdict, usize); 3] = [(Verdict::Allow, 15), (Verdict::Hold, 3), (Verdict::Deny, 15)];
 
-#[test]
-fn table_and_plain_evaluation_say_the_same() {
+/// In two halves, each with a seed of its own, since both together take long.
+#[test_case(1)]
+#[test_case(2)]
+fn table_and_plain_evaluation_say_the_same(_half: u8) {
     let counts = RefCell::new(BTreeMap::<&str, usize>::new());
     let case = (policies::source(), vec(calls::call(), CALLS));
     let seed = seeded::run(BUNDLES, &case, |(source, calls)| {
