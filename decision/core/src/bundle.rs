@@ -291,6 +291,12 @@ impl Bundle {
         Some(index.view(call.run.as_deref()?, &self.guards.asked(&self.source, call, operation), now))
     }
 
+    /// Whether rules of the call's operation ask what its run has done.
+    pub fn asks_about_run(&self, call: &ToolCall) -> bool {
+        let table = self.tables.get(&call.tool).and_then(|tables| tables.get(&call.operation));
+        table.is_some_and(Table::asks_about_run)
+    }
+
     /// Whether some policy asks where values of the operation came from.
     pub(crate) fn protects(&self, tool: &str, operation: &str) -> bool {
         self.guards.protects(tool, operation)

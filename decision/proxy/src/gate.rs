@@ -27,7 +27,7 @@ use crate::ingress::{self, Arrived};
 use crate::plan;
 use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
-use crate::runs::OfRun;
+use crate::runs::Underway;
 use crate::send::unsent;
 use crate::state::View;
 use crate::ways::Door;
@@ -42,8 +42,8 @@ pub(crate) struct Call {
     pub(crate) arrived: Instant,
     /// Cancelled when the agent no longer waits.
     pub(crate) gone: CancellationToken,
-    /// The call as its run remembers it.
-    pub(crate) of_run: Option<OfRun>,
+    /// From the verdict on that lets it go.
+    pub(crate) underway: Option<Underway>,
     verdict: Option<Verdict>,
     tool: Option<String>,
 }
@@ -80,7 +80,8 @@ pub async fn gate(
         None => (Code::NotReady.into(), None, None),
         Some((recorder, view)) => {
             let id = id.clone();
-            let mut call = Call { worker, recorder, id, arrived: began, gone, of_run: None, verdict: None, tool: None };
+            let mut call =
+                Call { worker, recorder, id, arrived: began, gone, underway: None, verdict: None, tool: None };
             let answer = call.flow(view, door, request).await;
             (answer, call.verdict, call.tool)
         }
@@ -181,7 +182,8 @@ impl Call {
 
         let traceparent = call.traceparent.clone();
         let releases = hold.usable(&view.grants.releases);
-        self.of_run = worker.shared.runs.of_call(bundle, &call);
+        // That of an earlier round did not leave.
+        self.underway = None;
         let Found { facts, run_view, decision, at: now } = self.judge(view, tool, call, &releases).await;
         self.verdict = Some(decision.output.verdict);
         let Decision { outcome, output } = decision;
@@ -215,6 +217,7 @@ impl Call {
                         Round::Again
                     }
                     Claimed::Refused(code, release) => {
+                        self.underway = None;
                         let output = refused_by_approval(output, code);
                         let approval = Approval::released(&release);
                         let answer = Problem::new(code).about(release.request_name);
@@ -250,7 +253,7 @@ impl Call {
 
     /// Facts, then the verdict. An agent that may not call at all reads nothing.
     async fn judge(
-        &self,
+        &mut self,
         view: &View,
         tool: &Tool,
         call: ToolCall,
@@ -264,15 +267,11 @@ impl Call {
         }
         let facts = facts::read(&self.worker.upstream, view, &call, tool).await;
         let now = Timestamp::now();
-        let run_view = self.worker.shared.runs.view(bundle, &call, now);
-        let evidence = Evidence {
-            standing: &grants.standing,
-            delegations: &grants.delegations,
-            facts: &facts,
-            run: run_view.as_ref(),
-            releases,
-        };
-        let decision = decide::decide(bundle, call, &evidence, now);
+        let (standing, delegations) = (&grants.standing, grants.delegations.as_slice());
+        let (run_view, decision, underway) = self.worker.shared.runs.judge(bundle, call, now, |call, run| {
+            decide::decide(bundle, call, &Evidence { standing, delegations, facts: &facts, run, releases }, now)
+        });
+        self.underway = underway;
         self.worker.shared.metrics.decided(self.arrived.elapsed());
         Found { facts, run_view, decision, at: now }
     }

@@ -1,9 +1,10 @@
 //! What the sidecar remembers of its agent's runs, fed by recorded outcomes and by the answers that the agent got.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aegis_decision::bundle::Bundle;
 use aegis_decision::call::ToolCall;
+use aegis_decision::decision::{Decision, Outcome};
 use aegis_decision::record::RecordedExecution;
 use aegis_decision::run::{Answer, Ended, Fingerprinter, Limits, RunIndex, RunView};
 use jiff::Timestamp;
@@ -19,12 +20,20 @@ pub struct Runs {
 
 /// A call as its run remembers it, taken before the verdict consumes the call.
 #[derive(Debug)]
-pub struct OfRun {
+struct OfRun {
     run: String,
     tool: String,
     operation: String,
     /// What the call said, where some policy asks for origins.
     said: Option<Answer>,
+}
+
+/// A call that goes. Dropped before it leaves, it was not done; dropped after that, nobody knows whether it was.
+#[derive(Debug)]
+pub struct Underway {
+    runs: Arc<Runs>,
+    call: OfRun,
+    left: bool,
 }
 
 impl Default for Runs {
@@ -40,8 +49,30 @@ impl Runs {
         bundle.run_view(call, &self.index(), now)
     }
 
-    /// The call as its run remembers it; none for a call without one.
-    pub fn of_call(&self, bundle: &Bundle, call: &ToolCall) -> Option<OfRun> {
+    /// Judges a call by what is known of its run. One that goes counts as under way from then on. Where rules of its
+    /// operation ask about the run, no other call begins meanwhile: of two such calls at once, one sees the other.
+    pub fn judge(
+        self: &Arc<Self>,
+        bundle: &Bundle,
+        call: ToolCall,
+        now: Timestamp,
+        decide: impl FnOnce(ToolCall, Option<&RunView>) -> Decision,
+    ) -> (Option<RunView>, Decision, Option<Underway>) {
+        let of_run = self.of_call(bundle, &call);
+        let index = self.index();
+        let view = bundle.run_view(&call, &index, now);
+        let alone = bundle.asks_about_run(&call).then_some(index);
+        let decision = decide(call, view.as_ref());
+        let goes = matches!(decision.outcome, Outcome::Allow(_) | Outcome::AllowOnce(_));
+        let underway = of_run.filter(|_| goes).map(|call| {
+            let mut index = alone.unwrap_or_else(|| self.index());
+            index.sent(&call.run, &call.operation, now);
+            Underway { runs: Arc::clone(self), call, left: false }
+        });
+        (view, decision, underway)
+    }
+
+    fn of_call(&self, bundle: &Bundle, call: &ToolCall) -> Option<OfRun> {
         Some(OfRun {
             run: call.run.clone()?,
             tool: call.tool.clone(),
@@ -50,16 +81,19 @@ impl Runs {
         })
     }
 
-    /// The call is about to be sent. Should nothing be heard of it any more, nobody knows whether it was done.
-    pub fn sent(&self, call: Option<&OfRun>) {
-        if let Some(call) = call {
-            self.index().sent(&call.run, &call.operation, Timestamp::now());
-        }
+    fn index(&self) -> MutexGuard<'_, RunIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Underway {
+    /// The call is sent now.
+    pub fn leaves(&mut self) {
+        self.left = true;
     }
 
     /// The call has ended. An outcome that could not be recorded does not count as known.
-    pub fn ended(&self, call: Option<&OfRun>, exchange: &Exchange, recorded: bool) {
-        let Some(call) = call else { return };
+    pub fn ended(mut self, exchange: &Exchange, recorded: bool) {
         let execution = exchange.execution();
         let ended = match execution {
             _ if !recorded => Ended::Unknown,
@@ -67,22 +101,29 @@ impl Runs {
             RecordedExecution::Failed | RecordedExecution::NotSent => Ended::NotDone,
             RecordedExecution::Indeterminate => Ended::Unknown,
         };
-        let answer = match (exchange, &call.said) {
+        let OfRun { run, tool, operation, said } = &self.call;
+        let answer = match (exchange, said) {
             (Exchange::Answered(answer), Some(said)) => {
-                let told = Answer::of_bytes(&answer.body, &self.fingerprinter).to(said);
+                let told = Answer::of_bytes(&answer.body, &self.runs.fingerprinter).to(said);
                 Some(if execution == RecordedExecution::Succeeded { told } else { told.refusing() })
             }
             _ => None,
         };
         let now = Timestamp::now();
-        let mut index = self.index();
-        index.ended(&call.run, &call.operation, ended, now);
+        let mut index = self.runs.index();
+        index.ended(run, operation, ended, now);
         if let Some(answer) = answer {
-            index.learn(&call.run, &call.tool, &call.operation, answer, now);
+            index.learn(run, tool, operation, answer, now);
         }
+        drop(index);
+        self.left = true;
     }
+}
 
-    fn index(&self) -> MutexGuard<'_, RunIndex> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.left {
+            self.runs.index().ended(&self.call.run, &self.call.operation, Ended::NotDone, Timestamp::now());
+        }
     }
 }

@@ -17,13 +17,14 @@ use crate::failpoint;
 use crate::forward::{Exchange, Fault, idempotency_key, redacted};
 use crate::gate::Call;
 use crate::record::compose::{self, About, Approval};
+use crate::runs::Underway;
 use crate::state::View;
 
 impl Call {
     /// Records, forwards, records the outcome, answers.
     #[expect(clippy::too_many_arguments, reason = "the parts of one call, each needed")]
     pub(crate) async fn send(
-        &self,
+        &mut self,
         view: &View,
         tool: &Tool,
         class: Class,
@@ -53,7 +54,8 @@ impl Call {
         let time = Duration::from_secs(seconds.unwrap_or(30).into());
         let key = idempotency_key(&permit, &self.id);
         let began = Instant::now();
-        shared.runs.sent(self.of_run.as_ref());
+        let mut underway = self.underway.take();
+        underway.iter_mut().for_each(Underway::leaves);
         failpoint!("send.before" if approved);
         let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
         failpoint!("send.after" if approved);
@@ -65,7 +67,9 @@ impl Call {
         let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
         failpoint!("outcome.before" if approved);
         let recorded = self.recorder.outcome(record, class).await.is_ok();
-        shared.runs.ended(self.of_run.as_ref(), &exchange, recorded);
+        if let Some(underway) = underway {
+            underway.ended(&exchange, recorded);
+        }
         if !recorded {
             // It happened all the same: the agent must not be told to try again.
             tracing::error!(decision = self.id, "outcome not recorded");

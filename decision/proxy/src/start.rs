@@ -149,7 +149,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         state: Arc::clone(&state),
         recorder: OnceLock::new(),
         slots: Slots::default(),
-        runs: Runs::default(),
+        runs: Arc::new(Runs::default()),
         control: control.clone(),
         reports,
         metrics: metrics.clone(),

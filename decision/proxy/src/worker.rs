@@ -56,7 +56,7 @@ pub struct Shared {
     /// Calls under way by tool.
     pub slots: Slots,
     /// What is remembered of the agent's runs.
-    pub runs: Runs,
+    pub runs: Arc<Runs>,
     /// The control service; none when policy comes from files.
     pub control: Option<Arc<Control>>,
     /// Takes reports of claimed calls.

@@ -73,6 +73,32 @@ async fn only_recorded_outcomes_count_and_what_nobody_knows_denies() {
     sidecar.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_calls_made_at_once_each_sees_the_others() {
+    let bed = Bed::with(|trial| {
+        let once = json!({"name": "guards", "tools": ["ledger"], "rules": [{"name": "once",
+            "operations": ["payments.create"], "effect": "Deny",
+            "when": [{"field": "$run.count.payments.create", "predicate": {"greaterThan": {"value": "0"}}}]}]});
+        trial.source.policies.push(serde_json::from_value(once).unwrap());
+        trial.source.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        trial.source.tools.iter_mut().for_each(|tool| tool.limits.concurrency = 16);
+    })
+    .await;
+    let sidecar = bed.start().await;
+    let payment = json!({"amount": "1"});
+    for run in ["r1", "r2", "r3", "r4"] {
+        let pay = |number| format!("/ledger/payments/{run}-{number}");
+        let paths: Vec<String> = (0..16).map(pay).collect();
+        let calls = paths.iter().map(|path| send(&sidecar, Some(run), "POST", path, &payment));
+        let answers = futures::future::join_all(calls).await;
+        let (paid, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::CREATED);
+        assert_eq!(paid.len(), 1, "in run {run}: {answers:?}");
+        assert!(refused.iter().all(|answer| answer.code() == "rule_denies"), "in run {run}: {refused:?}");
+    }
+    assert_eq!(bed.upstream.seen().len(), 4);
+    sidecar.stop().await;
+}
+
 #[tokio::test]
 async fn a_plan_is_judged_and_recorded_and_sends_nothing() {
     let bed = Bed::with(guarded).await;

@@ -191,6 +191,11 @@ impl Table {
 }
 
 impl Table {
+    /// Whether some check is about the call's run.
+    pub(crate) fn asks_about_run(&self) -> bool {
+        !self.of_run.is_empty()
+    }
+
     /// What the checks about the call's run answer, each distinct one once: what an approval rests on beside the call.
     pub(crate) fn run_answers(&self, policies: &[CompiledPolicy], inputs: &Inputs<'_>) -> Vec<Truth> {
         let scope = Scope::new(inputs);
