@@ -46,7 +46,9 @@ where
         Ok(value) => {
             assert_eq!(lower(&again).as_ref(), Ok(&value), "lowered after it was written");
             let text = serde_json::to_vec(&value).expect("a core value is JSON");
-            assert_eq!(json::read::<V>(&text).ok(), Some(value), "a core value is not read as it was written");
+            // By digest: a number 1.0 of a schema is read as 1, which is the same number.
+            let read = json::read::<V>(&text).ok().map(|read| Digest::of(&read));
+            assert_eq!(read, Some(Digest::of(&value)), "a core value is not read as it was written");
         }
         Err(invalid) => {
             named(&invalid);
