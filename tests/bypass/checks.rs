@@ -204,7 +204,7 @@ fn blinded(programs: &Programs) -> Result<String> {
     let bed = Bed::new()?;
     // Few ports, and a short memory: otherwise the same takes an agent a minute.
     let quick =
-        "echo 40000 40127 > /proc/sys/net/ipv4/ip_local_port_range; echo 1 > /proc/sys/net/ipv4/tcp_fin_timeout";
+        "echo 40000 40511 > /proc/sys/net/ipv4/ip_local_port_range; echo 1 > /proc/sys/net/ipv4/tcp_fin_timeout";
     let set = bed.pod("sh").args(["-ec", quick]).output()?;
     ensure!(set.status.success(), "{}", said(&set));
     bed.capture(programs)?;
