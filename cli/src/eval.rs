@@ -5,6 +5,7 @@ use std::io::Write as _;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::json::Value;
+use aegis_decision::run::RunIndex;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
@@ -14,7 +15,6 @@ use crate::io::Io;
 use crate::output::{Answer, printable};
 use crate::progress::Progress;
 use crate::resources::Judges;
-use crate::runs::Runs;
 
 /// Judges every line. A line that cannot be read does not stop the others.
 pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
     let at = args.at.unwrap_or(io.now);
     let mut lines = Lines::of(&args.calls, io)?;
     let mut progress = Progress::of(io, lines.length);
-    let mut runs = Runs::default();
+    let mut runs = RunIndex::unkeyed();
     let mut answer = Answer::Yes;
     let mut written = Vec::new();
     while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
         progress.at(lines.bytes);
         let decision = match input {
             Ok(Input::Answered(answered)) => {
-                runs.learn(&answered);
+                answered.tell(&mut runs);
                 continue;
             }
             Ok(Input::Call(call)) => judged(&judges, &runs, *call, args.arguments),
@@ -71,7 +71,7 @@ enum Judged {
     },
 }
 
-fn judged(judges: &Judges, runs: &Runs, input: DecisionInput, with_arguments: bool) -> Result<Judged, Unreadable> {
+fn judged(judges: &Judges, runs: &RunIndex, input: DecisionInput, with_arguments: bool) -> Result<Judged, Unreadable> {
     if !with_arguments {
         return judges.judge(input, runs).map(Judged::Plain);
     }

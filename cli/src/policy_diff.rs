@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aegis_decision::contract::DecisionInput;
+use aegis_decision::run::RunIndex;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
@@ -13,7 +14,6 @@ use crate::io::Io;
 use crate::output::{self, Answer, Format, printable};
 use crate::progress::Progress;
 use crate::resources::Judges;
-use crate::runs::Runs;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,14 +33,14 @@ pub(crate) fn run(args: &PolicyDiffArgs, io: &mut Io<'_>) -> Result<Answer> {
     let at = args.at.unwrap_or(io.now);
     let mut lines = Lines::of(&args.calls, io)?;
     let mut progress = Progress::of(io, lines.length);
-    let mut runs = Runs::default();
+    let mut runs = RunIndex::unkeyed();
     let mut report = Report { flips: Flips::default(), unreadable: 0, beyond: Vec::new() };
     while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
         let Some(input) = line.input(at) else { continue };
         progress.at(lines.bytes);
         let both = match input {
             Ok(Input::Answered(answered)) => {
-                runs.learn(&answered);
+                answered.tell(&mut runs);
                 continue;
             }
             Ok(Input::Call(call)) => both(&old, &new, &runs, *call),
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &PolicyDiffArgs, io: &mut Io<'_>) -> Result<Answer> {
     answer(&report.beyond, report.unreadable > 0, io)
 }
 
-fn both(old: &Judges, new: &Judges, runs: &Runs, call: DecisionInput) -> Result<(Side, Side), Unreadable> {
+fn both(old: &Judges, new: &Judges, runs: &RunIndex, call: DecisionInput) -> Result<(Side, Side), Unreadable> {
     Ok((Side::of(&old.judge(call.clone(), runs)?), Side::of(&new.judge(call, runs)?)))
 }
 

@@ -14,11 +14,11 @@ use aegis_decision::bundle::Bundle;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::delegation::Delegation;
+use aegis_decision::run::RunIndex;
 use anyhow::{Context as _, Result, ensure};
 use kube::{Resource, ResourceExt as _};
 
 use crate::calls::Unreadable;
-use crate::runs::Runs;
 
 /// Most folders in each other.
 const MAX_DEPTH: usize = 16;
@@ -78,12 +78,9 @@ impl Judges {
 
     /// Judges one call of a run. A call that says itself what was known of its run is judged with that, as the control
     /// service judges a held one.
-    pub(crate) fn judge(&self, mut input: DecisionInput, runs: &Runs) -> Result<DecisionOutput, Unreadable> {
+    pub(crate) fn judge(&self, input: DecisionInput, runs: &RunIndex) -> Result<DecisionOutput, Unreadable> {
         let Judge { bundle, standing, delegations } = self.of(&input.agent)?;
-        if input.run_view.is_none() {
-            input.run_view = runs.view(bundle, &input);
-        }
-        Ok(bundle.judge_input_once(input, standing, delegations))
+        Ok(bundle.judge_input_once(input, standing, delegations, runs))
     }
 }
 

@@ -1,15 +1,10 @@
-//! The runs of the lines: what tools returned, fed to the same memory that a sidecar has.
+//! Lines that say what tools returned, for the same memory of runs that a sidecar has.
 
-use aegis_decision::bundle::Bundle;
-use aegis_decision::contract::DecisionInput;
 use aegis_decision::json::Object;
-use aegis_decision::run::{Returned, RunIndex, RunView};
+use aegis_decision::run::{Returned, RunIndex};
 use jiff::Timestamp;
 
 use crate::calls::{Unreadable, typed};
-
-/// Runs by name.
-pub(crate) struct Runs(RunIndex);
 
 /// A line `{"run": ..., "response": ...}`.
 #[derive(Debug)]
@@ -40,25 +35,9 @@ impl Answered {
             (_, None) => Err(Unreadable("missing field `response`".to_owned())),
         }
     }
-}
 
-impl Default for Runs {
-    fn default() -> Self {
-        Self(RunIndex::unkeyed())
-    }
-}
-
-impl Runs {
-    /// Takes an answer for the outcome of a call that succeeded.
-    pub(crate) fn learn(&mut self, Answered { run, response, at }: &Answered) {
-        self.0.returned(run, response, *at);
-    }
-
-    /// What is known of the run of a call; none for a call without one, or one that cannot be named.
-    pub(crate) fn view(&self, bundle: &Bundle, input: &DecisionInput) -> Option<RunView> {
-        if input.run.is_none() && input.http.is_none() {
-            return None;
-        }
-        bundle.run_view(&bundle.call_of_input(input).ok()?, &self.0, input.at)
+    /// Takes the answer for the outcome of a call that succeeded.
+    pub(crate) fn tell(&self, runs: &mut RunIndex) {
+        runs.returned(&self.run, &self.response, self.at);
     }
 }

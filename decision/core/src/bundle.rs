@@ -257,12 +257,14 @@ impl Bundle {
     /// The rule by which the call may simply go, found in the operation's table. None: it may not, or only the plain way
     /// can tell.
     pub(crate) fn allowing(&self, inputs: &Inputs<'_>) -> Option<Allowing<'_>> {
-        self.table(inputs)?.allows(&self.policies, inputs)
+        self.table(inputs.call.tool, inputs.call.operation)?.allows(&self.policies, inputs)
     }
 
     /// The registry entries that the operation's rules name for this call.
     pub(crate) fn registry_reads(&self, inputs: &Inputs<'_>) -> Vec<RegistryRead> {
-        self.table(inputs).map(|table| table.registry_reads(&self.policies, inputs)).unwrap_or_default()
+        self.table(inputs.call.tool, inputs.call.operation)
+            .map(|table| table.registry_reads(&self.policies, inputs))
+            .unwrap_or_default()
     }
 
     /// The operation's `Sanitize` rules.
@@ -277,7 +279,9 @@ impl Bundle {
 
     /// What the checks about the call's run answer.
     pub(crate) fn run_answers(&self, inputs: &Inputs<'_>) -> Vec<Truth> {
-        self.table(inputs).map(|table| table.run_answers(&self.policies, inputs)).unwrap_or_default()
+        self.table(inputs.call.tool, inputs.call.operation)
+            .map(|table| table.run_answers(&self.policies, inputs))
+            .unwrap_or_default()
     }
 
     /// The origins of the call's protected values.
@@ -293,8 +297,7 @@ impl Bundle {
 
     /// Whether rules of the call's operation ask what its run has done.
     pub fn asks_about_run(&self, call: &ToolCall) -> bool {
-        let table = self.tables.get(&call.tool).and_then(|tables| tables.get(&call.operation));
-        table.is_some_and(Table::asks_about_run)
+        self.table(&call.tool, &call.operation).is_some_and(Table::asks_about_run)
     }
 
     /// Whether some policy asks where values of the operation came from.
@@ -307,8 +310,8 @@ impl Bundle {
         !self.guards.is_empty()
     }
 
-    fn table(&self, inputs: &Inputs<'_>) -> Option<&Table> {
-        self.tables.get(inputs.call.tool)?.get(inputs.call.operation)
+    fn table(&self, tool: &str, operation: &str) -> Option<&Table> {
+        self.tables.get(tool)?.get(operation)
     }
 
     /// Number of rules.

@@ -22,7 +22,7 @@ use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::{self, Object, Value};
 use crate::naming::Malformed;
-use crate::run::RunView;
+use crate::run::{RunIndex, RunView};
 
 /// One call to judge, with the evidence that is not in the bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,15 +88,20 @@ impl Bundle {
         self.decide_input(input, standing, delegations, &[]).output
     }
 
-    /// As [`Bundle::judge_input`], of an input that is not needed any more: its arguments are not copied.
+    /// As [`Bundle::judge_input`], of an input that is not needed any more: its arguments are not copied. An input that does
+    /// not say what was known of its run is judged by what `runs` knows.
     pub fn judge_input_once(
         &self,
         mut input: DecisionInput,
         standing: &Standing,
         delegations: &[Delegation],
+        runs: &RunIndex,
     ) -> DecisionOutput {
         let arguments = input.arguments.take();
         let called = self.call_with(&input, arguments);
+        if let (None, Ok(call)) = (&input.run_view, &called) {
+            input.run_view = self.run_view(call, runs, input.at);
+        }
         self.decide_called(decide::decide, called, &input, standing, delegations, &[]).output
     }
 
