@@ -16,28 +16,33 @@ pub(super) struct Members {
     /// A bit for each name, several names to a bit: a name whose bit is not set is new.
     seen: u64,
     /// The names, once there are [`LARGE`] of them.
-    names: HashSet<Text>,
+    names: Option<HashSet<Text>>,
 }
 
 impl Default for Members {
     fn default() -> Self {
-        Self { given: Vec::with_capacity(USUAL), seen: 0, names: HashSet::new() }
+        Self { given: Vec::with_capacity(USUAL), seen: 0, names: None }
     }
 }
 
 impl Members {
     /// Whether the name is free. The caller pushes it next.
-    pub(super) fn take_name(&mut self, name: &Text) -> bool {
+    #[inline]
+    pub(super) fn take_name(&mut self, name: &str) -> bool {
         let bit = bit(name.as_bytes());
         let surely_new = self.seen & bit == 0;
         self.seen |= bit;
+        (surely_new && self.given.len() < LARGE) || self.is_new(name)
+    }
+
+    /// The same by comparing.
+    #[inline(never)]
+    fn is_new(&mut self, name: &str) -> bool {
         if self.given.len() < LARGE {
-            return surely_new || self.given.iter().all(|(taken, _)| taken != name);
+            return self.given.iter().all(|(taken, _)| taken != name);
         }
-        if self.names.is_empty() {
-            self.names.extend(self.given.iter().map(|(taken, _)| taken.clone()));
-        }
-        self.names.insert(name.clone())
+        let given = || self.given.iter().map(|(taken, _)| taken.clone()).collect();
+        self.names.get_or_insert_with(given).insert(name.into())
     }
 
     /// Adds a member whose name was free.
@@ -53,6 +58,10 @@ impl Members {
 
 /// One bit of 64, by length and the bytes at both ends: equal names have the same.
 fn bit(name: &[u8]) -> u64 {
-    let [first, last] = [name.first(), name.last()].map(|byte| byte.map_or(0, |byte| usize::from(*byte)));
-    1 << ((first.wrapping_mul(31) ^ last.wrapping_mul(7) ^ name.len()) % 64)
+    let (first, last) = match name {
+        [first, .., last] => (*first, *last),
+        [only] => (*only, *only),
+        [] => (0, 0),
+    };
+    1 << ((usize::from(first).wrapping_mul(31) ^ usize::from(last).wrapping_mul(7) ^ name.len()) % 64)
 }

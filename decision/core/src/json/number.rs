@@ -15,6 +15,8 @@ const MAX_INTEGER: u64 = 1 << 53;
 const MAX_DIGITS: i64 = 15;
 /// Powers of ten between which a decimal's value lies (its most significant digit's place, `1e-300` to `1e300`).
 const MAX_POWER: i64 = 300;
+/// So many digits always fit a `u32`.
+const MAX_SHORT_DIGITS: usize = 9;
 /// Digits of the largest `u64`.
 const MAX_COEFFICIENT_DIGITS: usize = 20;
 
@@ -49,6 +51,13 @@ pub enum NumberError {
 impl Number {
     /// Reads a JSON number (RFC 8259, section 6), all of the text.
     pub fn from_text(text: &str) -> Result<Self, NumberError> {
+        // Most are short and whole.
+        if let [b'1'..=b'9', rest @ ..] = text.as_bytes()
+            && rest.len() < MAX_SHORT_DIGITS
+            && let Ok(value) = text.parse::<u32>()
+        {
+            return Ok(Self::from(value));
+        }
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),

@@ -110,15 +110,11 @@ pub fn parse_with(bytes: &[u8], limits: Limits) -> Result<Value, ParseError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| ParseError { kind: ParseErrorKind::NotUtf8, offset: error.valid_up_to() })?;
     let limits = Limits { depth: limits.depth.min(128), ..limits };
-    let mut parser = Parser {
-        length: text.len(),
-        rest: text,
-        limits,
-        nodes: 0,
-        error: ParseError { kind: ParseErrorKind::Empty, offset: 0 },
-    };
+    let error = ParseError { kind: ParseErrorKind::Empty, offset: 0 };
+    let mut parser = Parser { length: text.len(), rest: text, limits, nodes: 0, error };
     parser.document().map_err(|Failed| parser.error)
 }
+
 struct Parser<'a> {
     /// Bytes of the whole document.
     length: usize,
@@ -134,26 +130,22 @@ struct Parser<'a> {
 struct Failed;
 
 impl<'a> Parser<'a> {
-    /// Bytes read so far.
-    fn at(&self) -> usize {
-        self.length.saturating_sub(self.rest.len())
-    }
-
     #[cold]
     fn fail<T>(&mut self, kind: ParseErrorKind) -> Result<T, Failed> {
-        self.fail_at(self.at(), kind)
+        self.fail_at(self.rest, kind)
     }
 
+    /// Fails where so much was left to read.
     #[cold]
-    fn fail_at<T>(&mut self, offset: usize, kind: ParseErrorKind) -> Result<T, Failed> {
-        self.error = ParseError { kind, offset };
+    fn fail_at<T>(&mut self, rest: &str, kind: ParseErrorKind) -> Result<T, Failed> {
+        self.error = ParseError { kind, offset: self.length.saturating_sub(rest.len()) };
         Err(Failed)
     }
 
     /// Fails here because something else is wanted, or because the document has ended.
     #[cold]
     fn expected<T>(&mut self, what: &'static str) -> Result<T, Failed> {
-        self.fail(if self.peek().is_none() { ParseErrorKind::End } else { ParseErrorKind::Expected(what) })
+        self.fail(if self.rest.is_empty() { ParseErrorKind::End } else { ParseErrorKind::Expected(what) })
     }
 
     fn peek(&self) -> Option<u8> {
@@ -167,12 +159,14 @@ impl<'a> Parser<'a> {
         taken
     }
 
-    fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        if found {
-            self.take(1);
+    fn eat(&mut self, character: char) -> bool {
+        match self.rest.strip_prefix(character) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
         }
-        found
     }
 
     /// The text that starts here and whose bytes, all of them ASCII, satisfy `accept`.
@@ -182,33 +176,39 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.take(1);
+        // Few documents have any, and every other byte that is accepted lies above.
+        while self.peek().is_some_and(|byte| byte <= b' ') {
+            let Some(rest) = self.rest.strip_prefix([' ', '\t', '\n', '\r']) else { return };
+            self.rest = rest;
         }
     }
 
     fn document(&mut self) -> Result<Value, Failed> {
         self.skip_space();
-        if self.peek().is_none() {
+        if self.rest.is_empty() {
             return self.fail(ParseErrorKind::Empty);
         }
         let value = self.value(0)?;
         self.skip_space();
-        if self.peek().is_some() {
+        if !self.rest.is_empty() {
             return self.fail(ParseErrorKind::TrailingData);
         }
         Ok(value)
     }
 
+    #[inline]
     fn value(&mut self, depth: usize) -> Result<Value, Failed> {
         if self.nodes >= self.limits.nodes {
             return self.fail(ParseErrorKind::Nodes(self.limits.nodes));
         }
         self.nodes = self.nodes.saturating_add(1);
         match self.peek() {
+            Some(b'"') => {
+                self.take(1);
+                self.string().map(Value::String)
+            }
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => self.string().map(Value::String),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
@@ -230,92 +230,117 @@ impl<'a> Parser<'a> {
         if self.run(|byte| byte.is_ascii_alphanumeric() || byte == b'_') == word {
             return Ok(value);
         }
-        self.rest = start;
-        self.fail(ParseErrorKind::Expected("a JSON value (the words are true, false and null)"))
+        self.fail_at(start, ParseErrorKind::Expected("a JSON value (the words are true, false and null)"))
     }
 
+    #[inline(never)]
     fn number(&mut self) -> Result<Value, Failed> {
         let start = self.rest;
         // Everything that could belong to a number, so that `1_0` or `0x1` is one wrong number and not trailing data.
         let token = self.run(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b'_'));
         match Number::from_text(token) {
             Ok(number) => Ok(Value::Number(number)),
-            Err(error) => {
-                self.rest = start;
-                self.fail(ParseErrorKind::Number(error))
-            }
+            Err(error) => self.fail_at(start, ParseErrorKind::Number(error)),
         }
     }
 
+    #[inline(never)]
     fn array(&mut self, depth: usize) -> Result<Value, Failed> {
         let depth = self.deeper(depth)?;
         self.take(1);
         let mut items = Vec::new();
         self.skip_space();
-        if self.eat(b']') {
+        if self.eat(']') {
             return Ok(Value::Array(items));
         }
         loop {
             self.skip_space();
             items.push(self.value(depth)?);
             self.skip_space();
-            if self.eat(b']') {
+            if self.eat(',') {
+                continue;
+            }
+            if self.eat(']') {
                 return Ok(Value::Array(items));
             }
-            if !self.eat(b',') {
-                return self.expected("a comma or the end of the array");
-            }
+            return self.expected("a comma or the end of the array");
         }
     }
 
+    #[inline(never)]
     fn object(&mut self, depth: usize) -> Result<Value, Failed> {
         let depth = self.deeper(depth)?;
         self.take(1);
         self.skip_space();
-        if self.eat(b'}') {
+        if self.eat('}') {
             return Ok(Value::Object(Object::new()));
         }
         let mut members = Members::default();
         loop {
             self.skip_space();
-            let start = self.at();
-            if self.peek() != Some(b'"') {
-                return self.expected("a key in double quotes");
-            }
-            let key = self.string()?;
-            if key.len() > self.limits.key_bytes {
-                return self.fail_at(start, ParseErrorKind::KeyLength(self.limits.key_bytes));
-            }
-            if !members.take_name(&key) {
-                return self.fail_at(start, ParseErrorKind::DuplicateKey);
-            }
+            let key = self.key(&mut members)?;
             self.skip_space();
-            if !self.eat(b':') {
+            if !self.eat(':') {
                 return self.expected("a colon after the key");
             }
             self.skip_space();
             members.push(key, self.value(depth)?);
             self.skip_space();
-            if self.eat(b'}') {
+            if self.eat(',') {
+                continue;
+            }
+            if self.eat('}') {
                 return Ok(Value::Object(members.into_object()));
             }
-            if !self.eat(b',') {
-                return self.expected("a comma or the end of the object");
-            }
+            return self.expected("a comma or the end of the object");
         }
     }
 
-    /// A string; its opening quote is next. Most are one run of plain characters.
-    fn string(&mut self) -> Result<Text, Failed> {
-        self.take(1);
-        let text = self.plain();
-        if self.eat(b'"') { Ok(Text::from(text)) } else { self.escaped(Text::from(text)) }
+    /// The name of a member, which none of the others has.
+    #[inline]
+    fn key(&mut self, members: &mut Members) -> Result<Text, Failed> {
+        let start = self.rest;
+        if !self.eat('"') {
+            return self.expected("a key in double quotes");
+        }
+        if let Some(key) = self.unescaped() {
+            return self.named(start, members, key).map(|()| Text::from(key));
+        }
+        let key = self.escaped()?;
+        self.named(start, members, &key).map(|()| key)
     }
 
-    /// The rest of a string that has more than plain characters.
+    #[inline]
+    fn named(&mut self, start: &str, members: &mut Members, key: &str) -> Result<(), Failed> {
+        if key.len() > self.limits.key_bytes {
+            return self.fail_at(start, ParseErrorKind::KeyLength(self.limits.key_bytes));
+        }
+        if members.take_name(key) { Ok(()) } else { self.fail_at(start, ParseErrorKind::DuplicateKey) }
+    }
+
+    /// A string, after its opening quote.
+    #[inline]
+    fn string(&mut self) -> Result<Text, Failed> {
+        match self.unescaped() {
+            Some(text) => Ok(Text::from(text)),
+            None => self.escaped(),
+        }
+    }
+
+    /// A string of plain characters only, as most are, after its opening quote. Nothing is read if it is none.
+    #[inline]
+    fn unescaped(&mut self) -> Option<&'a str> {
+        let (text, rest) = self.rest.split_at_checked(plain_length(self.rest.as_bytes()))?;
+        self.rest = rest.strip_prefix('"')?;
+        Some(text)
+    }
+
+    /// Any string, after its opening quote.
     #[cold]
-    fn escaped(&mut self, mut text: Text) -> Result<Text, Failed> {
+    fn escaped(&mut self) -> Result<Text, Failed> {
+        let mut text = Text::default();
         loop {
+            text.push_str(self.take(plain_length(self.rest.as_bytes())));
             match self.peek() {
                 Some(b'"') => {
                     self.take(1);
@@ -325,16 +350,11 @@ impl<'a> Parser<'a> {
                 Some(_) => return self.fail(ParseErrorKind::ControlCharacter),
                 None => return self.fail(ParseErrorKind::End),
             }
-            text.push_str(self.plain());
         }
     }
 
-    fn plain(&mut self) -> &'a str {
-        self.take(plain_length(self.rest.as_bytes()))
-    }
-
     fn escape(&mut self) -> Result<char, Failed> {
-        let start = self.at();
+        let start = self.rest;
         self.take(1);
         let character = match self.peek() {
             Some(b'"') => '"',
@@ -356,11 +376,11 @@ impl<'a> Parser<'a> {
         Ok(character)
     }
 
-    /// The character of `\uXXXX`, or of a pair of them; `start` is where its backslash stands.
-    fn unicode(&mut self, start: usize) -> Result<char, Failed> {
+    /// The character of `\uXXXX`, or of a pair of them; `start` begins with its backslash.
+    fn unicode(&mut self, start: &str) -> Result<char, Failed> {
         let first = self.hex(start)?;
         let second = match first {
-            0xD800..0xDC00 if self.eat(b'\\') && self.eat(b'u') => Some(self.hex(start)?),
+            0xD800..0xDC00 if self.eat('\\') && self.eat('u') => Some(self.hex(start)?),
             _ => None,
         };
         let mut characters = char::decode_utf16([first].into_iter().chain(second));
@@ -370,7 +390,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn hex(&mut self, start: usize) -> Result<u16, Failed> {
+    fn hex(&mut self, start: &str) -> Result<u16, Failed> {
         let digits = self.rest.get(..4).unwrap_or_default();
         match u16::from_str_radix(digits, 16) {
             // `from_str_radix` takes a sign as well.

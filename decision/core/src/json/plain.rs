@@ -11,15 +11,16 @@ const SPACES: u64 = u64::from_le_bytes([b' '; WORD]);
 
 /// Bytes before the first quote, backslash or control character, or all of them. In UTF-8 this ends between characters.
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    // Never more than there are bytes, so nothing wraps.
     let mut before: usize = 0;
     let (words, rest) = bytes.as_chunks::<WORD>();
     for word in words {
         let found = special(u64::from_le_bytes(*word));
         if found != 0 {
             let plain_bytes = found.trailing_zeros() >> u8::BITS.trailing_zeros();
-            return before.saturating_add(plain_bytes as usize);
+            return before.wrapping_add(plain_bytes as usize);
         }
-        before = before.saturating_add(WORD);
+        before = before.wrapping_add(WORD);
     }
     let plain = |byte: &&u8| !matches!(**byte, b'"' | b'\\' | 0..b' ');
     before.saturating_add(rest.iter().take_while(plain).count())
