@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use aegis_decision::control::Head;
 use aegis_decision::digest::Digest;
+use aegis_decision::trial::Percent;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::flips::FlipKind;
 use crate::output::Format;
@@ -58,6 +59,8 @@ pub enum Command {
     Deny(DecideArgs),
     /// Check the installation, and what level of enforcement really holds for every pod.
     Check(CheckArgs),
+    /// Count how often what is tried out agrees with what is in force, and proposals with what people did.
+    Agreement(AgreementArgs),
     /// Judge recorded calls again by resources from files, and count the verdicts that differ.
     Replay(ReplayArgs),
     /// Print the JSON Schema of a kind, for editors.
@@ -254,6 +257,40 @@ pub struct PolicyExplainArgs {
     #[arg(short, long, default_value = "default")]
     pub namespace: String,
     /// How to print the explanation.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// Arguments of `aegis agreement`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "What is tried out is an Audit policy, a policy outside its rollout, or the policies of an agent of mode Audit. A \
+call agrees where the verdict would be the same; what an approval let through agrees with being held.
+
+What people did is a file of one JSON object a line, with values by the paths of the operation's arguments:
+
+  {\"tool\":\"erp\",\"operation\":\"orders.create\",\"values\":{\"supplier\":\"17\",\"amount\":\"50.00\"},
+   \"at\":\"2026-01-02T03:04:05Z\"}
+
+A line is paired with the earliest proposal of that operation before it whose record holds the same values in clear. \
+Records hold those that the Tool names in record.clear.
+
+The exit code is 1 when a share is below the one asked for, else 2 when a line could not be read, else 0."
+)]
+pub struct AgreementArgs {
+    /// A record file, or a folder of record files.
+    #[arg(long, value_name = "PATH")]
+    pub records: PathBuf,
+    /// What people did, one JSON object a line, or - for the standard input.
+    #[arg(long, value_name = "FILE")]
+    pub done: Option<PathBuf>,
+    /// The longest time between a proposal and what a person did about it.
+    #[arg(long, value_name = "DURATION", default_value = "72h", requires = "done")]
+    pub within: SignedDuration,
+    /// Fail when the share of any trial, or of proposals, is lower, or when there is nothing to compare.
+    #[arg(long, value_name = "PERCENT")]
+    pub at_least: Option<Percent>,
+    /// How to print the result.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,
 }

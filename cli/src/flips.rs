@@ -18,7 +18,7 @@ const EXAMPLES: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Side {
-    /// `allow`, `hold` or `deny`. What was allowed once was held before, and counts as that.
+    /// `allow`, `hold`, `deny` or `propose`. What was allowed once was held before, and counts as that.
     verdict: &'static str,
     /// The rule that decided, as `policy/rule`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +115,11 @@ impl Flips {
         beyond
     }
 
+    /// Whether nothing was compared.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.judged == 0
+    }
+
     fn by_kind(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.kinds.iter().filter_map(|(kind, count)| kind.split_once("->").map(|(from, to)| (from, to, *count)))
     }
@@ -167,12 +172,12 @@ impl FromStr for FlipKind {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = |verdict: &str| matches!(verdict, "allow" | "hold" | "deny" | "any");
+        let known = |verdict: &str| matches!(verdict, "allow" | "hold" | "deny" | "propose" | "any");
         match text.split_once("->") {
             Some((from, to)) if known(from) && known(to) && (from != to || from == "any") => {
                 Ok(Self { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => Err("write FROM->TO, of allow, hold, deny and any, such as allow->deny"),
+            _ => Err("write FROM->TO, of allow, hold, deny, propose and any, such as allow->deny"),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Deliberately absent: deciding, explaining and verifying. That is the core's, so the command line cannot differ from
 //! operator and sidecar.
 
+mod agreement;
 pub mod approvals;
 pub mod args;
 mod calls;
@@ -62,6 +63,7 @@ fn dispatch(arguments: Arguments, io: &mut Io<'_>) -> anyhow::Result<Answer> {
         Command::Approve(args) => cluster::block_on(approvals::decide::approve(&args, io)),
         Command::Deny(args) => cluster::block_on(approvals::decide::deny(&args, io)),
         Command::Check(args) => cluster::block_on(check::run(&args, io)),
+        Command::Agreement(args) => agreement::run(&args, io),
         Command::Replay(args) => replay::run(&args, io),
         Command::Schema(args) => schema::run(&args, io),
         Command::Why(args) => why::run(&args, io),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 use aegis_decision::bundle::BundleSource;
-use aegis_decision::decision::{DecisionOutput, RuleOutcome, Truth};
+use aegis_decision::decision::{DecisionOutput, RuleOutcome, Truth, Would};
 use aegis_decision::rules::explain;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::Serialize;
@@ -25,6 +25,9 @@ struct Explained {
     other_rules: usize,
     /// Policies that are not about the tool.
     other_policies: Vec<String>,
+    /// Policies whose Rego module was asked and says nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silent_modules: Vec<String>,
     /// The checks of each rule of the decision in words.
     #[serde(skip)]
     words: Vec<Vec<String>>,
@@ -35,7 +38,7 @@ pub(crate) fn run(args: &PolicyExplainArgs, io: &mut Io<'_>) -> Result<Answer> {
     let judges = Judges::load(&args.resources, &args.namespace)?;
     let told = |Unreadable(problem): Unreadable| anyhow!("--call: {problem}");
     let input = calls::call(&text(&args.call, io)?, args.at.unwrap_or(io.now)).map_err(told)?;
-    let Judge { bundle, standing, delegations } = judges.of(&input.agent).map_err(told)?;
+    let Judge { bundle, standing, delegations, worker: _ } = judges.of(&input.agent).map_err(told)?;
     let decision = bundle.decide_input_in_full(&input, standing, delegations, &[]).output;
     let source = bundle.source();
     let about = |tools: &[String]| tools.contains(&decision.tool);
@@ -43,7 +46,13 @@ pub(crate) fn run(args: &PolicyExplainArgs, io: &mut Io<'_>) -> Result<Answer> {
     let rules = source.policies.iter().filter(|policy| about(&policy.tools)).flat_map(|policy| &policy.rules);
     let is_other =
         |operations: &[String]| !operations.iter().any(|name| name == "*" || Some(name) == decision.operation.as_ref());
+    // Where no rule was considered, no module may have been asked.
+    let asked = !decision.rules.is_empty();
+    let speaks = |name: &String| decision.rules.iter().any(|one| one.policy == *name && one.reason.is_some());
+    let modules = source.policies.iter().filter(|policy| policy.rego.is_some() && about(&policy.tools));
+    let silent = modules.map(|policy| &policy.name).filter(|name| asked && !speaks(name));
     let explained = Explained {
+        silent_modules: silent.cloned().collect(),
         other_rules: rules.filter(|rule| is_other(&rule.operations)).count(),
         other_policies: others.map(|policy| policy.name.clone()).collect(),
         words: decision.rules.iter().map(|rule| checks_in_words(source, rule)).collect(),
@@ -78,7 +87,7 @@ fn text(call: &str, io: &mut Io<'_>) -> Result<Vec<u8>> {
 
 impl Explained {
     fn text(&self) -> String {
-        let Self { decision, other_rules, other_policies, words } = self;
+        let Self { decision, other_rules, other_policies, silent_modules, words } = self;
         let operation = decision.operation.as_deref().unwrap_or("an unnamed operation");
         let mut text = format!("{}\n", printable(&format!("{} on {}:", operation, decision.tool)));
         let code = decision.code.map(|code| format!(" ({})", code.as_str())).unwrap_or_default();
@@ -100,6 +109,9 @@ impl Explained {
                 decision.nearest.iter().map(|rule| format!("{}/{}", rule.policy, rule.rule)).collect();
             row(&mut text, "nearest rules", &nearest.join(", "));
         }
+        if let Some(would) = &decision.would {
+            row(&mut text, "enforced would", &in_words(would));
+        }
         text.push('\n');
         if decision.rules.is_empty() {
             text.push_str("No rule was considered: the call was refused before, or there is none about it.\n");
@@ -108,12 +120,24 @@ impl Explained {
             text.push_str(&table(["RULE", "EFFECT", "HOLDS", "CHECK", "TRUE"], lines));
         }
         // Writing to a String cannot fail.
+        if !silent_modules.is_empty() {
+            let _ = writeln!(text, "Rego modules that say nothing: {}", printable(&silent_modules.join(", ")));
+        }
         let _ = writeln!(text, "\n{other_rules} rules of these policies are about other operations.");
         if !other_policies.is_empty() {
             let _ = writeln!(text, "Policies about other tools: {}", printable(&other_policies.join(", ")));
         }
         text
     }
+}
+
+/// What is tried out, such as `deny (rule_denies) by new/stop, with new counted`.
+fn in_words(would: &Would) -> String {
+    let code = would.code.map(|code| format!("({code})"));
+    let rule = would.rule.as_ref().map(|rule| format!("by {}/{}", rule.policy, rule.rule));
+    let verdict = would.verdict.as_str().to_owned();
+    let words = std::iter::once(verdict).chain(code).chain(rule).collect::<Vec<_>>().join(" ");
+    if would.policies.is_empty() { words } else { format!("{words}, with {} counted", would.policies.join(", ")) }
 }
 
 /// What the checks of a rule ask, such as `amount at most 100.00`.
@@ -132,7 +156,9 @@ fn lines(rule: &RuleOutcome, words_of_checks: &[String]) -> Vec<[String; 5]> {
         [rule, effect, holds, check, truth]
     };
     if rule.checks.is_empty() {
-        return vec![line("unconditional".to_owned(), String::new())];
+        // What a module says has its reason, and no checks that are known.
+        let why = rule.reason.as_ref().map_or_else(|| "unconditional".to_owned(), |reason| format!("Rego: {reason}"));
+        return vec![line(why, String::new())];
     }
     let checks = rule.checks.iter().zip(words_of_checks);
     checks.map(|(check, asked)| line(asked.clone(), words(check.truth).to_owned())).collect()

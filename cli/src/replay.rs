@@ -6,6 +6,7 @@ use std::path::Path;
 
 use aegis_decision::codes::Code;
 use aegis_decision::decide::replay::{Unjudged, replay};
+use aegis_decision::decision::{RuleRef, Would};
 use aegis_decision::record::{DecisionRecord, Record};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -28,6 +29,9 @@ const UNKNOWN_AGENT: &str = "unknownAgent";
 struct Report {
     #[serde(flatten)]
     flips: Flips,
+    /// Against what the calls would come to if everything that the resources try out were enforced.
+    #[serde(skip_serializing_if = "Flips::is_empty")]
+    would: Flips,
     /// Records that cannot be judged, by reason.
     unjudged: BTreeMap<&'static str, u64>,
     /// Lines that are longer than any record.
@@ -50,6 +54,9 @@ pub(crate) fn run(args: &ReplayArgs, io: &mut Io<'_>) -> Result<Answer> {
     }
     if args.output == Format::Table {
         write!(io.out, "{}{}", report.flips.text(), unjudged_text(&report.unjudged, unjudged))?;
+        if !report.would.is_empty() {
+            write!(io.out, "\nIf everything that is tried out were enforced:\n{}", report.would.text())?;
+        }
         io.out.flush()?;
     } else {
         output::document(args.output, &report, io)?;
@@ -87,14 +94,19 @@ fn replay_file(file: &Path, judges: &Judges, report: &mut Report, io: &mut Io<'_
 /// Counts a record, or says why it cannot be judged.
 fn add(record: &DecisionRecord, judges: &Judges, report: &mut Report) -> Option<(&'static str, String)> {
     let agent = format!("{}/{}", record.agent.namespace, record.agent.name);
-    let Ok(Judge { bundle, standing, delegations }) = judges.of(&agent) else {
+    let Ok(Judge { bundle, standing, delegations, worker }) = judges.of(&agent) else {
         return Some((UNKNOWN_AGENT, format!("agent {agent} is not among the resources")));
     };
-    match replay(bundle, record, standing, delegations) {
+    match replay(bundle, record, standing, delegations, &mut worker.borrow_mut()) {
         Ok(now) => {
-            let rule = now.rule.map(|rule| format!("{}/{}", rule.policy, rule.rule));
-            let to = Side::new(now.verdict, rule, now.code.map(Code::as_str));
-            report.flips.add(Side::of(&record.decision), to, || record.id.clone());
+            let to = |verdict, rule: Option<RuleRef>, code: Option<Code>| {
+                let rule = rule.map(|rule| format!("{}/{}", rule.policy, rule.rule));
+                Side::new(verdict, rule, code.map(Code::as_str))
+            };
+            if let Some(Would { verdict, rule, code, .. }) = now.would {
+                report.would.add(Side::of(&record.decision), to(verdict, rule, code), || record.id.clone());
+            }
+            report.flips.add(Side::of(&record.decision), to(now.verdict, now.rule, now.code), || record.id.clone());
             None
         }
         Err(unjudged) => Some((Unjudged::reason(&unjudged), unjudged.to_string())),

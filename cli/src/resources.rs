@@ -1,5 +1,6 @@
 //! Resources from a folder of YAML, and each agent's bundle made from them with the functions that the operator uses.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use aegis_decision::bundle::Bundle;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::delegation::Delegation;
+use aegis_decision::rego::Worker;
 use aegis_decision::run::RunIndex;
 use anyhow::{Context as _, Result, ensure};
 use kube::{Resource, ResourceExt as _};
@@ -33,6 +35,8 @@ pub(crate) struct Judge {
     pub(crate) standing: Standing,
     /// The delegations to it.
     pub(crate) delegations: Vec<Delegation>,
+    /// Machines for its policies' Rego modules.
+    pub(crate) worker: RefCell<Worker>,
 }
 
 impl Judge {
@@ -49,7 +53,8 @@ impl Judge {
             .map(|one| lower::delegation(one).with_context(|| format!("Delegation {}", one.name_any())))
             .collect::<Result<_>>()
             .with_context(whose)?;
-        Ok(Self { bundle: Bundle::assemble(source).with_context(whose)?, standing, delegations })
+        let bundle = Bundle::assemble(source).with_context(whose)?;
+        Ok(Self { bundle, standing, delegations, worker: RefCell::default() })
     }
 }
 
@@ -79,8 +84,8 @@ impl Judges {
     /// Judges one call of a run. A call that says itself what was known of its run is judged with that, as the control
     /// service judges a held one.
     pub(crate) fn judge(&self, input: DecisionInput, runs: &RunIndex) -> Result<DecisionOutput, Unreadable> {
-        let Judge { bundle, standing, delegations } = self.of(&input.agent)?;
-        Ok(bundle.judge_input_once(input, standing, delegations, runs))
+        let Judge { bundle, standing, delegations, worker } = self.of(&input.agent)?;
+        Ok(bundle.judge_input_once(input, standing, delegations, runs, &mut worker.borrow_mut()))
     }
 }
 

@@ -44,7 +44,9 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
         Err(
             AssembleError::Rule { .. }
             | AssembleError::Provenance { .. }
+            | AssembleError::Rollout { .. }
             | AssembleError::Sanitize { .. }
+            | AssembleError::Rego { .. }
             | AssembleError::Duplicate { .. }
             | AssembleError::Missing { .. },
         )
@@ -67,6 +69,7 @@ pub fn policy<'a>(
             Effect::RequireApproval { tier, .. } => Some(tier),
             Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,
         })
+        .chain(policy.rego.iter().flat_map(|rego| &rego.tiers))
         .collect();
     let source = BundleSource {
         agent: nobody(),
@@ -85,10 +88,16 @@ pub fn policy<'a>(
             field: format!("spec.provenance[{}].{}", error.index, error.field),
             reason: error.problem.to_string(),
         })),
+        Err(AssembleError::Rollout { problem, .. }) => {
+            Err(Problem::Invalid(Invalid { field: "spec.rollout".to_owned(), reason: problem.to_string() }))
+        }
         Err(AssembleError::Sanitize { tool, operation, error }) => Err(Problem::Invalid(Invalid {
             field: "spec.rules".to_owned(),
             reason: format!("for operation {operation} of Tool {tool}: {error}"),
         })),
+        Err(AssembleError::Rego { error, .. }) => {
+            Err(Problem::Invalid(Invalid { field: "spec.rego.module".to_owned(), reason: error.to_string() }))
+        }
         Err(_) | Ok(_) => Ok(()),
     }
 }
@@ -118,5 +127,6 @@ fn nobody() -> Agent {
         token_ttl_seconds: 60,
         level: aegis_decision::egress::Level::Mediated,
         egress: Vec::new(),
+        mode: aegis_decision::agent::Mode::Enforce,
     }
 }

@@ -1,11 +1,13 @@
 //! What the tests of policies made true and false: every rule and every check, counted.
 //!
 //! A rule is covered when some test made it true and some test made it false, and so is each of its checks. A rule
-//! without checks only has to be true once. What could not be told is counted apart and covers nothing.
+//! without checks only has to be true once, and a Rego module only has to say something once: what it asks is not known.
+//! What could not be told is counted apart and covers nothing.
 
 use std::collections::BTreeMap;
 
 use aegis_decision::decision::{DecisionOutput, Truth};
+use aegis_decision::rego::RULE;
 use aegis_decision::rules::explain;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
@@ -20,11 +22,11 @@ use crate::lower;
 pub struct Coverage {
     /// Outcomes that some test reached.
     pub reached: usize,
-    /// Outcomes that there are: two for each rule and each check, one for a rule without checks.
+    /// Outcomes that there are: two for each rule and each check, one for a rule without checks and for a module.
     pub wanted: usize,
     /// Both as percent, rounded down; 100 where there is nothing to reach.
     pub percent: u8,
-    /// Every rule of every policy, in order.
+    /// Every rule of every policy, in order; a module stands behind the rules of its policy.
     pub rules: Vec<RuleCoverage>,
     #[serde(skip)]
     places: BTreeMap<(String, String, String), usize>,
@@ -38,8 +40,11 @@ pub struct RuleCoverage {
     pub namespace: String,
     /// Policy.
     pub policy: String,
-    /// Rule.
+    /// Rule; of a Rego module the name of what it says.
     pub rule: String,
+    /// Its field in the policy.
+    #[serde(skip)]
+    pub field: String,
     /// Tests in which it was the rule that decided.
     pub decided: usize,
     /// How often its `when` held.
@@ -98,7 +103,7 @@ impl RuleCoverage {
         self.counts.r#true > 0 || self.decided > 0
     }
 
-    /// A rule without checks cannot be false.
+    /// A rule without checks cannot be false, and what a module does not say is not counted.
     pub fn can_be_false(&self) -> bool {
         !self.checks.is_empty()
     }
@@ -116,21 +121,28 @@ impl Coverage {
                 name: policy.name_any(),
                 problem: invalid.into(),
             })?;
-            for rule in lowered.rules {
+            let mut cover = |rule: String, field: String, checks: Vec<CheckCoverage>| {
+                places.insert((namespace.clone(), lowered.name.clone(), rule.clone()), rules.len());
+                rules.push(RuleCoverage {
+                    namespace: namespace.clone(),
+                    policy: lowered.name.clone(),
+                    rule,
+                    field,
+                    decided: 0,
+                    counts: Counts::default(),
+                    checks,
+                });
+            };
+            for (at, rule) in lowered.rules.into_iter().enumerate() {
                 let checks = rule.when.iter().map(|check| CheckCoverage {
                     field: check.field.to_string(),
                     check: explain::label(check),
                     counts: Counts::default(),
                 });
-                places.insert((namespace.clone(), lowered.name.clone(), rule.name.clone()), rules.len());
-                rules.push(RuleCoverage {
-                    namespace: namespace.clone(),
-                    policy: lowered.name.clone(),
-                    rule: rule.name.clone(),
-                    decided: 0,
-                    counts: Counts::default(),
-                    checks: checks.collect(),
-                });
+                cover(rule.name, format!("spec.rules[{at}]"), checks.collect());
+            }
+            if lowered.rego.is_some() {
+                cover(RULE.to_owned(), "spec.rego".to_owned(), Vec::new());
             }
         }
         let mut empty = Self { reached: 0, wanted: 0, percent: 0, rules, places };
@@ -141,7 +153,13 @@ impl Coverage {
     /// Counts one decision of an agent of that namespace; [`Coverage::sum`] ends a row of them. The decision must list
     /// every rule, as [`decide_in_full`](aegis_decision::decide::decide_in_full) has it.
     pub fn add(&mut self, namespace: &str, output: &DecisionOutput) {
+        let mut last = None;
         for outcome in &output.rules {
+            // All that a module says of one call counts once.
+            let name = (&outcome.policy, &outcome.rule);
+            if last.replace(name) == Some(name) {
+                continue;
+            }
             if let Some(rule) = self.rule(namespace, &outcome.policy, &outcome.rule) {
                 rule.counts.add(outcome.truth);
                 for (check, outcome) in rule.checks.iter_mut().zip(&outcome.checks) {

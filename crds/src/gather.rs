@@ -73,11 +73,13 @@ pub fn tools_of<'a, 'b>(
 /// What a policy names and what does not exist among the resources of its namespace, in the order of its fields.
 pub fn missing<'a>(
     policy: &Policy,
+    policies: impl IntoIterator<Item = &'a ToolPolicy>,
     tools: impl IntoIterator<Item = &'a Tool>,
     registries: impl IntoIterator<Item = &'a Registry>,
     tiers: impl IntoIterator<Item = &'a ApprovalTier>,
 ) -> Vec<Problem> {
-    let (tools, registries, tiers) = (names(tools), names(registries), names(tiers));
+    let (policies, tools) = (names(policies), names(tools));
+    let (registries, tiers) = (names(registries), names(tiers));
     let mut missing = Vec::new();
     let mut check = |known: &BTreeSet<String>, field: String, kind, name: &String| {
         if !known.contains(name) {
@@ -100,6 +102,12 @@ pub fn missing<'a>(
             check(&tiers, format!("spec.provenance[{at}].approval.tier"), "ApprovalTier", tier);
         }
     }
+    if let Some(name) = policy.rollout.as_ref().and_then(|rollout| rollout.replaces.as_ref()) {
+        check(&policies, "spec.rollout.replaces".to_owned(), "ToolPolicy", name);
+    }
+    for (at, name) in policy.rego.iter().flat_map(|rego| &rego.tiers).enumerate() {
+        check(&tiers, format!("spec.rego.tiers[{at}]"), "ApprovalTier", name);
+    }
     missing
 }
 
@@ -119,15 +127,16 @@ pub fn bundle_source<'a>(
 ) -> Result<BundleSource, Ungathered> {
     let home = home(agent);
     let (lowered, _standing) = lower::agent(agent).map_err(|invalid| ungathered("Agent", agent, invalid))?;
+    let policies = local(&home, policies);
     let tools = local(&home, tools);
     let registries = local(&home, registries);
     let tiers = local(&home, tiers);
 
     let mut named = Named::default();
     let mut selected = Vec::new();
-    for policy in local(&home, policies).into_iter().filter(|policy| selects(policy, &lowered.name)) {
-        let policy = lower::policy(policy).map_err(|invalid| ungathered("ToolPolicy", policy, invalid))?;
-        named.require(&policy, &tools, &registries, &tiers)?;
+    for policy in policies.iter().filter(|policy| selects(policy, &lowered.name)) {
+        let policy = lower::policy(policy).map_err(|invalid| ungathered("ToolPolicy", *policy, invalid))?;
+        named.require(&policy, &policies, &tools, &registries, &tiers)?;
         selected.push(policy);
     }
     Ok(BundleSource {
@@ -151,16 +160,19 @@ impl Named {
     fn require(
         &mut self,
         policy: &Policy,
+        policies: &[&ToolPolicy],
         tools: &[&Tool],
         registries: &[&Registry],
         tiers: &[&ApprovalTier],
     ) -> Result<(), Ungathered> {
-        let all = missing(policy, tools.iter().copied(), registries.iter().copied(), tiers.iter().copied());
+        let (policies, tools) = (policies.iter().copied(), tools.iter().copied());
+        let all = missing(policy, policies, tools, registries.iter().copied(), tiers.iter().copied());
         if let Some(problem) = all.into_iter().next() {
             return Err(Ungathered { kind: "ToolPolicy", name: policy.name.clone(), problem });
         }
         self.tools.extend(policy.tools.iter().cloned());
         self.registries.extend(policy.registries.iter().cloned());
+        self.tiers.extend(policy.rego.iter().flat_map(|rego| &rego.tiers).cloned());
         self.tiers.extend(policy.rules.iter().filter_map(|rule| match &rule.effect {
             Effect::RequireApproval { tier, .. } => Some(tier.clone()),
             Effect::Allow | Effect::Deny | Effect::Sanitize(_) => None,

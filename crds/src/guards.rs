@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 /// The manifests. Roles and accounts of Aegis itself are in files of their own.
-pub const MANIFESTS: [&str; 5] = [
+pub const MANIFESTS: [&str; 6] = [
     include_str!("../../guards/approvals.yaml"),
     include_str!("../../guards/delegations.yaml"),
     include_str!("../../guards/agents.yaml"),
+    include_str!("../../guards/policies.yaml"),
     include_str!("../../guards/pods.yaml"),
     include_str!("../../guards/tokens.yaml"),
 ];

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use aegis_decision::agent::{self, Review, Standing};
-use aegis_decision::bundle::{AssembleError, Bundle};
+use aegis_decision::bundle::{AssembleError, Bundle, BundleSource};
 use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::{DecisionOutput, Verdict};
@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::api::agent::Lifecycle;
-use crate::api::policy::{EarlierCall, Expectation, ExpectedVerdict, PolicyTest};
+use crate::api::policy::{EarlierCall, Expectation, ExpectedVerdict, Mode, PolicyTest};
 use crate::api::{Agent, Delegation, ToolPolicy};
 use crate::gather::{self, Ungathered};
 use crate::load::Resources;
@@ -97,7 +97,7 @@ impl<'a> Suite<'a> {
     pub fn judge(&mut self, policy: &ToolPolicy, test: &PolicyTest, at: Timestamp) -> Result<Judged, CaseError> {
         let named = self.named_delegation(policy, test)?;
         let agent = self.caller(policy, test, named)?;
-        let bundle = self.bundle(&agent)?;
+        let bundle = self.bundle(&agent, policy)?;
         let delegation = match named {
             Some(named) => {
                 lower::delegation(named).map_err(|invalid| CaseError::Delegation(named.name_any(), invalid))?
@@ -167,20 +167,42 @@ impl<'a> Suite<'a> {
         made_up(&home(policy), &wanted.or(first).unwrap_or_else(|| MADE_UP.to_owned()))
     }
 
-    fn bundle(&mut self, agent: &Agent) -> Result<&Bundle, CaseError> {
+    /// What judges the agent's calls once `policy` is enforced.
+    fn bundle(&mut self, agent: &Agent, policy: &ToolPolicy) -> Result<&Bundle, CaseError> {
+        let policy = policy.name_any();
+        let on_trial = |one: &ToolPolicy| one.spec.mode != Mode::Enforce || one.spec.rollout.is_some();
+        // Without trials all policies are judged by one bundle.
+        let trials = self.resources.policies.iter().any(on_trial);
         let whose = format!("{}/{}", home(agent), agent.name_any());
+        let whose = if trials { format!("{whose}/{policy}") } else { whose };
         match self.bundles.entry(whose) {
             std::collections::btree_map::Entry::Occupied(made) => Ok(made.into_mut()),
             std::collections::btree_map::Entry::Vacant(empty) => {
                 let Resources { tools, policies, registries, tiers, .. } = self.resources;
                 let source = gather::bundle_source(agent, tools, policies, registries, tiers)
                     .map_err(|fault| CaseError::Gather(empty.key().clone(), Box::new(fault)))?;
-                let bundle = Bundle::assemble(source)
+                let bundle = Bundle::assemble(enforcing(source, &policy))
                     .map_err(|fault| CaseError::Assemble(empty.key().clone(), Box::new(fault)))?;
                 Ok(empty.insert(bundle))
             }
         }
     }
+}
+
+/// The policy enforced for all runs, and of what else is tried out only what has effect on all runs already.
+fn enforcing(mut source: BundleSource, policy: &str) -> BundleSource {
+    source.agent.mode = aegis_decision::agent::Mode::Enforce;
+    for one in &mut source.policies {
+        let itself = one.name == policy;
+        if itself {
+            one.mode = aegis_decision::policy::Mode::Enforce;
+        }
+        if let Some(rollout) = &mut one.rollout {
+            let whole = itself || (rollout.percent == 100 && rollout.replaces.as_deref() != Some(policy));
+            rollout.percent = if whole { 100 } else { 0 };
+        }
+    }
+    source
 }
 
 impl Found {
@@ -191,6 +213,7 @@ impl Found {
                 Verdict::AllowOnce => "AllowOnce",
                 Verdict::Hold => "Hold",
                 Verdict::Deny => "Deny",
+                Verdict::Propose => "Propose",
             },
             policy: output.rule.as_ref().map(|rule| rule.policy.clone()),
             rule: output.rule.as_ref().map(|rule| rule.rule.clone()),

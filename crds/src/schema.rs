@@ -26,6 +26,8 @@ pub(crate) const DURATION: &str = "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
 pub(crate) const HOURS: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
 /// A decimal without exponent.
 pub(crate) const DECIMAL: &str = "^-?[0-9]+([.][0-9]+)?$";
+/// A share in percent with two places: `99.57`.
+pub(crate) const PERCENT: &str = "^[0-9]{1,3}[.][0-9]{2}$";
 
 /// The largest integer that every JSON reader keeps exactly.
 pub(crate) const MAX_INTEGER: i64 = 9_007_199_254_740_991;

@@ -289,3 +289,64 @@ fn every_lint_is_documented_with_its_severity() {
         assert!(page.contains(&row), "docs/policy-as-code.md has no row {row}");
     }
 }
+
+/// A rule of one policy, and another policy that denies all of what the rule allows.
+fn beside(members: &str) -> Vec<&'static str> {
+    let mut resources = bank(&rule("wide", ALLOW, ""), "");
+    let other = format!(
+        "
+apiVersion: aegis.dev/v1alpha1
+kind: ToolPolicy
+metadata: {{name: another}}
+spec:
+  tools: [bank]
+{members}  rules: [{{name: stop, operations: ['*'], unconditional: true, effect: Deny}}]
+"
+    );
+    resources.policies.extend(load::load("other.yaml", &other).unwrap().policies);
+    let mut found: Vec<_> = findings(&resources).into_iter().filter(|one| one.subject.name == "payments").collect();
+    found.retain(|one| one.part.as_deref() == Some("wide"));
+    found.into_iter().map(|one| one.id.id()).filter(|id| *id != "missing-test").collect()
+}
+
+#[test_case("", &["shadowed-rule"]; "in force")]
+#[test_case("  mode: Audit\n", &["unbounded-commit"]; "audited")]
+#[test_case("  rollout: {percent: 50}\n", &["unbounded-commit"]; "on a share of the runs")]
+fn what_is_tried_out_stands_in_nobodys_way(members: &str, expected: &[&str]) {
+    assert_eq!(beside(members), expected);
+}
+
+/// What the bank's policy says in Rego.
+const MODULE: &str = r#"  rego:
+    module: |
+      package aegis
+      verdicts contains {"effect": "Deny", "reason": "large", "message": "m"} if input.arguments.amount > 10
+"#;
+
+#[test]
+fn nothing_is_proven_that_a_module_may_make_untrue() {
+    let open = "  - {name: open, operations: [payments.create], effect: Allow, unconditional: true}\n";
+    assert_eq!(found(open), [("unbounded-commit", "spec.rules[1]".to_owned())]);
+    assert_eq!(found(&format!("{open}{MODULE}")), [], "the module may bound the amount");
+    // What holds whatever a module says is still found.
+    let dead = rule("r", ALLOW, &format!("{BOUND}, {{field: amount, greaterThan: '10'}}"));
+    assert_eq!(found(&format!("{dead}{MODULE}")), [("unreachable-rule", "spec.rules[1].when[1]".to_owned())]);
+    let twice = rule("one", ALLOW, BOUND) + &rule("two", ALLOW, BOUND);
+    assert_eq!(found(&format!("{twice}{MODULE}")), [("shadowed-rule", "spec.rules[2]".to_owned())]);
+}
+
+#[test]
+fn a_module_looks_at_registries_and_wants_a_test() {
+    let mut resources = bank(&rule("small", ALLOW, BOUND), "");
+    resources.policies[0].spec.rules.remove(0);
+    let ids = |resources: &Resources| -> Vec<_> {
+        findings(resources).into_iter().map(|one| (one.id.id(), one.field)).collect()
+    };
+    let missing = |at: &str| ("missing-test", at.to_owned());
+    let unused = ("unused-registry", "spec.registries[0]".to_owned());
+    let unused_by_all = ("unused-registry", "metadata.name".to_owned());
+    assert_eq!(ids(&resources), [unused_by_all, unused, missing("spec.rules[0]")]);
+    let with_module = bank(&format!("{}{MODULE}", rule("small", ALLOW, BOUND)), "");
+    resources.policies[0].spec.rego.clone_from(&with_module.policies[0].spec.rego);
+    assert_eq!(ids(&resources), [missing("spec.rego"), missing("spec.rules[0]")]);
+}

@@ -232,6 +232,11 @@ fn a_tool_is_invalid(pointer: &str, value: Value, field: &str) {
 #[test_case("/spec/rules/4/when/2/within", json!({"timeZone": "UTC"}), "spec.rules[4].when[2].within")]
 #[test_case("/spec/rules/4/when/2/within/days/1", json!("Mon"), "spec.rules[4].when[2].within.days[1]")]
 #[test_case("/spec/rules/4/when/2/within/timeZone", json!(""), "spec.rules[4].when[2].within.timeZone")]
+#[test_case("/spec/rules/0/name", json!("rego"), "spec.rules[0].name"; "the name of what a module says")]
+#[test_case("/spec/rego/module", json!("package aegis\n\nverdicts contains 1 if rand.intn(\"x\", 2) == 1\n"), "spec.rego.module"; "a function that is not available")]
+#[test_case("/spec/rego/module", json!("package other\n"), "spec.rego.module"; "another package")]
+#[test_case("/spec/rego/module", json!(""), "spec.rego.module"; "no module")]
+#[test_case("/spec/rego/tiers/0", json!("Finance"), "spec.rego.tiers[0]")]
 #[test_case("/spec/tests/-", json!({"name": "small-order-goes", "call": {"tool": "shop", "operation": "x"}, "expect": {"verdict": "Deny"}}), "spec.tests[1].name")]
 #[test_case("/spec/provenance/0/field", json!("$delegation.name"), "spec.provenance[0].field")]
 #[test_case("/spec/provenance/0/from", json!([]), "spec.provenance[0].from")]
@@ -241,6 +246,7 @@ fn a_tool_is_invalid(pointer: &str, value: Value, field: &str) {
 #[test_case("/spec/provenance/0/approval", json!(null), "spec.provenance[0].approval")]
 #[test_case("/spec/provenance/1/approval", json!({"tier": "finance"}), "spec.provenance[1].approval")]
 #[test_case("/spec/provenance/1/operations", json!([]), "spec.provenance[1].operations")]
+#[test_case("/spec/rollout", json!({"percent": 10}), "spec.rollout"; "a share of a policy that sanitizes")]
 fn a_policy_is_invalid(pointer: &str, value: Value, field: &str) {
     let wrong: ToolPolicy = changed(&full().policies[0], pointer, value.clone());
     names(lower::policy(&wrong).unwrap_err(), field, &value);
@@ -394,4 +400,37 @@ fn the_same_object_twice_is_refused() {
     let error = load("full.yaml", &format!("{FULL}\n---\n{FULL}")).unwrap_err();
     assert_eq!(error.document, Some(8));
     assert_eq!(error.problem, LoadProblem::Twice { kind: "Agent".to_owned(), name: "buyer".to_owned() });
+}
+
+/// A policy without Sanitize rules.
+fn plain_policy(mode: &str, rollout: Value) -> ToolPolicy {
+    serde_json::from_value(json!({
+        "apiVersion": "aegis.dev/v1alpha1", "kind": "ToolPolicy", "metadata": {"name": "new"},
+        "spec": {"tools": ["shop"], "mode": mode, "rollout": rollout,
+                 "rules": [{"name": "all", "operations": ["*"], "unconditional": true, "effect": "Allow"}]},
+    }))
+    .unwrap()
+}
+
+#[test_case("Audit", json!({"percent": 10}), "spec.rollout"; "of an audit policy")]
+#[test_case("Enforce", json!({"percent": 101}), "spec.rollout.percent"; "over all runs")]
+#[test_case("Enforce", json!({"percent": 10, "replaces": "new"}), "spec.rollout.replaces"; "in place of itself")]
+fn a_rollout_is_invalid(mode: &str, rollout: Value, field: &str) {
+    assert_eq!(lower::policy(&plain_policy(mode, rollout)).unwrap_err().field, field);
+}
+
+#[test]
+fn a_policy_that_is_replaced_must_exist() {
+    let mut all = full();
+    all.policies.push(plain_policy("Enforce", json!({"percent": 10, "replaces": "old"})));
+    let gather =
+        |all: &Resources| bundle_source(&all.agents[0], &all.tools, &all.policies, &all.registries, &all.tiers);
+    let fault = gather(&all).unwrap_err();
+    assert_eq!((fault.kind, fault.name.as_str()), ("ToolPolicy", "new"));
+    let Problem::ReferenceNotFound { field, kind, name } = fault.problem else { panic!("{:?}", fault.problem) };
+    assert_eq!((field.as_str(), kind, name.as_str()), ("spec.rollout.replaces", "ToolPolicy", "old"));
+    let mut old = plain_policy("Audit", Value::Null);
+    old.metadata.name = Some("old".to_owned());
+    all.policies.push(old);
+    assert_eq!(gather(&all).unwrap().policies.len(), 3);
 }

@@ -137,8 +137,8 @@ mod tests {
     fn every_shipped_guard_is_watched() {
         let kinds: Vec<_> =
             Guards::shipped().unwrap().wanted.iter().map(|wanted| wanted.resource.kind.clone()).collect();
-        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicy").count(), 6);
-        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicyBinding").count(), 6);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicy").count(), 7);
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ValidatingAdmissionPolicyBinding").count(), 7);
         assert_eq!(kinds.iter().filter(|kind| *kind == "MutatingAdmissionPolicy").count(), 2);
         assert_eq!(kinds.iter().filter(|kind| *kind == "CustomResourceDefinition").count(), 2);
     }

@@ -4,6 +4,7 @@
 //! stores -> reconcile (plan) -> hub -> control/feed -> sidecars
 //!                                 ^
 //! sidecars -> control/approvals -> ApprovalRequest -> approvals/steps -> released
+//! sidecars -> control/trials -> trials -> status
 //! ```
 //! Deliberately absent: anything that decides whether a person may approve. The API server does; see `guards/`.
 
@@ -24,6 +25,7 @@ pub mod pods;
 pub mod reconcile;
 pub mod report;
 pub mod stores;
+pub mod trials;
 pub mod trust;
 pub mod wait;
 

@@ -42,6 +42,8 @@ pub struct Metrics {
     guards: Gauge,
     plans: Family<Result_, Counter>,
     probes: Family<Result_, Counter>,
+    trial_reports: Family<Result_, Counter>,
+    trial_writes: Family<Result_, Counter>,
     agents: Family<Enforcement, Gauge>,
     feeds: Gauge,
     feeds_displaced: Counter,
@@ -62,6 +64,8 @@ impl Metrics {
             guards: Gauge::default(),
             plans: Family::default(),
             probes: Family::default(),
+            trial_reports: Family::default(),
+            trial_writes: Family::default(),
             agents: Family::default(),
             feeds: Gauge::default(),
             feeds_displaced: Counter::default(),
@@ -91,6 +95,8 @@ impl Metrics {
             metrics.feeds_displaced.clone(),
         );
         registry.register("probes", "Statements about probes of pods, by what they say", metrics.probes.clone());
+        registry.register("trial_reports", "Reports of trials, by result", metrics.trial_reports.clone());
+        registry.register("trial_writes", "Writes of what trials came to, by result", metrics.trial_writes.clone());
         metrics
     }
 
@@ -127,6 +133,16 @@ impl Metrics {
     /// A sidecar said what its pod's probe found.
     pub fn probed(&self, result: &'static str) {
         self.probes.get_or_create(&Result_ { result }).inc();
+    }
+
+    /// A sidecar told how trials go.
+    pub fn trials_told(&self, result: &'static str) {
+        self.trial_reports.get_or_create(&Result_ { result }).inc();
+    }
+
+    /// What a trial came to was written, or not.
+    pub fn trial_written(&self, result: &'static str) {
+        self.trial_writes.get_or_create(&Result_ { result }).inc();
     }
 
     /// How the agents of a namespace stand: for each the reason of its condition `EnforcementVerified`.

@@ -14,12 +14,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use kube::core::object::HasStatus;
-use serde::Serialize;
 
 use crate::control::Control;
 use crate::hub::View;
 use crate::plan::{Gathered, Plan, plan};
-use crate::report::{self, EventKind};
+use crate::report::{self, EventKind, Planned};
 use crate::wait;
 
 /// Everything is planned again this often, whatever the watches say.
@@ -215,7 +214,7 @@ async fn write<K>(
     conditions: fn(&K::Status) -> &[Condition],
 ) -> Result<bool, kube::Error>
 where
-    K: Watched + HasStatus<Status: Serialize + PartialEq>,
+    K: Watched + HasStatus<Status: Planned>,
 {
     match report::status(&control.client, object, wanted, version).await {
         Ok(written) => {

@@ -1,7 +1,11 @@
 //! What the outside sees: status, written only when it differs, and Events.
+//!
+//! The plan does not say how trials go ([`crate::trials`]): that is neither compared nor written here, and stays as it is.
 
 use aegis_cluster::Watched;
-use aegis_crds::api::ApprovalRequest;
+use aegis_crds::api::{
+    AgentStatus, ApprovalRequest, ApprovalTierStatus, DelegationStatus, RegistryStatus, ToolPolicyStatus, ToolStatus,
+};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::core::ObjectMeta;
@@ -65,6 +69,35 @@ impl Events {
     }
 }
 
+/// A status that is planned, but for how trials go.
+pub trait Planned: Serialize {
+    /// Whether a stored status says what is planned.
+    fn is_as(&self, planned: &Self) -> bool;
+}
+
+macro_rules! planned_whole {
+    ($($status:ty),*) => {
+        $(impl Planned for $status {
+            fn is_as(&self, planned: &Self) -> bool {
+                self == planned
+            }
+        })*
+    };
+}
+planned_whole!(ToolStatus, RegistryStatus, DelegationStatus, ApprovalTierStatus);
+
+impl Planned for AgentStatus {
+    fn is_as(&self, planned: &Self) -> bool {
+        Self { trial: None, ..self.clone() } == *planned
+    }
+}
+
+impl Planned for ToolPolicyStatus {
+    fn is_as(&self, planned: &Self) -> bool {
+        Self { trial: None, ..self.clone() } == *planned
+    }
+}
+
 /// Writes a status by server-side apply, if it differs from the one that the object has; says whether it did. Where a
 /// `version` is named, the write is refused with 409 once the object has another one.
 pub async fn status<K>(
@@ -74,9 +107,9 @@ pub async fn status<K>(
     version: Option<String>,
 ) -> Result<bool, kube::Error>
 where
-    K: Watched + HasStatus<Status: Serialize + PartialEq>,
+    K: Watched + HasStatus<Status: Planned>,
 {
-    if object.status() == Some(wanted) {
+    if object.status().is_some_and(|status| status.is_as(wanted)) {
         return Ok(false);
     }
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());

@@ -9,13 +9,14 @@ use aegis_runtime::tasks::{TaskError, Tasks};
 use aegis_runtime::tls::Clients;
 use aegis_runtime::tls::rotation::{About, Keeper, Lifetimes};
 use aegis_runtime::{admin, ready, serve, tls};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::approvals::{Released, steps};
 use crate::args::Args;
-use crate::control::{self, Control, Feeds, Heads, Opening};
+use crate::control::{self, Control, Feeds, Heads, Turns};
 use crate::guards::{Guards, ShippedError};
 use crate::hub::Hub;
 use crate::keys::{Keys, KeysError};
@@ -25,6 +26,7 @@ use crate::owned::{self, Fences};
 use crate::reconcile;
 use crate::report::Events;
 use crate::stores::{self, Changes};
+use crate::trials::{self, Trials};
 use crate::trust::{self, Trust};
 
 /// Why the operator cannot start, or ended.
@@ -106,6 +108,7 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         guards,
         released: Arc::new(Released::default()),
         heads: Heads::default(),
+        trials: Trials::default(),
         leadership,
         fences: Fences::default(),
         mesh: Arc::new(mesh),
@@ -115,7 +118,8 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         org: args.org.clone(),
         issuer: format!("https://aegis-operator.{}.svc", args.system_namespace),
         max_open_approvals: usize::from(args.max_open_approvals),
-        opening: Opening::default(),
+        opening: Turns::default(),
+        judging: Turns::default(),
         drain: drain.clone(),
     });
     let listener = listen(args.control_listen).await?;
@@ -131,18 +135,14 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
             ready = waiting.stores.ready() => ready?,
         }
         stores_ready.release();
-        let mut as_of = waiting.hub.as_of();
-        let released = tokio::spawn(async move {
-            if as_of.wait_for(Option::is_some).await.is_ok() {
-                confirmed.release();
-            }
-        });
+        let released = tokio::spawn(release_once_known(waiting.hub.as_of(), confirmed));
         for namespace in waiting.stores.namespaces() {
             waiting.changes.namespaces.mark(&namespace);
         }
         let run = async {
             let (plans, requests) = (reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain));
-            tokio::try_join!(plans, requests, owned::run(Arc::clone(&waiting)), async {
+            let counts = trials::run(Arc::clone(&waiting));
+            tokio::try_join!(plans, requests, counts, owned::run(Arc::clone(&waiting)), async {
                 let served = tokio::select! {
                     () = serve_drain.begun() => return Ok(()),
                     served = certificates.first() => served,
@@ -161,6 +161,13 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         result
     });
     Ok(tasks.run(drain).await?)
+}
+
+/// Waits until it is known how old the operator's own view is.
+async fn release_once_known(mut as_of: watch::Receiver<Option<Timestamp>>, confirmed: ready::Handle) {
+    if as_of.wait_for(Option::is_some).await.is_ok() {
+        confirmed.release();
+    }
 }
 
 /// Takes part in the election, where there is one.

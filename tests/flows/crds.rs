@@ -424,7 +424,7 @@ async fn names_in_lists_are_unique_and_amounts_are_exact() -> Result<()> {
         ("Tool", "/spec/endpoint", json!("https://user:word@shop.example"), "spec.endpoint"),
         ("Tool", "/spec/endpoint", json!("https://shop.example/?q=1"), "spec.endpoint"),
         ("Tool", "/spec/unlisted", json!("Read"), "spec.unlisted"),
-        ("ToolPolicy", "/spec/mode", json!("Audit"), "spec.mode"),
+        ("ToolPolicy", "/spec/mode", json!("audit"), "spec.mode"),
         ("ToolPolicy", "/spec/rules/1/when/0/atMost", json!(5000.5), "atMost"),
         ("ToolPolicy", "/spec/rules/1/when/0/atMost", json!("5e3"), "atMost"),
         ("ToolPolicy", "/spec/rules/3/when/9/exists", json!(false), "exists"),
@@ -448,7 +448,7 @@ async fn kubectl_lists_every_kind_with_its_columns() -> Result<()> {
     let output = defined().await?.kubectl("admin", &["get", "aegis", "-n", &scene.namespace]).await?;
     let printed = String::from_utf8(output.stdout)?;
     for line in [
-        "TENANT LIFECYCLE CEILING ENFORCEMENT READY REASON PROVEN AGE",
+        "TENANT LIFECYCLE CEILING MODE ENFORCEMENT READY REASON PROVEN AGE",
         "ENDPOINT OPERATIONS READY REASON AGE",
         "TOOLS MODE RULES READY REASON AGE",
         "KEY ENTRIES READY REASON AGE",

@@ -97,6 +97,32 @@ async fn a_policy_counts_when_it_is_valid_and_the_last_good_one_stays_when_it_is
     .await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_changed_makes_no_call_by_the_bundle_of_before() -> Result<()> {
+    in_shop("frozen", Plan::default(), async |shop| {
+        // The next bundle cannot be made, so the one of before stays.
+        shop.change(&shop.policy()?, "approval: {tier: finance, hold: 0s}", "approval: {tier: nobody, hold: 0s}")
+            .await?;
+        let agents: Api<Agent> = shop.namespace.api("admin").await?;
+        eventually("the agent's condition to name the field", PATIENCE, async || {
+            let conditions = agents.get(BUYER).await?.status.unwrap_or_default().conditions;
+            let accepted = conditions.iter().find(|condition| condition.type_ == "PolicyAccepted");
+            ensure!(accepted.is_some_and(|accepted| accepted.message.contains("approval.tier")), "{accepted:?}");
+            Ok(())
+        })
+        .await?;
+        expect(&shop.draft().await?, 200, None)?;
+        // Its review is of what that bundle says of the agent, and not of what the agent is now.
+        let audited = json!({"spec": {"enforcement": {"mode": "Audit"}}});
+        let _: Agent = shop.patch("admin", BUYER, audited).await?;
+        eventually("the agent to be refused", PATIENCE, async || {
+            expect(&shop.draft().await?, 403, Some("agent_not_reviewed"))
+        })
+        .await
+    })
+    .await
+}
+
 /// The policy's condition and the agent's name the field; calls are judged by the bundle before.
 async fn stays(shop: &Shop<'_>, field: &str) -> Result<()> {
     let policies: Api<ToolPolicy> = shop.namespace.api("admin").await?;

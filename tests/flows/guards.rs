@@ -11,6 +11,7 @@ mod delegations;
 mod every_field;
 mod forgeries;
 mod honest;
+mod modes;
 mod people;
 pub mod request;
 pub mod scene;

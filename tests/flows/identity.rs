@@ -7,4 +7,5 @@ mod proven;
 mod renewed;
 mod rotated;
 mod stolen;
+mod told;
 mod wire;

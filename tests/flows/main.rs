@@ -25,4 +25,5 @@ mod node;
 mod pods;
 mod shop;
 mod story;
+mod trials;
 mod webhook;

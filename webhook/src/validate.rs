@@ -71,8 +71,8 @@ pub fn policy(policy: &ToolPolicy, mut resources: Resources, at: Timestamp) -> V
         Ok(core) => core,
         Err(invalid) => return Verdict::Refused(with_name(policy, &invalid.to_string())),
     };
-    let Resources { tools, registries, tiers, .. } = &resources;
-    let missing = gather::missing(&core, tools, registries, tiers);
+    let Resources { policies, tools, registries, tiers, .. } = &resources;
+    let missing = gather::missing(&core, policies, tools, registries, tiers);
     if let Err(problem) = compiles::policy(&core, tools, registries, tiers) {
         return Verdict::Refused(with_name(policy, &problem.to_string()));
     }

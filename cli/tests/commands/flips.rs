@@ -105,6 +105,35 @@ fn records_are_replayed_and_what_they_hide_is_not_guessed() {
 }
 
 #[test]
+fn a_replay_tells_what_trials_would_change() {
+    let (old, _) = both();
+    let records = tempfile::tempdir().unwrap();
+    recorded(old.path(), records.path());
+    let replay = |arguments: &[&str]| {
+        let fixed = ["replay", "-n", "shop", "--records", records.path().to_str().unwrap(), "--max-flips", "0"];
+        aegis(&[&fixed[..], &["--resources", old.path().to_str().unwrap()], arguments].concat(), "")
+    };
+    let report = |ran: &Ran| serde_json::from_str::<Value>(&ran.out).unwrap();
+    assert!(report(&replay(&["-o", "json"]))["would"].is_null(), "nothing is tried out");
+    let trial = "
+apiVersion: aegis.dev/v1alpha1
+kind: ToolPolicy
+metadata: {name: trial, namespace: shop}
+spec:
+  tools: [erp]
+  mode: Audit
+  rules: [{name: stop, operations: ['*'], unconditional: true, effect: Deny}]
+";
+    fs::write(old.path().join("trial.yaml"), trial).unwrap();
+    let ran = replay(&["-o", "json"]);
+    let report = report(&ran);
+    assert_eq!((ran.exit, &report["flipped"]), (Exit::Done, &0.into()), "{}", ran.whole());
+    assert_eq!(report["would"]["judged"], report["judged"], "{}", ran.out);
+    assert!(report["would"]["kinds"]["allow->deny"].as_u64().unwrap() >= 1, "{}", ran.out);
+    assert!(replay(&[]).out.contains("\nIf everything that is tried out were enforced:\n"));
+}
+
+#[test]
 fn an_explanation_lists_every_rule_that_was_considered() {
     let folder = tempfile::tempdir().unwrap();
     at_work(folder.path());
@@ -123,6 +152,15 @@ fn an_explanation_lists_every_rule_that_was_considered() {
 
     let refused = explain(CALLS.lines().nth(3).unwrap(), "");
     assert!(refused.out.contains("No rule was considered"), "{}", refused.out);
+    let trial = "{apiVersion: aegis.dev/v1alpha1, kind: ToolPolicy, metadata: {name: trial, namespace: shop}, spec: {tools: [erp],
+        mode: Audit, rules: [{name: stop, operations: ['*'], unconditional: true, effect: Deny}]}}";
+    fs::write(folder.path().join("trial.yaml"), trial).unwrap();
+    let tried = explain(held, "").out;
+    assert!(
+        tried.contains("enforced would") && tried.contains("deny (rule_denies) by trial/stop, with trial counted"),
+        "{tried}"
+    );
+
     for wrong in ["{}", "@/nowhere", "[]"] {
         assert_eq!(explain(wrong, "").exit, Exit::Failed, "{wrong}");
     }

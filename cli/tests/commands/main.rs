@@ -3,6 +3,7 @@
 // All of this is test code, but clippy spares only functions that are marked as tests.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod agreement;
 mod approvals;
 mod cookbook;
 mod cookbook_http;
@@ -13,6 +14,7 @@ mod policy_files;
 mod policy_lint;
 mod policy_test;
 mod records;
+mod rego;
 mod schema;
 mod verify;
 mod why;

@@ -103,6 +103,7 @@ fn decision(id: &str, verdict: Verdict) -> DecisionRecord {
             context_digest: None,
             context_parts: None,
             facts: BTreeMap::new(),
+            would: None,
             bundle: Digest::of_bytes(b"bundle"),
         },
         approval: None,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Class;
+use super::trial::Trial;
 use crate::schema::{self, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER};
 
 /// An AI agent: its identity, its owner and its limits.
@@ -25,6 +26,7 @@ use crate::schema::{self, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER};
     printcolumn(name = "TENANT", type_ = "string", json_path = ".spec.tenant"),
     printcolumn(name = "LIFECYCLE", type_ = "string", json_path = ".spec.lifecycle"),
     printcolumn(name = "CEILING", type_ = "string", json_path = ".spec.ceiling"),
+    printcolumn(name = "MODE", type_ = "string", json_path = ".spec.enforcement.mode"),
     printcolumn(name = "ENFORCEMENT", type_ = "string", json_path = ".spec.enforcement.level"),
     printcolumn(
         name = "READY",
@@ -45,6 +47,7 @@ use crate::schema::{self, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER};
     printcolumn(name = "VERIFIED", type_ = "integer", json_path = ".status.pods.verified", priority = 1),
     printcolumn(name = "BUNDLE", type_ = "string", json_path = ".status.bundle.digest", priority = 1),
     printcolumn(name = "RULES", type_ = "integer", json_path = ".status.bundle.rules", priority = 1),
+    printcolumn(name = "AGREEMENT", type_ = "string", json_path = ".status.trial.agreement", priority = 1),
     printcolumn(name = "OWNER", type_ = "string", json_path = ".spec.owner.name", priority = 1),
     printcolumn(name = "VERSION", type_ = "string", json_path = ".spec.version", priority = 1),
     printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -151,6 +154,19 @@ pub enum Level {
     Sealed,
 }
 
+/// What becomes of an agent's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// What the policies say.
+    #[default]
+    Enforce,
+    /// A Read goes as the policies say. A Draft or Commit is judged and recorded, and never sent.
+    Propose,
+    /// What policies refuse or hold goes all the same, and is reported. Lifecycle, review, ceiling, delegation, schema and
+    /// the form of a call are enforced as ever.
+    Audit,
+}
+
 /// Accountable person or team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -216,6 +232,11 @@ pub struct Enforcement {
     /// not changed: start them anew.
     #[serde(default)]
     pub level: Level,
+    /// What becomes of the calls. Enforce: what the policies say. Propose: a Read does; a Draft or Commit is judged and
+    /// recorded, and never sent. Audit: what policies refuse or hold goes all the same, and is reported. A change makes
+    /// the review void.
+    #[serde(default)]
+    pub mode: Mode,
     /// Age of what a sidecar knows over which it refuses Draft and Commit, and at twice this age Read too.
     #[serde(default = "default_max_staleness")]
     #[schemars(length(min = 2, max = 16), regex(pattern = DURATION))]
@@ -227,7 +248,7 @@ pub struct Enforcement {
 
 impl Default for Enforcement {
     fn default() -> Self {
-        Self { level: Level::Mediated, max_staleness: default_max_staleness() }
+        Self { level: Level::Mediated, mode: Mode::Enforce, max_staleness: default_max_staleness() }
     }
 }
 
@@ -283,6 +304,10 @@ pub struct AgentStatus {
     /// The agent's pods, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<PodCounts>,
+    /// What policies said of the calls of an agent of mode Audit or Propose. Absent before the first such call. Sidecars
+    /// count, and the counts are written at most once a minute, while they grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }
 
 /// What the agent's pods must look like.

@@ -25,6 +25,7 @@ pub mod registry;
 pub mod sanitize;
 pub mod tier;
 pub mod tool;
+pub mod trial;
 
 pub use agent::{Agent, AgentSpec, AgentStatus};
 pub use approval::{ApprovalRequest, ApprovalRequestSpec, ApprovalRequestStatus};
@@ -33,6 +34,7 @@ pub use policy::{ToolPolicy, ToolPolicySpec, ToolPolicyStatus};
 pub use registry::{Registry, RegistrySpec, RegistryStatus};
 pub use tier::{ApprovalTier, ApprovalTierSpec, ApprovalTierStatus};
 pub use tool::{Tool, ToolSpec, ToolStatus};
+pub use trial::Trial;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

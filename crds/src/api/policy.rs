@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Check;
 use super::provenance::Provenance;
 use super::sanitize::Transform;
+use super::trial::Trial;
 use crate::schema::{self, CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEGER, OPERATION, OPERATION_OR_ALL};
 
 /// Rules on the calls of agents to tools.
@@ -30,7 +31,24 @@ use crate::schema::{self, CODE, DIGEST, DNS_LABEL, DNS_NAME, DURATION, MAX_INTEG
     printcolumn(name = "READY", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "REASON", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "AGENTS", type_ = "string", json_path = ".spec.agents", priority = 1),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "PERCENT", type_ = "integer", json_path = ".spec.rollout.percent", priority = 1),
+    printcolumn(name = "AGREEMENT", type_ = "string", json_path = ".status.trial.agreement", priority = 1),
+    printcolumn(name = "WOULD-DENY", type_ = "integer", json_path = ".status.trial.wouldDeny", priority = 1),
+    printcolumn(name = "WOULD-HOLD", type_ = "integer", json_path = ".status.trial.wouldHold", priority = 1),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.spec.?rollout.?replaces.orValue('') != self.metadata.name")
+        .message("spec.rollout.replaces names another policy than this one")
+        .reason(Reason::FieldValueInvalid),
+)]
+#[x_kube(
+    validation = Rule::new("!has(self.rollout) || self.mode == 'Enforce'")
+        .message("a policy of mode Audit has effect on no share of the runs: leave rollout out, or take mode Enforce and percent 0")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".rollout"),
+    validation = Rule::new("!has(self.rollout) || self.rules.all(rule, rule.effect != 'Sanitize')")
+        .message("Sanitize rules have effect on all runs or none: put them into a policy without rollout")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".rollout")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ToolPolicySpec {
@@ -43,9 +61,13 @@ pub struct ToolPolicySpec {
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub agents: Option<Vec<String>>,
-    /// Whether the rules have effect. Only Enforce is possible now.
+    /// Whether the rules have effect. Enforce: they decide. Audit: they decide nothing and allow nothing; what they
+    /// would change is reported in records and metrics.
     #[serde(default)]
     pub mode: Mode,
+    /// The share of runs on which the rules have effect. Outside it they are audited. Absent: all runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// The rules. Order has no meaning for the verdict.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
@@ -61,11 +83,30 @@ pub struct ToolPolicySpec {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub provenance: Vec<Provenance>,
+    /// A module of Rego, for what rules cannot say. What it says counts as rules that hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rego: Option<RegoModule>,
     /// Calls with the verdict that the policy must give them. Run by aegis policy test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub tests: Vec<PolicyTest>,
+}
+
+/// A module of Rego.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegoModule {
+    /// Rego version 1 of package aegis, with a set verdicts of objects {effect, reason, message, approval}. It sees the
+    /// call as input and the policy's registries as data.registries. Only the functions of docs/reference/rego.md are
+    /// available; what a call may cost is bounded, and a module that fails denies.
+    #[schemars(length(min = 1, max = 16_384))]
+    pub module: String,
+    /// Names of the ApprovalTiers that its verdicts may ask.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub tiers: Vec<String>,
 }
 
 /// Whether rules have effect.
@@ -74,6 +115,22 @@ pub enum Mode {
     /// They decide.
     #[default]
     Enforce,
+    /// They decide nothing. What they would change is reported.
+    Audit,
+}
+
+/// The share of runs on which a policy's rules have effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Size of the share in percent. A hash of agent and run says which runs are in it; a larger share holds all runs of
+    /// a smaller one. 0 audits the policy as a replacement.
+    #[schemars(range(min = 0, max = 100))]
+    pub percent: u8,
+    /// Name of the ToolPolicy that has effect outside the share only, on the tools and agents that both select.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = DNS_NAME))]
+    pub replaces: Option<String>,
 }
 
 /// One rule: if every check holds, its effect counts.
@@ -286,4 +343,8 @@ pub struct ToolPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub agents: Option<u32>,
+    /// What the policy would have changed where it is tried out. Absent before the first such call. Sidecars count, and
+    /// the counts are written at most once a minute, while they grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }

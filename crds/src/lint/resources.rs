@@ -36,7 +36,11 @@ fn registries(namespace: &str, space: &Space, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a check looks at the registry, or a module may: it sees every registry that its policy names.
 fn looks_at(policy: &Policy, name: &str) -> bool {
+    if policy.rego.is_some() && policy.registries.iter().any(|seen| seen == name) {
+        return true;
+    }
     let mut checks = policy.rules.iter().flat_map(|rule| &rule.when);
     checks.any(|check| match &check.predicate {
         Predicate::InRegistry(registry)

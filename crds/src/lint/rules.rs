@@ -108,11 +108,19 @@ impl<'a> Looked<'a> {
 
     /// Other rules of the namespace that can hold at all.
     fn others(&self) -> impl Iterator<Item = Place<'a>> + '_ {
-        let all = self.space.policies.iter().flat_map(places);
+        let all = self.space.policies.iter().filter(|policy| self.is_beside(policy)).flat_map(places);
         all.filter(|other| {
             let pairs: Vec<_> = self.operations(other).collect();
             contradiction(other.rule, &pairs).is_none()
         })
+    }
+
+    /// Whether a policy counts wherever this rule does: neither it is tried out, nor what is to replace it.
+    fn is_beside(&self, policy: &Policy) -> bool {
+        let mut rollouts = self.space.policies.iter().filter_map(|one| one.rollout.as_ref());
+        let replaced = rollouts.any(|rollout| rollout.replaces.as_ref() == Some(&policy.name));
+        let whole = policy.mode.is_enforce() && policy.rollout.is_none() && !replaced;
+        whole || policy.name == self.place.policy.name
     }
 
     fn unbounded(&self, pairs: &[(&Tool, &Operation)], findings: &mut Vec<Finding>) {
@@ -135,9 +143,15 @@ impl<'a> Looked<'a> {
         }
     }
 
-    /// Whether a rule that denies or asks looks at amounts from above, or at every call that this one allows.
+    /// Whether a rule that denies or asks looks at amounts from above, or at every call that this one allows. A Rego module
+    /// may do either.
     fn is_caught(&self, tool: &Tool, operation: &Operation) -> bool {
-        let mut others = self.space.policies.iter().flat_map(places);
+        let mut counting = self.space.policies.iter().filter(|policy| self.is_beside(policy));
+        let mut modules = counting.clone().filter(|policy| policy.rego.is_some());
+        if modules.any(|policy| policy.tools.contains(&tool.name) && policy.covers_agents_of(self.place.policy)) {
+            return true;
+        }
+        let mut others = counting.by_ref().flat_map(places);
         others.any(|other| {
             other.rule.effect != Effect::Allow
                 && other.covers_agents_of(&self.place)

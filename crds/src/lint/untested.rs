@@ -1,4 +1,4 @@
-//! Rules that hold in no test, and tests that cannot be run.
+//! Rules that hold in no test, modules that say nothing in any, and tests that cannot be run.
 
 use std::collections::BTreeSet;
 
@@ -38,24 +38,9 @@ pub(super) fn look(resources: &Resources, at: Timestamp, findings: &mut Vec<Find
             }
         }
     }
-    for (rule, index) in indexed(&coverage) {
-        if !rule.is_hit() {
-            let subject = Subject { kind: "ToolPolicy", namespace: rule.namespace.clone(), name: rule.policy.clone() };
-            let field = format!("spec.rules[{index}]");
-            let message = "it holds in no test";
-            findings.push(Finding::new(Lint::MissingTest, subject, field, message).about(&rule.rule));
-        }
+    for rule in coverage.rules.iter().filter(|rule| !rule.is_hit()) {
+        let subject = Subject { kind: "ToolPolicy", namespace: rule.namespace.clone(), name: rule.policy.clone() };
+        let finding = Finding::new(Lint::MissingTest, subject, rule.field.as_str(), "it holds in no test");
+        findings.push(finding.about(&rule.rule));
     }
-}
-
-/// Every rule with its place in its policy.
-fn indexed(coverage: &Coverage) -> impl Iterator<Item = (&crate::coverage::RuleCoverage, usize)> {
-    let mut last: Option<(&str, &str)> = None;
-    let mut next = 0_usize;
-    coverage.rules.iter().map(move |rule| {
-        let policy = (rule.namespace.as_str(), rule.policy.as_str());
-        next = if last == Some(policy) { next.saturating_add(1) } else { 0 };
-        last = Some(policy);
-        (rule, next)
-    })
 }

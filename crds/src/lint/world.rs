@@ -86,7 +86,7 @@ impl World {
     }
 
     fn policies(&mut self, resources: &Resources, findings: &mut Vec<Finding>) {
-        let Resources { tools, registries, tiers, .. } = resources;
+        let Resources { policies, tools, registries, tiers, .. } = resources;
         for policy in &resources.policies {
             let namespace = home(policy);
             let tools: Vec<_> = tools.iter().filter(|one| home(*one) == namespace).collect();
@@ -98,7 +98,8 @@ impl World {
             };
             let local = || (tools.iter().copied(), registries.iter().copied(), tiers.iter().copied());
             let (all_tools, all_registries, all_tiers) = local();
-            for problem in gather::missing(&lowered, all_tools, all_registries, all_tiers) {
+            let all_policies = policies.iter().filter(|one| home(*one) == namespace);
+            for problem in gather::missing(&lowered, all_policies, all_tools, all_registries, all_tiers) {
                 keep("ToolPolicy", policy, Err::<(), _>(problem), findings);
             }
             let (all_tools, all_registries, all_tiers) = local();

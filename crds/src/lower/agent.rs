@@ -1,6 +1,6 @@
 //! `Agent` to the core's agent and its standing.
 
-use aegis_decision::agent::{Agent, Lifecycle, Review, Standing};
+use aegis_decision::agent::{Agent, Lifecycle, Mode, Review, Standing};
 use aegis_decision::egress::{Egress, Level};
 use kube::ResourceExt as _;
 
@@ -35,6 +35,11 @@ pub fn agent(resource: &api::Agent) -> Result<(Agent, Standing), Invalid> {
         max_staleness_seconds: duration::seconds(&enforcement.max_staleness, 1..=600, "spec.enforcement.maxStaleness")?,
         token_ttl_seconds: duration::seconds(&tokens.ttl, 60..=900, "spec.tokens.ttl")?,
         level: enforcement.level.into(),
+        mode: match enforcement.mode {
+            api::agent::Mode::Enforce => Mode::Enforce,
+            api::agent::Mode::Propose => Mode::Propose,
+            api::agent::Mode::Audit => Mode::Audit,
+        },
         egress: egress.iter().enumerate().map(|(at, entry)| lower_egress(at, entry)).collect::<Result<_, _>>()?,
     };
     let review = review.as_ref().map(lower_review).transpose()?;

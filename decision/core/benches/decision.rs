@@ -12,20 +12,22 @@ mod workload;
 use std::hint::black_box;
 
 use aegis_decision::call::ToolCall;
-use aegis_decision::decide::{decide, refused_without_facts};
+use aegis_decision::decide::{decide, decide_on, refused_without_facts};
 use aegis_decision::decision::{Decision, Outcome};
 use aegis_decision::json::{self, Value};
+use aegis_decision::rego::Worker;
 use aegis_decision::segment::Sealer;
 use aegis_decision::token::Attestation;
 use gungraun::{Callgrind, EntryPoint, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 
 use workload::records::{Signing, batch_of_64, signing};
-use workload::{Desk, Request, Rules, payment, purchase_order};
+use workload::{Desk, Request, Rules, large_purchase_order, payment, purchase_order};
 
 // One strict pass over the body: the tree that is judged, hashed and emitted.
 #[library_benchmark]
 #[bench::payment_500_bytes(payment())]
 #[bench::purchase_order_10_kb(purchase_order())]
+#[bench::purchase_order_100_kb(large_purchase_order())]
 fn parse(body: Vec<u8>) -> (Value, Vec<u8>) {
     (json::parse(black_box(&body)).expect("the workload is strict JSON"), body)
 }
@@ -60,6 +62,17 @@ fn decide_payment(given: (Desk, ToolCall)) -> (Decision, Desk) {
 #[bench::keyed_10000(Desk::named(Rules::Keyed, 10_000))]
 fn judge_rules(given: (Desk, ToolCall)) -> (Decision, Desk) {
     allowed(given)
+}
+
+// Of a verdict only what a Rego module costs that looks one entry up among many: its input, its work, its verdicts.
+#[library_benchmark(config = counted_in("*said::ask*"))]
+#[bench::keyed_10(workload::modules::module(10))]
+#[bench::keyed_1000(workload::modules::module(1_000))]
+#[bench::keyed_10000(workload::modules::module(10_000))]
+fn ask_module((desk, call, mut worker): (Desk, ToolCall, Worker)) -> (Decision, Desk, Worker) {
+    let decision = decide_on(black_box(&desk.bundle), call, &desk.evidence(), desk.now, &mut worker);
+    assert!(matches!(decision.outcome, Outcome::Allow(Some(_))), "{:?}", decision.output.detail);
+    (decision, desk, worker)
 }
 
 fn allowed((desk, call): (Desk, ToolCall)) -> (Decision, Desk) {
@@ -126,7 +139,7 @@ fn verify(signing: Signing) -> (Attestation, Signing) {
 }
 
 library_benchmark_group!(name = body, benchmarks = [parse, emit]);
-library_benchmark_group!(name = call, benchmarks = [decide_payment, judge_rules, whole_call]);
+library_benchmark_group!(name = call, benchmarks = [decide_payment, judge_rules, ask_module, whole_call]);
 library_benchmark_group!(name = evidence, benchmarks = [push_records, seal, sign, verify]);
 
 main!(library_benchmark_groups = body, call, evidence);

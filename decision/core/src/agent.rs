@@ -41,10 +41,39 @@ pub struct Agent {
     /// Hosts beside tools that it may reach.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub egress: Vec<Egress>,
+    /// What becomes of its calls.
+    #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+    pub mode: Mode,
+}
+
+/// What becomes of an agent's calls once they are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Mode {
+    /// A verdict has its effect.
+    #[default]
+    Enforce,
+    /// A Read goes as the verdict says. A Draft or Commit is judged and never sent: what is not refused is a proposal.
+    Propose,
+    /// What policies refuse or hold goes all the same, and is reported. Who the agent is, whether it may act at all, its
+    /// delegation and the form of its calls are judged as ever.
+    Audit,
+}
+
+impl Mode {
+    /// What becomes of calls of a class: a Read is nothing to propose.
+    #[must_use]
+    pub fn on(self, class: Class) -> Self {
+        if self == Self::Propose && class == Class::Read { Self::Enforce } else { self }
+    }
+
+    /// For `skip_serializing_if`: the default is left out, so that digests of agents without it stay.
+    pub fn is_enforce(&self) -> bool {
+        *self == Self::Enforce
+    }
 }
 
 impl Agent {
-    /// What a review attests: ceiling, version, workload, level and egress. A change of one of them makes the review
+    /// What a review attests: ceiling, version, workload, level, egress and mode. A change of one of them makes the review
     /// void.
     pub fn review_digest(&self) -> Digest {
         #[derive(Serialize)]
@@ -61,6 +90,8 @@ impl Agent {
             level: Level,
             #[serde(skip_serializing_if = "<[Egress]>::is_empty")]
             egress: &'a [Egress],
+            #[serde(skip_serializing_if = "Mode::is_enforce")]
+            mode: Mode,
         }
         Digest::of(&Reviewed {
             v: "aegis.dev/review/v1",
@@ -72,6 +103,7 @@ impl Agent {
             token_ttl_seconds: self.token_ttl_seconds,
             level: self.level,
             egress: &self.egress,
+            mode: self.mode,
         })
     }
 }

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::call::ToolCall;
-use crate::decide::context::FixedParts;
-use crate::decision::Truth;
 use crate::digest::Digest;
+use crate::lineup::{self, Chosen, Lineup, Lineups, RolloutProblem};
 use crate::naming::{BindingError, Router};
 use crate::policy::Policy;
 use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
-use crate::rules::{Allowing, CompiledPolicy, Inputs, RegistryRead, RuleError, Table};
+use crate::rego::{Module, ModuleError, RULE};
+use crate::rules::{CompiledPolicy, RuleError};
 use crate::run::{RunIndex, RunView};
 use crate::sanitize::{RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
@@ -57,6 +57,22 @@ pub enum AssembleError {
         policy: String,
         /// What is wrong.
         error: ProvenanceError,
+    },
+    /// A rollout that cannot be.
+    #[error("policy {policy}: rollout: {problem}")]
+    Rollout {
+        /// Policy.
+        policy: String,
+        /// What is wrong.
+        problem: RolloutProblem,
+    },
+    /// A Rego module cannot be compiled.
+    #[error("policy {policy}: rego: {error}")]
+    Rego {
+        /// Policy.
+        policy: String,
+        /// What is wrong.
+        error: ModuleError,
     },
     /// Operations cannot be told apart or are not well formed.
     #[error("tool {tool}: {error}")]
@@ -132,14 +148,15 @@ pub struct Bundle {
     pub(crate) routers: BTreeMap<String, Router>,
     pub(crate) schemas: BTreeMap<(String, String), CompiledSchema>,
     pub(crate) policies: Vec<CompiledPolicy>,
+    /// One for each policy, in their order; none for a policy without one.
+    modules: Vec<Option<Module>>,
     /// By tool and operation.
-    tables: BTreeMap<String, BTreeMap<String, Table>>,
+    lineups: BTreeMap<String, BTreeMap<String, Lineups>>,
     /// By tool and operation, where there are some.
     sanitizers: BTreeMap<String, BTreeMap<String, Sanitizers>>,
     /// By tool and operation, where something is taken out of answers.
     redactors: BTreeMap<String, BTreeMap<String, Redactor>>,
     guards: Guards,
-    fixed_parts: BTreeMap<(String, String), FixedParts>,
 }
 
 impl Bundle {
@@ -186,11 +203,13 @@ impl Bundle {
                     .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error: Box::new(error) })
             })
             .collect::<Result<_, _>>()?;
+        lineup::check(&source).map_err(|(policy, problem)| AssembleError::Rollout { policy, problem })?;
+        let modules = source.policies.iter().map(|policy| module(policy, &source)).collect::<Result<_, _>>()?;
         let of_tool = |tool: &Tool| {
-            let table = |operation: &Operation| Table::compile(&source, &policies, tool, operation);
-            tool.operations.iter().map(|operation| (operation.name.clone(), table(operation))).collect()
+            let lineups = |operation: &Operation| Lineups::compile(&source, &policies, tool, operation);
+            tool.operations.iter().map(|operation| (operation.name.clone(), lineups(operation))).collect()
         };
-        let tables = source.tools.iter().map(|tool| (tool.name.clone(), of_tool(tool))).collect();
+        let lineups = source.tools.iter().map(|tool| (tool.name.clone(), of_tool(tool))).collect();
         let sanitizers = of_operations(&source, |tool, operation| {
             let route = routers.get(&tool.name).and_then(|router| router.route_named(tool, &operation.name));
             let compiled = route.map(|route| Sanitizers::compile(&source, tool, operation, route)).transpose();
@@ -207,8 +226,7 @@ impl Bundle {
         })?;
         let guards = Guards::compile(&source).map_err(|(policy, error)| AssembleError::Provenance { policy, error })?;
         let digest = Digest::of(&source);
-        let fixed_parts = FixedParts::of_all(&source);
-        Ok(Self { source, digest, routers, schemas, policies, tables, sanitizers, redactors, guards, fixed_parts })
+        Ok(Self { source, digest, routers, schemas, policies, modules, lineups, sanitizers, redactors, guards })
     }
 
     /// Digest of the source.
@@ -242,29 +260,34 @@ impl Bundle {
         place.zip(self.routers.get(tool)).is_none_or(|(place, router)| router.may_be_another(place))
     }
 
-    /// What the context digest of an operation has from the bundle alone.
-    pub(crate) fn fixed_parts(&self, tool: &str, operation: &str) -> Option<&FixedParts> {
-        self.fixed_parts.get(&(tool.to_owned(), operation.to_owned()))
+    /// Which policies have a say in calls of an operation. There are for every operation that the bundle was made with.
+    pub(crate) fn lineups(&self, tool: &str, operation: &str) -> Option<&Lineups> {
+        self.lineups.get(tool)?.get(operation)
     }
 
-    /// Policies that select this agent and the tool, as written and compiled, ordered by name. `assemble` compiles every
-    /// one; who finds none has to take its rules as indeterminate.
-    pub(crate) fn policies_for(&self, tool: &str) -> impl Iterator<Item = (&Policy, Option<&CompiledPolicy>)> {
-        let all = self.source.policies.iter().enumerate().map(|(index, policy)| (policy, self.policies.get(index)));
-        all.filter(move |(policy, _)| policy.applies_to(&self.source.agent.name, tool))
+    /// Which policies have a say in a call.
+    pub(crate) fn lineup(&self, call: &ToolCall) -> Option<Chosen<'_>> {
+        self.lineups(&call.tool, &call.operation)?.choose(&self.source.agent.uid, call.run.as_deref())
     }
 
-    /// The rule by which the call may simply go, found in the operation's table. None: it may not, or only the plain way
-    /// can tell.
-    pub(crate) fn allowing(&self, inputs: &Inputs<'_>) -> Option<Allowing<'_>> {
-        self.table(inputs.call.tool, inputs.call.operation)?.allows(&self.policies, inputs)
+    /// The policies of a lineup, as written and compiled, ordered by name. `assemble` compiles every one; who finds none
+    /// has to take its rules as indeterminate.
+    pub(crate) fn policies_of(&self, lineup: &Lineup) -> impl Iterator<Item = (&Policy, Option<&CompiledPolicy>)> {
+        lineup.places().filter_map(|place| Some((self.source.policies.get(place)?, self.policies.get(place))))
     }
 
-    /// The registry entries that the operation's rules name for this call.
-    pub(crate) fn registry_reads(&self, inputs: &Inputs<'_>) -> Vec<RegistryRead> {
-        self.table(inputs.call.tool, inputs.call.operation)
-            .map(|table| table.registry_reads(&self.policies, inputs))
-            .unwrap_or_default()
+    /// The Rego modules of policies that select this agent and the tool, each with its policy's place.
+    pub(crate) fn modules_for(&self, tool: &str) -> impl Iterator<Item = (usize, &Module)> {
+        let all = self.source.policies.iter().zip(&self.modules).enumerate();
+        all.filter(move |(_, (policy, _))| policy.applies_to(&self.source.agent.name, tool))
+            .filter_map(|(place, (_, module))| Some((place, module.as_ref()?)))
+    }
+
+    /// The policies of a lineup with a Rego module, each with its place.
+    pub(crate) fn modules_of(&self, lineup: &Lineup) -> impl Iterator<Item = (usize, &Policy, &Module)> {
+        lineup
+            .places()
+            .filter_map(|place| Some((place, self.source.policies.get(place)?, self.modules.get(place)?.as_ref()?)))
     }
 
     /// The operation's `Sanitize` rules.
@@ -277,16 +300,15 @@ impl Bundle {
         self.redactors.get(tool)?.get(operation)
     }
 
-    /// What the checks about the call's run answer.
-    pub(crate) fn run_answers(&self, inputs: &Inputs<'_>) -> Vec<Truth> {
-        self.table(inputs.call.tool, inputs.call.operation)
-            .map(|table| table.run_answers(&self.policies, inputs))
-            .unwrap_or_default()
-    }
-
-    /// The origins of the call's protected values.
-    pub(crate) fn origins(&self, call: &ToolCall, operation: &Operation, witnesses: Witnesses<'_>) -> Judged<'_> {
-        Judged::of(&self.guards, &self.source, call, operation, witnesses)
+    /// The origins of the call's protected values, as the policies of the lineup ask for them.
+    pub(crate) fn origins(
+        &self,
+        lineup: &Lineup,
+        call: &ToolCall,
+        operation: &Operation,
+        witnesses: Witnesses<'_>,
+    ) -> Judged<'_> {
+        Judged::of(&self.guards, &self.source, lineup, call, operation, witnesses)
     }
 
     /// What the index knows of a call's run: the evidence that the call is judged with. None for a call without a run.
@@ -295,14 +317,14 @@ impl Bundle {
         Some(index.view(call.run.as_deref()?, &self.guards.asked(&self.source, call, operation), now))
     }
 
-    /// Whether rules of the call's operation ask what its run has done.
+    /// Whether rules that are in force for the call ask what its run has done.
     pub fn asks_about_run(&self, call: &ToolCall) -> bool {
-        self.table(&call.tool, &call.operation).is_some_and(Table::asks_about_run)
+        self.lineup(call).is_some_and(|chosen| chosen.in_force.table.asks_about_run())
     }
 
-    /// Whether some policy asks where values of the operation came from.
-    pub(crate) fn protects(&self, tool: &str, operation: &str) -> bool {
-        self.guards.protects(tool, operation)
+    /// Whether some policy of the lineup asks where values of the call came from.
+    pub(crate) fn protects(&self, lineup: &Lineup, call: &ToolCall) -> bool {
+        self.guards.of(&self.source, &call.tool, &call.operation).any(|guard| lineup.has(guard.place))
     }
 
     /// Whether some policy asks where values came from, so that what tools answer has to be remembered.
@@ -310,13 +332,13 @@ impl Bundle {
         !self.guards.is_empty()
     }
 
-    fn table(&self, tool: &str, operation: &str) -> Option<&Table> {
-        self.tables.get(tool)?.get(operation)
-    }
-
-    /// Number of rules.
+    /// Number of rules; a Rego module counts as one.
     pub fn rule_count(&self) -> usize {
-        self.source.policies.iter().map(|policy| policy.rules.len()).sum()
+        self.source
+            .policies
+            .iter()
+            .map(|policy| policy.rules.len().saturating_add(usize::from(policy.rego.is_some())))
+            .sum()
     }
 }
 
@@ -334,6 +356,19 @@ fn of_operations<T>(
         }
     }
     Ok(found)
+}
+
+fn module(policy: &Policy, source: &BundleSource) -> Result<Option<Module>, AssembleError> {
+    let Some(rego) = &policy.rego else { return Ok(None) };
+    if policy.rules.iter().any(|rule| rule.name == RULE) {
+        return Err(AssembleError::Duplicate { kind: "rule", name: format!("{RULE} in policy {}", policy.name) });
+    }
+    if let Some(tier) = rego.tiers.iter().find(|name| !source.tiers.iter().any(|tier| tier.name == **name)) {
+        let by = format!("policy {}: rego.tiers", policy.name);
+        return Err(AssembleError::Missing { by, kind: "tier", name: tier.clone() });
+    }
+    let module = Module::compile(rego, &policy.registries, &source.registries);
+    module.map(Some).map_err(|error| AssembleError::Rego { policy: policy.name.clone(), error })
 }
 
 fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), AssembleError> {

@@ -80,6 +80,8 @@ codes! {
     TooManyTiers = "too_many_tiers", 403, "Too many approvals needed";
     /// A person of the tier must approve this call; repeat it unchanged afterwards.
     ApprovalRequired = "approval_required", 428, "Approval required";
+    /// This agent only proposes: the call is recorded and was not sent, and a person decides what to do.
+    Proposed = "proposed", 202, "Proposed";
     /// A person denied this call.
     ApprovalDenied = "approval_denied", 403, "Approval denied";
     /// The call differs from the one that the named approval is for.
@@ -112,6 +114,8 @@ codes! {
     NotReady = "not_ready", 503, "Not ready";
     /// What the sidecar knows is too old to decide this class of call.
     Stale = "stale", 503, "Policy is stale";
+    /// A Rego module did not answer in time on this machine; nothing was decided.
+    PolicyTimeout = "policy_timeout", 503, "Policy took too long";
     /// The sidecar's token is not fresh enough for this class of call.
     TokenNotFresh = "token_not_fresh", 503, "Token is not fresh";
     /// The pod's probe found a way around the sidecar, or has not been heard of for too long.

@@ -22,6 +22,7 @@ use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::{self, Object, Value};
 use crate::naming::Malformed;
+use crate::rego::Worker;
 use crate::run::{RunIndex, RunView};
 
 /// One call to judge, with the evidence that is not in the bundle.
@@ -88,21 +89,25 @@ impl Bundle {
         self.decide_input(input, standing, delegations, &[]).output
     }
 
-    /// As [`Bundle::judge_input`], of an input that is not needed any more: its arguments are not copied. An input that does
-    /// not say what was known of its run is judged by what `runs` knows.
+    /// As [`Bundle::judge_input`], for those who judge many inputs one after another: on the Rego machines of a worker, and
+    /// of an input that is not needed any more, so that its arguments are not copied. An input that does not say what was
+    /// known of its run is judged by what `runs` knows.
     pub fn judge_input_once(
         &self,
         mut input: DecisionInput,
         standing: &Standing,
         delegations: &[Delegation],
         runs: &RunIndex,
+        worker: &mut Worker,
     ) -> DecisionOutput {
         let arguments = input.arguments.take();
         let called = self.call_with(&input, arguments);
         if let (None, Ok(call)) = (&input.run_view, &called) {
             input.run_view = self.run_view(call, runs, input.at);
         }
-        self.decide_called(decide::decide, called, &input, standing, delegations, &[]).output
+        let decide =
+            |bundle: &Self, call, evidence: &Evidence<'_>, now| decide::decide_on(bundle, call, evidence, now, worker);
+        self.decide_called(decide, called, &input, standing, delegations, &[]).output
     }
 
     /// Judges an input exactly as a sidecar judges the request: named by the same router, facts narrowed to the declared

@@ -32,6 +32,8 @@ pub enum Outcome {
     Hold,
     /// Refuse it.
     Deny(Code),
+    /// Record it and send nothing, whatever anybody says: there is no permit for it.
+    Propose,
 }
 
 /// The verdict's name.
@@ -46,6 +48,8 @@ pub enum Verdict {
     Hold,
     /// Refused.
     Deny,
+    /// Recorded and not sent, because the agent only proposes.
+    Propose,
 }
 
 impl Verdict {
@@ -56,7 +60,14 @@ impl Verdict {
             Self::AllowOnce => "allowOnce",
             Self::Hold => "hold",
             Self::Deny => "deny",
+            Self::Propose => "propose",
         }
+    }
+
+    /// Whether two verdicts say the same of a call: that it goes, that a person is asked, or that it is refused.
+    pub fn agrees_with(self, other: Self) -> bool {
+        let asked = |verdict| if verdict == Self::AllowOnce { Self::Hold } else { verdict };
+        asked(self) == asked(other)
     }
 }
 
@@ -125,8 +136,48 @@ pub struct DecisionOutput {
     /// refused before its rules were judged.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Option<Digest>>,
+    /// What would become of the call if everything that is tried out were enforced: the agent's mode, `Audit` policies,
+    /// rollouts. None where nothing is tried out that makes a difference to the operation, and for a call that was refused
+    /// before its rules were judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<Would>,
     /// Digest of the bundle.
     pub bundle: Digest,
+}
+
+/// A verdict without effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Would {
+    /// `allow`, `hold` or `deny`. Without regard to releases: what an approval lets through is `hold`.
+    pub verdict: Verdict,
+    /// Why it would not simply be allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same in one sentence. Values only of fields declared clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The rule that would decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleRef>,
+    /// Tiers that would be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<String>,
+    /// Names of the policies that are counted here and not in the verdict. Empty: the same policies, and only the agent's
+    /// mode makes the difference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+}
+
+impl Would {
+    /// Whether a difference to the verdict in effect is this policy's: its rule would decide, or no rule of any policy
+    /// that is tried out.
+    pub fn is_due_to(&self, policy: &str) -> bool {
+        match &self.rule {
+            Some(rule) => rule.policy == policy || !self.policies.contains(&rule.policy),
+            None => true,
+        }
+    }
 }
 
 /// Names a rule.
@@ -178,6 +229,9 @@ pub struct RuleOutcome {
     pub effect: String,
     /// Whether its `when` holds.
     pub truth: Truth,
+    /// Reason of the verdict, of what a Rego module says: all that it says has one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Its checks in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckOutcome>,

@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::Bundle;
+use crate::call::{Encoding, HttpRequest};
 use crate::codes::Code;
 use crate::contract::{DecisionInput, HttpInput};
-use crate::decision::{DecisionOutput, FailedCheck, UnknownValue, Verdict};
+use crate::decision::{DecisionOutput, FailedCheck, UnknownValue, Verdict, Would};
 use crate::digest::Digest;
-use crate::json::Value;
+use crate::json::{self, Value};
+use crate::naming::{CallHeaders, Malformed, media};
 
 /// Most steps of a plan.
 pub const MAX_STEPS: usize = 32;
@@ -81,9 +83,47 @@ pub struct Judged {
     /// Facts that the call itself would be judged with, and that were not read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread_facts: Vec<String>,
+    /// What would become of it if everything that is tried out were enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<Would>,
     /// The effect, for a step given as a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect_digest: Option<Digest>,
+}
+
+/// A plan as an agent sends it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// Its steps.
+    pub plan: Plan,
+    /// `Aegis-Delegation`.
+    pub delegation: Option<String>,
+    /// `Aegis-Run`, else the trace id.
+    pub run: Option<String>,
+}
+
+impl Sent {
+    /// Reads the request. Its headers are read as those of a call.
+    ///
+    /// # Errors
+    /// What is accepted, where the media type is another, the body no plan of 1 to [`MAX_STEPS`] steps, or a header not
+    /// well formed.
+    pub fn read(request: &HttpRequest<'_>) -> Result<Self, Malformed> {
+        let CallHeaders { run, delegation, .. } = CallHeaders::read(request)?;
+        if media::declared(request)? != Some(Encoding::Json) {
+            return Err(Malformed::new(Code::UnsupportedMediaType, "send the plan as application/json"));
+        }
+        let malformed = |detail: String| Malformed::new(Code::MalformedBody, detail);
+        let plan: Plan =
+            json::read(request.body).map_err(|error| malformed(format!("the body is no plan: {error}")))?;
+        if plan.steps.is_empty() || plan.steps.len() > MAX_STEPS {
+            return Err(malformed(format!("steps: a plan has 1 to {MAX_STEPS} of them")));
+        }
+        if plan.steps.iter().any(|Step { http, operation, .. }| http.is_some() == operation.is_some()) {
+            return Err(malformed("steps: give each either as http or by operation and arguments".to_owned()));
+        }
+        Ok(Self { plan, delegation, run })
+    }
 }
 
 impl Step {
@@ -134,6 +174,7 @@ impl Judged {
             approvals: output.requirements.iter().map(|needed| needed.tier.name.clone()).collect(),
             unknown_origins: output.unknown_origins.clone(),
             unread_facts: output.facts.keys().cloned().collect(),
+            would: output.would.clone(),
             effect_digest: output.effect_digest,
         }
     }

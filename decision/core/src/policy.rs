@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use crate::path::Path;
+use crate::rego::ModuleSource;
 
 mod format;
 mod provenance;
+mod rollout;
 pub mod transform;
 mod window;
 
 pub use format::Format;
 pub use provenance::{Provenance, Source, UnknownOrigin};
+pub use rollout::{Mode, Rollout, Share};
 pub use transform::Transform;
 pub use window::{Day, Window};
 
@@ -27,12 +30,21 @@ pub struct Policy {
     pub agents: Option<Vec<String>>,
     /// Its rules, in order; names are unique.
     pub rules: Vec<Rule>,
-    /// Registries that its checks may name.
+    /// Registries that its checks may name, and that its module sees.
     #[serde(default)]
     pub registries: Vec<String>,
     /// Arguments whose values must come from somewhere known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provenance: Vec<Provenance>,
+    /// Whether its rules have effect.
+    #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+    pub mode: Mode,
+    /// The share of runs on which they have; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// What rules cannot say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rego: Option<ModuleSource>,
 }
 
 impl Policy {
@@ -40,6 +52,20 @@ impl Policy {
     pub fn applies_to(&self, agent: &str, tool: &str) -> bool {
         self.tools.iter().any(|name| name == tool)
             && self.agents.as_ref().is_none_or(|agents| agents.iter().any(|name| name == agent))
+    }
+
+    /// Whether it changes arguments.
+    pub(crate) fn sanitizes(&self) -> bool {
+        self.rules.iter().any(|rule| rule.effect.transforms().is_some())
+    }
+
+    /// Whether it applies to every agent that the other one applies to.
+    pub fn covers_agents_of(&self, other: &Self) -> bool {
+        match (&self.agents, &other.agents) {
+            (None, _) => true,
+            (Some(own), Some(others)) => others.iter().all(|agent| own.contains(agent)),
+            (Some(_), None) => false,
+        }
     }
 }
 

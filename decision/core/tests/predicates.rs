@@ -91,6 +91,9 @@ fn policy(rules: Vec<Rule>) -> Policy {
         rules,
         registries: vec!["suppliers".to_owned(), "planned".to_owned()],
         provenance: Vec::new(),
+        mode: aegis_decision::policy::Mode::Enforce,
+        rollout: None,
+        rego: None,
     }
 }
 

@@ -75,7 +75,7 @@ fn permissive(output: &DecisionOutput) -> u8 {
     match output.verdict {
         Verdict::Deny => 0,
         Verdict::Hold => 1,
-        Verdict::AllowOnce | Verdict::Allow => 2,
+        Verdict::AllowOnce | Verdict::Allow | Verdict::Propose => 2,
     }
 }
 

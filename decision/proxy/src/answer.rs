@@ -2,7 +2,7 @@
 //! each can act on.
 
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{DecisionOutput, FailedCheck};
+use aegis_decision::decision::{DecisionOutput, FailedCheck, Would};
 use aegis_decision::record::RecordedExecution;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -57,6 +57,8 @@ pub struct Problem {
     approval: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<RecordedExecution>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<Would>,
 }
 
 impl Problem {
@@ -80,10 +82,12 @@ impl Problem {
             allowed: None,
             approval: None,
             outcome: None,
+            would: None,
         }
     }
 
-    /// A refused or held call, with the rule, the failed checks and what would pass.
+    /// A refused or held call, with the rule, the failed checks and what would pass. A proposal says what would become of
+    /// it.
     pub fn decided(code: Code, output: &DecisionOutput) -> Self {
         let detail = output.detail.clone().unwrap_or_else(|| code.cause().to_owned());
         Self {
@@ -91,6 +95,7 @@ impl Problem {
             rule: output.rule.as_ref().map(|rule| rule.rule.clone()),
             failed: output.failed.clone(),
             allowed: output.allowed.clone(),
+            would: output.would.clone().filter(|_| code == Code::Proposed),
             ..Self::with_detail(code, detail)
         }
     }
@@ -173,7 +178,9 @@ fn problem_response(problem: &Problem) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(serde_json::to_vec(problem).unwrap_or_default().into()));
     *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    // What is proposed is no problem (RFC 9457), and told in the same words.
+    let kind = if problem.code == Code::Proposed { "application/json" } else { "application/problem+json" };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(seconds) = retry_after(problem.code) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -188,7 +195,7 @@ fn problem_response(problem: &Problem) -> Response<Full<Bytes>> {
 /// Seconds after which the identical call may fare better. Exhaustive: a new code must say.
 fn retry_after(code: Code) -> Option<u32> {
     match code {
-        Code::TooManyCalls | Code::NotReady => Some(1),
+        Code::TooManyCalls | Code::NotReady | Code::PolicyTimeout => Some(1),
         Code::Stale
         | Code::TokenNotFresh
         | Code::CaptureBroken
@@ -218,6 +225,7 @@ fn retry_after(code: Code) -> Option<u32> {
         | Code::SchemaViolation
         | Code::SanitizeFailed
         | Code::TooManyTiers
+        | Code::Proposed
         | Code::ApprovalDenied
         | Code::ApprovalMismatch
         | Code::InFlight

@@ -12,6 +12,7 @@ use aegis_decision::control::{
 };
 use aegis_decision::digest::Digest;
 use aegis_decision::jws::KeySet;
+use aegis_decision::trial::TrialReport;
 use aegis_runtime::tls::{ClientIdentity, TlsError, client_config, key_client, key_server};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -172,6 +173,11 @@ impl Control {
     /// Tells the end of what is recorded.
     pub async fn head(&self, bearer: &str, head: &Head) -> Result<(), ControlFault> {
         self.tell(bearer, "/v1/heads", head).await
+    }
+
+    /// Tells how trials go.
+    pub async fn trials(&self, bearer: &str, report: &TrialReport) -> Result<(), ControlFault> {
+        self.tell(bearer, "/v1/trials", report).await
     }
 
     /// Tells what the pod's probe found.

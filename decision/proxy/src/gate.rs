@@ -5,12 +5,13 @@ use std::sync::Arc;
 use aegis_decision::call::ToolCall;
 use aegis_decision::codes::Code;
 use aegis_decision::decide::{self, Evidence};
-use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Verdict};
+use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Verdict, Would};
 use aegis_decision::facts::FactSet;
 use aegis_decision::naming::Malformed;
 use aegis_decision::record::ErrorClass;
+use aegis_decision::rego::OutOfTime;
 use aegis_decision::run::RunView;
-use aegis_decision::tool::Tool;
+use aegis_decision::tool::{Class, Tool};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -24,6 +25,7 @@ use crate::claim::{Claimed, claim};
 use crate::facts;
 use crate::hold::{Asking, Held, Hold};
 use crate::ingress::{self, Arrived};
+use crate::patience::{self, REGO_TIME};
 use crate::plan;
 use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
@@ -45,6 +47,8 @@ pub(crate) struct Call {
     /// From the verdict on that lets it go.
     pub(crate) underway: Option<Underway>,
     verdict: Option<Verdict>,
+    /// What would become of it, where something is tried out.
+    would: Option<Would>,
     tool: Option<String>,
 }
 
@@ -75,18 +79,22 @@ pub async fn gate(
     shared.metrics.in_flight.inc();
     let (id, version) = (compose::new_id(), request.version());
     let ready = shared.recorder.get().cloned().zip(shared.state.view());
-    let (answer, verdict, tool) = match ready {
+    let (answer, verdict, would, tool) = match ready {
         // Nothing can be judged, and nothing recorded.
-        None => (Code::NotReady.into(), None, None),
+        None => (Code::NotReady.into(), None, None, None),
         Some((recorder, view)) => {
             let id = id.clone();
-            let mut call =
-                Call { worker, recorder, id, arrived: began, gone, underway: None, verdict: None, tool: None };
+            let (underway, verdict, would, tool) = (None, None, None, None);
+            let mut call = Call { worker, recorder, id, arrived: began, gone, underway, verdict, would, tool };
             let answer = call.flow(view, door, request).await;
-            (answer, call.verdict, call.tool)
+            (answer, call.verdict, call.would, call.tool)
         }
     };
     shared.metrics.answered(verdict, tool.as_deref(), answer.code(), began.elapsed());
+    if let (Some(would), Some(verdict)) = (&would, verdict) {
+        shared.metrics.tried_out(would.verdict, verdict, tool.as_deref());
+        shared.trials.add(verdict, would);
+    }
     shared.metrics.in_flight.dec();
     // A relay's connection carries the calls of many: the relay ends the agent's by itself.
     let closes = door != Door::Gateway && answer.code().is_some_and(ends_connection);
@@ -184,13 +192,24 @@ impl Call {
         let releases = hold.usable(&view.grants.releases);
         // That of an earlier round did not leave.
         self.underway = None;
-        let Found { facts, run_view, decision, at: now } = self.judge(view, tool, call, &releases).await;
+        let name = call.operation.clone();
+        let Ok(found) = self.judge(view, tool, call, &releases).await else {
+            let named = (tool.name.as_str(), name, class);
+            return Round::Answer(self.not_judged(view, about, named, Code::PolicyTimeout).await);
+        };
+        let Found { facts, run_view, decision, at: now } = found;
         self.verdict = Some(decision.output.verdict);
+        self.would.clone_from(&decision.output.would);
         let Decision { outcome, output } = decision;
         match outcome {
             Outcome::Deny(code) => {
                 let decision = Decision { outcome: Outcome::Deny(code), output };
                 Round::Answer(self.refuse(view, about, decision).await)
+            }
+            // There is no permit for it.
+            Outcome::Propose => {
+                let answer = Problem::decided(Code::Proposed, &output);
+                Round::Answer(self.keep_refusal(view, about, &output, Approval::default(), answer.into()).await)
             }
             // A call that came in here always has a request.
             Outcome::Allow(None) => Round::Answer(Code::MalformedRequest.into()),
@@ -258,35 +277,49 @@ impl Call {
         tool: &Tool,
         call: ToolCall,
         releases: &[aegis_decision::approval::Release],
-    ) -> Found {
+    ) -> Result<Found, OutOfTime> {
         let bundle = &view.policy.bundle;
         let grants = &view.grants;
         let now = Timestamp::now();
         if let Some(decision) = decide::refused_without_facts(bundle, &call, &grants.standing, now) {
-            return Found { facts: FactSet::default(), run_view: None, decision, at: now };
+            return Ok(Found { facts: FactSet::default(), run_view: None, decision, at: now });
         }
         let facts = facts::read(&self.worker.upstream, view, &call, tool).await;
         let now = Timestamp::now();
         let (standing, delegations) = (&grants.standing, grants.delegations.as_slice());
+        // Before other calls of the run may have to wait for this one.
+        patience::prepare(bundle, &call.tool);
         let (run_view, decision, underway) = self.worker.shared.runs.judge(bundle, call, now, |call, run| {
-            decide::decide(bundle, call, &Evidence { standing, delegations, facts: &facts, run, releases }, now)
-        });
+            let evidence = Evidence { standing, delegations, facts: &facts, run, releases };
+            patience::decide(bundle, call, &evidence, now, REGO_TIME)
+        })?;
         self.underway = underway;
         self.worker.shared.metrics.decided(self.arrived.elapsed());
-        Found { facts, run_view, decision, at: now }
+        Ok(Found { facts, run_view, decision, at: now })
     }
 
     /// Records and answers a call that was named but cannot be judged now.
     pub(crate) async fn turn_away(&mut self, view: &View, about: About, call: &ToolCall, code: Code) -> Answer {
+        self.not_judged(view, about, (&call.tool, call.operation.clone(), call.class), code).await
+    }
+
+    async fn not_judged(
+        &mut self,
+        view: &View,
+        about: About,
+        (tool, operation, class): (&str, String, Class),
+        code: Code,
+    ) -> Answer {
         let detail = code.cause().to_owned();
-        let malformed = Malformed { code, detail, operation: Some(call.operation.clone()), class: Some(call.class) };
-        let decision = decide::refused(&view.policy.bundle, &call.tool, malformed);
+        let malformed = Malformed { code, detail, operation: Some(operation), class: Some(class) };
+        let decision = decide::refused(&view.policy.bundle, tool, malformed);
         self.refuse(view, about, decision).await
     }
 
     /// Records a denial and answers it.
     pub(crate) async fn refuse(&mut self, view: &View, about: About, decision: Decision) -> Answer {
         self.verdict = Some(decision.output.verdict);
+        self.would.clone_from(&decision.output.would);
         let code = decision.output.code.unwrap_or(Code::NoRuleAllows);
         let answer = Problem::decided(code, &decision.output);
         self.keep_refusal(view, about, &decision.output, Approval::default(), answer.into()).await

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 #[derive(Debug, Clone)]
 pub struct Metrics {
     calls: Family<CallLabels, Counter>,
+    would: Family<WouldLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
     decision_seconds: Histogram,
     call_seconds: Histogram,
@@ -67,6 +68,13 @@ struct CallLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WouldLabels {
+    verdict: &'static str,
+    actual: &'static str,
+    tool: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProbeLabels {
     result: &'static str,
 }
@@ -103,6 +111,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             calls: Family::default(),
+            would: Family::default(),
             outcomes: Family::default(),
             decision_seconds: seconds(),
             call_seconds: seconds(),
@@ -131,6 +140,11 @@ impl Metrics {
         };
         let unit = || Unit::Seconds;
         registry.register("calls", "Calls by verdict, tool and code", metrics.calls.clone());
+        registry.register(
+            "would",
+            "Calls for which something is tried out, by what they would come to if it were enforced and what they came to",
+            metrics.would.clone(),
+        );
         registry.register("outcomes", "Forwarded calls by how they ended", metrics.outcomes.clone());
         registry.register_with_unit(
             "decision",
@@ -199,6 +213,13 @@ impl Metrics {
         };
         self.calls.get_or_create(&labels).inc();
         self.call_seconds.observe(time.as_secs_f64());
+    }
+
+    /// A call was judged by what is tried out too.
+    pub fn tried_out(&self, would: Verdict, actual: Verdict, tool: Option<&str>) {
+        let tool = tool.unwrap_or("unknown").to_owned();
+        let labels = WouldLabels { verdict: would.as_str(), actual: actual.as_str(), tool };
+        self.would.get_or_create(&labels).inc();
     }
 
     /// A call was decided.

@@ -4,9 +4,8 @@ use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decide::{self, Evidence};
 use aegis_decision::facts::FactSet;
-use aegis_decision::json;
 use aegis_decision::naming::Malformed;
-use aegis_decision::plan::{Judged, MAX_STEPS, Plan, Step};
+use aegis_decision::plan::{Judged, Sent};
 use aegis_decision::record::Mode;
 use aegis_decision::tool::Class;
 use jiff::Timestamp;
@@ -14,7 +13,8 @@ use serde::Serialize;
 
 use crate::answer::{Answer, Problem};
 use crate::gate::Call;
-use crate::ingress::{Arrived, malformed};
+use crate::ingress::Arrived;
+use crate::patience::{self, REGO_TIME};
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
 
@@ -42,18 +42,18 @@ impl Call {
         if let Err(code) = view.is_open_for(Class::Read, Timestamp::now()) {
             return code.into();
         }
-        match read(arrived) {
-            Ok((plan, delegation, run)) => self.plan(view, plan, delegation.as_deref(), run.as_deref()).await,
+        match Sent::read(&http) {
+            Ok(sent) => self.plan(view, sent).await,
             Err(Malformed { code, detail, .. }) => Problem::with_detail(code, detail).into(),
         }
     }
 
-    async fn plan(&self, view: &View, plan: Plan, delegation: Option<&str>, run: Option<&str>) -> Answer {
+    async fn plan(&self, view: &View, Sent { plan, delegation, run }: Sent) -> Answer {
         let bundle = &view.policy.bundle;
         let mut steps = Vec::with_capacity(plan.steps.len());
         for step in plan.steps {
             let now = Timestamp::now();
-            let input = step.into_input(bundle, delegation, run, now);
+            let input = step.into_input(bundle, delegation.as_deref(), run.as_deref(), now);
             match self.step(view, &input, now).await {
                 Ok(judged) => steps.push(judged),
                 Err(code) => return code.into(),
@@ -78,7 +78,8 @@ impl Call {
                     run: run_view.as_ref(),
                     releases: &grants.releases,
                 };
-                (about, decide::decide(bundle, call, &evidence, now))
+                let judged = patience::decide(bundle, call, &evidence, now, REGO_TIME);
+                (about, judged.map_err(|_| Code::PolicyTimeout)?)
             }
         };
         let id = compose::new_id();
@@ -89,30 +90,4 @@ impl Call {
         self.recorder.refusal(record).await.map_err(|_| Code::RecordNotWritable)?;
         Ok(Judged::of(id, output))
     }
-}
-
-/// The plan, and the delegation and run that its headers name.
-fn read(arrived: &Arrived) -> Result<(Plan, Option<String>, Option<String>), Malformed> {
-    let http = arrived.http();
-    let header = |name: &str| {
-        let value = http.single_header(name).map_err(|error| malformed(Code::MalformedRequest, &error.to_string()))?;
-        Ok(value.map(str::to_owned))
-    };
-    let json = header("content-type")?.is_some_and(|text| {
-        text.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
-    });
-    if !json || header("content-encoding")?.is_some() {
-        return Err(malformed(Code::UnsupportedMediaType, "send the plan as application/json"));
-    }
-    let plan: Plan = json::read(http.body)
-        .map_err(|error| malformed(Code::MalformedBody, &format!("the body is no plan: {error}")))?;
-    if plan.steps.is_empty() || plan.steps.len() > MAX_STEPS {
-        return Err(malformed(Code::MalformedBody, &format!("steps: a plan has 1 to {MAX_STEPS} of them")));
-    }
-    if plan.steps.iter().any(|Step { http, operation, .. }| http.is_some() == operation.is_some()) {
-        return Err(malformed(Code::MalformedBody, "steps: give each either as http or by operation and arguments"));
-    }
-    let trace_id = header("traceparent")?.and_then(|value| value.split('-').nth(1).map(str::to_owned));
-    let run = header("aegis-run")?.filter(|run| run.len() <= 128).or(trace_id);
-    Ok((plan, header("aegis-delegation")?, run))
 }

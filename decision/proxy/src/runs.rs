@@ -51,25 +51,25 @@ impl Runs {
 
     /// Judges a call by what is known of its run. One that goes counts as under way from then on. Where rules of its
     /// operation ask about the run, no other call begins meanwhile: of two such calls at once, one sees the other.
-    pub fn judge(
+    pub fn judge<E>(
         self: &Arc<Self>,
         bundle: &Bundle,
         call: ToolCall,
         now: Timestamp,
-        decide: impl FnOnce(ToolCall, Option<&RunView>) -> Decision,
-    ) -> (Option<RunView>, Decision, Option<Underway>) {
+        decide: impl FnOnce(ToolCall, Option<&RunView>) -> Result<Decision, E>,
+    ) -> Result<(Option<RunView>, Decision, Option<Underway>), E> {
         let of_run = self.of_call(bundle, &call);
         let index = self.index();
         let view = bundle.run_view(&call, &index, now);
         let alone = bundle.asks_about_run(&call).then_some(index);
-        let decision = decide(call, view.as_ref());
+        let decision = decide(call, view.as_ref())?;
         let goes = matches!(decision.outcome, Outcome::Allow(_) | Outcome::AllowOnce(_));
         let underway = of_run.filter(|_| goes).map(|call| {
             let mut index = alone.unwrap_or_else(|| self.index());
             index.sent(&call.run, &call.operation, now);
             Underway { runs: Arc::clone(self), call, left: false }
         });
-        (view, decision, underway)
+        Ok((view, decision, underway))
     }
 
     fn of_call(&self, bundle: &Bundle, call: &ToolCall) -> Option<OfRun> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! drain begins -> workers finish their calls -> `quiet`: token, feed and reports end
-//!              -> the writer seals the segment -> the last head is told -> exit
+//!              -> the writer seals the segment -> the last head and the last counts are told -> exit
 //! ```
 
 use std::net::SocketAddr;
@@ -42,6 +42,7 @@ use crate::sealed::relay::RelaySettings;
 use crate::slots::Slots;
 use crate::state::{Knowledge, State};
 use crate::status::Sources;
+use crate::trials::{self, Counts};
 use crate::ways::dns;
 use crate::ways::names::Names;
 use crate::ways::refusals::{self, Refusals};
@@ -152,6 +153,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         runs: Arc::new(Runs::default()),
         control: control.clone(),
         reports,
+        trials: Counts::default(),
         metrics: metrics.clone(),
         drain: drain.clone(),
         refusals: Refusals::default(),
@@ -406,6 +408,15 @@ async fn records(
         ready.release();
     }
     let written = Drain::new();
+    let trials = {
+        let (shared, head, written) = (&shared, head.clone(), &written);
+        async move {
+            if let Some(control) = &shared.control {
+                trials::send_all(&shared.trials, &head, control, &shared.state, written).await;
+            }
+            Ok(())
+        }
+    };
     let told = {
         let mut head = head.clone();
         async move {
@@ -442,7 +453,7 @@ async fn records(
         }
         Ok(())
     };
-    futures::future::try_join3(writing, heads, told).await?;
+    futures::future::try_join4(writing, heads, told, trials).await?;
     Ok(())
 }
 

@@ -33,6 +33,7 @@ use crate::sealed::relay::{Relay, RelaySettings};
 use crate::sealed::serve::serve_relay;
 use crate::slots::Slots;
 use crate::state::State;
+use crate::trials::Counts;
 use crate::ways::names::Names;
 use crate::ways::refusals::Refusals;
 use crate::ways::{Door, captured, connect};
@@ -61,6 +62,8 @@ pub struct Shared {
     pub control: Option<Arc<Control>>,
     /// Takes reports of claimed calls.
     pub reports: Reports,
+    /// How trials go.
+    pub trials: Counts,
     /// Metrics.
     pub metrics: Metrics,
     /// Told when to finish.

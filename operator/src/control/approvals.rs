@@ -11,10 +11,11 @@ use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::control::{ApprovalAnswer, Replaced, Submission};
 use aegis_decision::decision::{Decision, Outcome};
+use aegis_decision::naming::Malformed;
 use aegis_decision::token::AgentClaims;
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 
@@ -27,6 +28,9 @@ use crate::report::EventKind;
 
 /// Rounds of settling earlier requests for the same effect before the sidecar is told to try again.
 const ROUNDS: usize = 6;
+
+/// How long after it was opened a request that became stale still takes up a place.
+const STALE_COUNTS_FOR: SignedDuration = SignedDuration::from_mins(10);
 
 /// `POST /v1/approvals`.
 pub async fn submit(
@@ -49,7 +53,7 @@ async fn intake(control: &Control, claims: &AgentClaims, submission: &Submission
         return Err(Refusal::BundleChanged);
     }
     let now = Timestamp::now();
-    let (call, decision) = judge(&agent, &published, submission, now)?;
+    let (call, decision) = judge(control, &agent, &published, submission, now).await?;
     let bound = Bound::of(&decision.output).ok_or(Refusal::NotHeld("without digests"))?;
     if bound.effect != submission.effect_digest || bound.context != submission.context_digest {
         return Err(Refusal::NotHeld("another call than the sidecar found"));
@@ -94,19 +98,27 @@ async fn names_this_effect(control: &Control, agent: &View, name: &str, bound: B
     Err(Refusal::Code(Code::ApprovalMismatch, text.to_owned()))
 }
 
-/// The control service's own decision, without releases: it must be a hold.
-fn judge(
+/// The control service's own decision, without releases: it must be a hold. Modules of Rego may work as long as their
+/// budget lasts, so an agent's calls are judged one after another, and beside the requests of others.
+async fn judge(
+    control: &Control,
     agent: &View,
-    published: &Published,
+    published: &Arc<Published>,
     submission: &Submission,
     now: Timestamp,
 ) -> Result<(ToolCall, Decision), Refusal> {
-    let bundle = &published.bundle;
-    let call =
-        bundle.call_of_input(&submission.input).map_err(|malformed| Refusal::Code(malformed.code, malformed.detail))?;
-    let grants = &agent.grants;
+    // Held until the work ends, also where nobody waits for it any more.
+    let judging = control.judging.of(&agent.agent.uid).lock_owned().await;
+    let (published, grants) = (Arc::clone(published), Arc::clone(&agent.grants));
     let input = DecisionInput { at: now, ..submission.input.clone() };
-    let decision = bundle.decide_input(&input, &grants.standing, &grants.delegations, &[]);
+    let judged = tokio::task::spawn_blocking(move || {
+        let _judging = judging;
+        let call = published.bundle.call_of_input(&input)?;
+        let decision = published.bundle.decide_input(&input, &grants.standing, &grants.delegations, &[]);
+        Ok::<_, Malformed>((call, decision))
+    });
+    let judged = judged.await.map_err(|_| Refusal::NotHeld("not judged"))?;
+    let (call, decision) = judged.map_err(|malformed| Refusal::Code(malformed.code, malformed.detail))?;
     match &decision.outcome {
         Outcome::Hold => Ok((call, decision)),
         Outcome::Deny(code) => {
@@ -114,6 +126,7 @@ fn judge(
             Err(Refusal::Code(*code, detail))
         }
         Outcome::Allow(_) | Outcome::AllowOnce(_) => Err(Refusal::NotHeld("allowed")),
+        Outcome::Propose => Err(Refusal::NotHeld("only proposed")),
     }
 }
 
@@ -180,6 +193,19 @@ fn number_of(request: &ApprovalRequest) -> u32 {
     request.name_any().rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
 }
 
+/// Whether a request takes up one of the places that its agent has. One that became stale does for a while: an agent that
+/// names other runs in turn can be judged with other rules each time, and would else open requests without end.
+fn counts_as_open(request: &ApprovalRequest, now: Timestamp) -> bool {
+    let status = request.status.clone().unwrap_or_default();
+    match status.phase.unwrap_or_default() {
+        Phase::Pending => status.execution.unwrap_or_default() == Execution::NotStarted,
+        Phase::Stale => {
+            request.creation_timestamp().is_none_or(|created| now.duration_since(created.0) < STALE_COUNTS_FOR)
+        }
+        Phase::Approved | Phase::Denied | Phase::Expired | Phase::Void => false,
+    }
+}
+
 /// Opens a request; none when another call opened that number first.
 async fn open(
     control: &Control,
@@ -195,18 +221,13 @@ async fn open(
     let opening = control.opening.of(&agent.agent.uid);
     let _opening = opening.lock().await;
     let of_agent = ListParams::default().labels(&format!("{}={}", build::AGENT_LABEL, agent.agent.name));
-    let open = api.list(&of_agent).await?.items;
-    let open = open
-        .iter()
-        .filter(|request| request.spec.agent.uid == agent.agent.uid)
-        .filter(|request| {
-            let status = request.status.clone().unwrap_or_default();
-            status.phase.unwrap_or_default() == Phase::Pending
-                && status.execution.unwrap_or_default() == Execution::NotStarted
-        })
-        .count();
+    let of_agent = api.list(&of_agent).await?.items;
+    let of_agent = of_agent.iter().filter(|request| request.spec.agent.uid == agent.agent.uid);
+    let open = of_agent.filter(|request| counts_as_open(request, now)).count();
     if open >= control.max_open_approvals {
-        let text = format!("{open} calls of this agent wait for a decision already; wait until some are decided");
+        let text = format!(
+            "{open} calls of this agent wait for a decision already, or became stale just now; wait until some are decided"
+        );
         return Err(Refusal::Code(Code::TooManyApprovals, text));
     }
     crate::failpoint!("create.before");

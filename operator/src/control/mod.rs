@@ -10,11 +10,12 @@ mod error;
 mod feed;
 mod feeds;
 mod heads;
-mod opening;
 mod outcome;
 mod probe;
 mod requests;
 mod token;
+mod trials;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,12 +38,13 @@ use crate::metrics::Metrics;
 use crate::owned::Fences;
 use crate::report::Events;
 use crate::stores::{Changes, Stores};
+use crate::trials::Trials;
 
 pub use auth::AUDIENCE;
 pub use error::Refusal;
 pub use feeds::Feeds;
 pub use heads::Heads;
-pub use opening::Opening;
+pub use turns::Turns;
 
 /// Time for one request.
 const HANDLING: Duration = Duration::from_secs(30);
@@ -50,6 +52,8 @@ const HANDLING: Duration = Duration::from_secs(30);
 const MAX_BODY: usize = 4 * 1024 * 1024;
 /// Largest form of a token exchange, which anyone may send: a service account token has some 2 KiB.
 const MAX_TOKEN_FORM: usize = 32 * 1024;
+/// Largest report of trials: one of as many policies as it may name, with the longest names and counts, has some 48 KiB.
+const MAX_TRIALS: usize = 64 * 1024;
 
 /// What every handler needs.
 pub struct Control {
@@ -73,6 +77,8 @@ pub struct Control {
     pub released: Arc<Released>,
     /// Heads of record files.
     pub heads: Heads,
+    /// How trials go.
+    pub trials: Trials,
     /// Whether this replica writes.
     pub leadership: Leadership,
     /// What came of the objects that agents own.
@@ -92,7 +98,9 @@ pub struct Control {
     /// Open requests that one agent may have.
     pub max_open_approvals: usize,
     /// Held while an agent's requests are counted and one is opened.
-    pub opening: Opening,
+    pub opening: Turns,
+    /// Held while a held call of an agent is judged.
+    pub judging: Turns,
     /// The drain of the process: long streams end with it.
     pub drain: aegis_runtime::shutdown::Drain,
 }
@@ -102,6 +110,7 @@ pub fn router(control: Arc<Control>) -> Router {
     let exchange = post(token::exchange)
         .layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(MAX_TOKEN_FORM))
         .layer(Extension(token::Turnstile::default()));
+    let counts = post(trials::take).layer::<_, std::convert::Infallible>(DefaultBodyLimit::max(MAX_TRIALS));
     Router::new()
         .route("/v1/token", exchange)
         .route("/v1/feed", get(feed::stream))
@@ -110,6 +119,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/v1/approvals/{uid}/outcome", post(outcome::report))
         .route("/v1/probe", post(probe::report))
         .route("/v1/heads", post(heads::put).get(heads::list))
+        .route("/v1/trials", counts)
         .route("/jwks.json", get(jwks))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(in_time))

@@ -27,6 +27,7 @@ pub fn agent(level: Level) -> Agent {
         token_ttl_seconds: 300,
         level,
         egress: Vec::new(),
+        mode: aegis_decision::agent::Mode::Enforce,
     }
 }
 

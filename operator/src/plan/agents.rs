@@ -6,7 +6,7 @@ use aegis_crds::api::agent::{BundleStatus, MeshStatus};
 use aegis_crds::api::{Agent, AgentStatus};
 use aegis_crds::mesh::{self, Settings};
 use aegis_crds::{gather, lower};
-use aegis_decision::agent::{Lifecycle, Standing};
+use aegis_decision::agent::{Agent as CoreAgent, Lifecycle, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
 use aegis_decision::delegation::Delegation;
@@ -37,6 +37,7 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
                 let mut owned = vec![found.condition];
                 owned.extend(fenced(agent, &core, gathered.fences.get(&core.uid)));
                 let status = status(agent, &core, &standing, bound, &bundle, owned, now);
+                let standing = reviewed_as_judged(&core, standing, bundle.published.as_deref());
                 let (mesh, pods) = (Some(mesh_status(agent, mesh)), Some(found.counts));
                 let status = AgentStatus { mesh, pods, ..status };
                 plan.views.push(View {
@@ -68,6 +69,17 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
                 plan.agents.push((agent.clone(), invalid_status(agent, &invalid.to_string(), now)));
             }
         }
+    }
+}
+
+/// The standing for sidecars. They judge by the bundle that they have, and it stays as long as the next one cannot be made:
+/// a review of what the agent was then is none of what it is now.
+fn reviewed_as_judged(agent: &CoreAgent, standing: Standing, published: Option<&Published>) -> Standing {
+    match published {
+        Some(published) if published.bundle.agent().review_digest() != agent.review_digest() => {
+            Standing { review: None, ..standing }
+        }
+        _ => standing,
     }
 }
 
@@ -198,6 +210,7 @@ fn status(
         bundle: bundle.status.clone(),
         mesh: None,
         pods: None,
+        trial: None,
     }
 }
 
@@ -254,5 +267,6 @@ fn invalid_status(agent: &Agent, message: &str, now: Timestamp) -> AgentStatus {
         bundle: current.bundle,
         mesh: current.mesh,
         pods: current.pods,
+        trial: None,
     }
 }

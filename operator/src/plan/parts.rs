@@ -33,7 +33,8 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         let result = lower::policy(policy).map_err(Problem::from).and_then(|core| {
             let (tools, registries, tiers) = named(gathered);
             // Git applies in any order, so what is missing is a condition, not a refusal.
-            let missing = gather::missing(&core, tools.clone(), registries.clone(), tiers.clone());
+            let policies = gathered.policies.iter().map(AsRef::as_ref);
+            let missing = gather::missing(&core, policies, tools.clone(), registries.clone(), tiers.clone());
             missing.into_iter().next().map_or(Ok(()), Err)?;
             compiles::policy(&core, tools, registries, tiers)?;
             Ok(core)
@@ -47,6 +48,7 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
             digest: result.as_ref().ok().map(|core| Digest::of(core).to_string()),
             rules: u32::try_from(policy.spec.rules.len()).ok(),
             agents: u32::try_from(selected).ok(),
+            trial: None,
         };
         plan.policies.push((policy.clone(), status));
     }

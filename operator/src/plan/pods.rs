@@ -194,6 +194,7 @@ mod tests {
             token_ttl_seconds: 300,
             level,
             egress: Vec::new(),
+            mode: aegis_decision::agent::Mode::Enforce,
         }
     }
 

@@ -109,6 +109,7 @@ fn run_tests(all: &Resources, policy: &ToolPolicy) -> usize {
             Verdict::Allow | Verdict::AllowOnce => ExpectedVerdict::Allow,
             Verdict::Hold => ExpectedVerdict::Hold,
             Verdict::Deny => ExpectedVerdict::Deny,
+            Verdict::Propose => panic!("{PAGE}: test {}: no agent of the tutorial only proposes", test.name),
         };
         assert_eq!(verdict, test.expect.verdict, "{PAGE}: test {}: {output:?}", test.name);
         if let Some(rule) = &test.expect.rule {

@@ -2,6 +2,7 @@
 //!
 //! One rule matches, in the middle.
 
+pub mod modules;
 pub mod records;
 
 use std::fmt::Write as _;
@@ -28,10 +29,19 @@ pub fn payment() -> Vec<u8> {
 
 /// A purchase order of 60 lines: exactly 10,240 bytes.
 pub fn purchase_order() -> Vec<u8> {
+    order(60, 10_240)
+}
+
+/// One of 600 lines: exactly 102,400 bytes.
+pub fn large_purchase_order() -> Vec<u8> {
+    order(600, 102_400)
+}
+
+fn order(lines: usize, bytes: usize) -> Vec<u8> {
     let mut text =
         r#"{"supplier":"supplier-match","reference":"PO-2026-000417","amount":"4998.00","currency":"EUR","lines":["#
             .to_owned();
-    for line in 0..60 {
+    for line in 0..lines {
         let comma = if line == 0 { "" } else { "," };
         write!(
             text,
@@ -42,7 +52,7 @@ pub fn purchase_order() -> Vec<u8> {
         .expect("a string takes everything");
     }
     text.push_str(r#"],"note":""#);
-    padded(&text, "\"}", 10_240)
+    padded(&text, "\"}", bytes)
 }
 
 fn padded(start: &str, end: &str, bytes: usize) -> Vec<u8> {
@@ -78,7 +88,10 @@ impl Desk {
     }
 
     fn new(kinds: Rules, rules: usize) -> Self {
-        let bundle = Bundle::assemble(source(kinds, rules)).expect("the workload is a bundle");
+        Self::of(Bundle::assemble(source(kinds, rules)).expect("the workload is a bundle"))
+    }
+
+    fn of(bundle: Bundle) -> Self {
         let review = json!({"by": "rita", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
         Self {
             standing: read(json!({"lifecycle": "Active", "review": review})),

@@ -12,40 +12,14 @@ use crate::decision::ContextParts;
 use crate::delegation::Delegation;
 use crate::digest::Digest;
 use crate::facts::FactSet;
+use crate::lineup::Lineup;
 use crate::path::Path;
 use crate::policy::{Check, Effect, Policy, Provenance, Rule, Source, UnknownOrigin};
 use crate::provenance::Judged;
+use crate::rego::ModuleSource;
 use crate::rules::{Inputs, RegistryRead};
 use crate::tier::Tier;
 use crate::tool::{Credential, Endpoint, Header, Operation, Tls, Tool};
-
-/// The parts that depend on the bundle only, one per (tool, operation), made once when the bundle is assembled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FixedParts {
-    rules: Digest,
-    tool: Digest,
-}
-
-impl FixedParts {
-    /// Digest of the operation as the tool declares it.
-    pub(crate) fn tool(&self) -> Digest {
-        self.tool
-    }
-
-    /// For every operation of every tool.
-    pub(crate) fn of_all(source: &BundleSource) -> BTreeMap<(String, String), Self> {
-        let of = |tool: &Tool, operation: &Operation| Self {
-            rules: rules_digest(source, tool, operation),
-            tool: tool_digest(tool, operation),
-        };
-        source
-            .tools
-            .iter()
-            .flat_map(|tool| tool.operations.iter().map(move |operation| (tool, operation)))
-            .map(|(tool, operation)| ((tool.name.clone(), operation.name.clone()), of(tool, operation)))
-            .collect()
-    }
-}
 
 /// A rule without the list of operations that it applies to: another operation there changes nothing here.
 #[derive(Serialize)]
@@ -76,21 +50,23 @@ struct RulesView<'a> {
     provenance: Vec<ProvenanceView<'a>>,
     /// Ordered by name. A tier that does not exist has no place here; a call that needs it is refused.
     tiers: BTreeMap<&'a str, &'a Tier>,
+    /// Modules of the tool's policies, by policy.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rego: BTreeMap<&'a str, &'a ModuleSource>,
 }
 
-fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Digest {
-    let rules: Vec<(&Policy, &Rule)> = source
-        .policies
+/// Digest of what these policies, which select the agent and the tool, say of an operation.
+pub(crate) fn rules_digest(source: &BundleSource, policies: &[&Policy], operation: &Operation) -> Digest {
+    let rego: BTreeMap<_, _> =
+        policies.iter().filter_map(|policy| Some((policy.name.as_str(), policy.rego.as_ref()?))).collect();
+    let rules: Vec<(&Policy, &Rule)> = policies
         .iter()
-        .filter(|policy| policy.applies_to(&source.agent.name, &tool.name))
-        .flat_map(|policy| policy.rules.iter().map(move |rule| (policy, rule)))
+        .flat_map(|policy| policy.rules.iter().map(move |rule| (*policy, rule)))
         .filter(|(_, rule)| rule.applies_to(&operation.name))
         .collect();
-    let entries: Vec<(&Policy, &Provenance)> = source
-        .policies
+    let entries: Vec<(&Policy, &Provenance)> = policies
         .iter()
-        .filter(|policy| policy.applies_to(&source.agent.name, &tool.name))
-        .flat_map(|policy| policy.provenance.iter().map(move |entry| (policy, entry)))
+        .flat_map(|policy| policy.provenance.iter().map(move |entry| (*policy, entry)))
         .filter(|(_, entry)| entry.applies_to(&operation.name))
         .collect();
     let of_rules = rules.iter().filter_map(|(_, rule)| match &rule.effect {
@@ -101,8 +77,10 @@ fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Di
         UnknownOrigin::Hold { tier, .. } => Some(tier),
         UnknownOrigin::Deny | UnknownOrigin::Allow => None,
     });
+    let of_modules = rego.values().flat_map(|module| &module.tiers);
     let tiers = of_rules
         .chain(of_entries)
+        .chain(of_modules)
         .filter_map(|tier| source.tiers.iter().find(|known| known.name == *tier))
         .map(|tier| (tier.name.as_str(), tier))
         .collect();
@@ -126,7 +104,7 @@ fn rules_digest(source: &BundleSource, tool: &Tool, operation: &Operation) -> Di
             unknown,
         })
         .collect();
-    Digest::of(&RulesView { v: "aegis.dev/context-rules/v1", rules, provenance, tiers })
+    Digest::of(&RulesView { v: "aegis.dev/context-rules/v1", rules, provenance, tiers, rego })
 }
 
 #[derive(Serialize)]
@@ -141,7 +119,7 @@ struct ToolView<'a> {
 }
 
 /// Who receives the call (endpoint, TLS name and roots), as whom (credential's name), and how it is read.
-fn tool_digest(tool: &Tool, operation: &Operation) -> Digest {
+pub(crate) fn tool_digest(tool: &Tool, operation: &Operation) -> Digest {
     Digest::of(&ToolView {
         v: "aegis.dev/context-tool/v1",
         name: &tool.name,
@@ -163,7 +141,7 @@ struct DelegationView<'a> {
 /// All parts; none when the delegation was not read from a server, or the bundle does not know the operation.
 pub(super) fn parts(
     bundle: &Bundle,
-    call: &ToolCall,
+    lineup: &Lineup,
     operation: &Operation,
     delegation: &Delegation,
     inputs: &Inputs<'_>,
@@ -173,23 +151,29 @@ pub(super) fn parts(
     if delegation.uid.is_empty() {
         return None;
     }
-    let fixed = bundle.fixed_parts(&call.tool, &call.operation)?;
+    let tool = bundle.lineups(inputs.call.tool, inputs.call.operation)?.tool;
     // One entry may be named by several checks of several policies; it counts once, in a fixed order.
     let reads: BTreeSet<RegistryRead> = reads().into_iter().chain(origins.reads.iter().cloned()).collect();
     Some(ContextParts {
-        rules: fixed.rules,
+        rules: lineup.rules,
         registries: Digest::of(&("aegis.dev/context-registries/v1", reads)),
-        facts: facts_digest(bundle, operation, inputs, origins),
+        facts: facts_digest(bundle, lineup, operation, inputs, origins),
         delegation: delegation_digest(delegation),
-        tool: fixed.tool,
+        tool,
     })
 }
 
 /// What was found out for this call beside registries: facts, what its run has done as far as rules ask, and the origins of
 /// its protected values. Calls that nobody asks about runs and origins have the digest of their facts alone.
-fn facts_digest(bundle: &Bundle, operation: &Operation, inputs: &Inputs<'_>, origins: &Judged<'_>) -> Digest {
+fn facts_digest(
+    bundle: &Bundle,
+    lineup: &Lineup,
+    operation: &Operation,
+    inputs: &Inputs<'_>,
+    origins: &Judged<'_>,
+) -> Digest {
     let facts = fact_digests(operation, inputs.facts);
-    let of_run = bundle.run_answers(inputs);
+    let of_run = lineup.table.run_answers(&bundle.policies, inputs);
     if of_run.is_empty() && origins.answers.is_empty() {
         return Digest::of(&("aegis.dev/context-facts/v1", facts));
     }
@@ -197,8 +181,8 @@ fn facts_digest(bundle: &Bundle, operation: &Operation, inputs: &Inputs<'_>, ori
 }
 
 /// The registry entries that the checks name for this call, found by asking every check of every rule.
-pub(super) fn plain_reads(bundle: &Bundle, call: &ToolCall, inputs: &Inputs<'_>) -> Vec<RegistryRead> {
-    let compiled = bundle.policies_for(&call.tool).filter_map(|(_, compiled)| compiled);
+pub(super) fn plain_reads(bundle: &Bundle, lineup: &Lineup, call: &ToolCall, inputs: &Inputs<'_>) -> Vec<RegistryRead> {
+    let compiled = bundle.policies_of(lineup).filter_map(|(_, compiled)| compiled);
     compiled.flat_map(|compiled| compiled.registry_reads(&call.operation, inputs)).collect()
 }
 
@@ -212,7 +196,8 @@ fn delegation_digest(delegation: &Delegation) -> Digest {
 
 impl Bundle {
     /// A reported context as far as it can be known without the call: rules, tool and delegation as they are here now,
-    /// registry reads and facts as reported. Compared at the claim, so that nobody can claim by rules that are gone.
+    /// registry reads and facts as reported. Where a rollout makes several sets of rules be in force, on other runs each,
+    /// the reported one counts if it is one of them. Compared at the claim, so that nobody can claim by rules that are gone.
     pub fn current_parts(
         &self,
         tool: &str,
@@ -221,10 +206,10 @@ impl Bundle {
         reported: &ContextParts,
     ) -> ContextParts {
         let absent = || Digest::of("aegis.dev/context-absent/v1");
-        let fixed = self.fixed_parts(tool, operation);
+        let lineups = self.lineups(tool, operation);
         ContextParts {
-            rules: fixed.map_or_else(absent, |fixed| fixed.rules),
-            tool: fixed.map_or_else(absent, |fixed| fixed.tool),
+            rules: lineups.and_then(|lineups| lineups.known_rules(reported.rules)).unwrap_or_else(absent),
+            tool: lineups.map_or_else(absent, |lineups| lineups.tool),
             delegation: delegation_digest(delegation),
             ..reported.clone()
         }

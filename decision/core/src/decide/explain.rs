@@ -47,6 +47,7 @@ pub(super) fn blank(bundle: &Bundle, tool: &str) -> DecisionOutput {
         context_digest: None,
         context_parts: None,
         facts: BTreeMap::new(),
+        would: None,
         bundle: bundle.digest(),
     }
 }

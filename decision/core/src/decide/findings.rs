@@ -1,13 +1,16 @@
-//! What the rules say about a call: every rule of every policy that selects the agent and the tool, in order.
+//! What the rules say about a call: every rule of every policy that counts for it, in order.
 
 use jiff::Timestamp;
 
+use super::said::Said;
 use crate::bundle::Bundle;
 use crate::call::ToolCall;
 use crate::decision::{CheckOutcome, FailedCheck, RuleOutcome, RuleRef, Truth};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
+use crate::lineup::Lineup;
 use crate::policy::{Effect, Policy, Rule};
+use crate::rego::RULE;
 use crate::rules::{Allowing, CallInputs, Inputs};
 use crate::run::RunView;
 use crate::tool::Operation;
@@ -35,11 +38,14 @@ impl Finding<'_> {
 
     /// For the output.
     pub(super) fn outcome(&self) -> RuleOutcome {
+        // No rule has that name beside a module.
+        let is_said = self.policy.rego.is_some() && self.rule.name == RULE;
         RuleOutcome {
             policy: self.policy.name.clone(),
             rule: self.rule.name.clone(),
             effect: self.rule.effect.name().to_owned(),
             truth: self.truth,
+            reason: self.rule.reason.clone().filter(|_| is_said),
             checks: self.checks.clone(),
         }
     }
@@ -56,10 +62,16 @@ impl<'a> From<Allowing<'a>> for Finding<'a> {
 pub(super) struct Findings<'a>(Vec<Finding<'a>>);
 
 impl<'a> Findings<'a> {
-    /// Judges every rule of the call's operation.
-    pub(super) fn evaluate(bundle: &'a Bundle, call: &ToolCall, inputs: &Inputs<'_>) -> Self {
+    /// Judges every rule of the lineup's policies about the call's operation; what modules say comes last.
+    pub(super) fn evaluate(
+        bundle: &'a Bundle,
+        lineup: &Lineup,
+        call: &ToolCall,
+        inputs: &Inputs<'_>,
+        said: &'a [Said<'a>],
+    ) -> Self {
         let mut findings = Vec::new();
-        for (policy, compiled) in bundle.policies_for(&call.tool) {
+        for (policy, compiled) in bundle.policies_of(lineup) {
             let evaluated = compiled.map(|compiled| compiled.evaluate(&call.operation, inputs)).unwrap_or_default();
             let mut evaluations = evaluated.into_iter().peekable();
             // What sanitizes was asked about the arguments as they came, when the call was named.
@@ -74,6 +86,7 @@ impl<'a> Findings<'a> {
                 findings.push(Finding { policy, rule, truth, checks, failed });
             }
         }
+        findings.extend(said.iter().map(Said::finding));
         Self(findings)
     }
 

@@ -16,6 +16,11 @@
 //! rules. Every other verdict is reached the plain way, rule by rule, because it has to be explained; so is every verdict
 //! of [`decide_in_full`], which says the same at more length.
 //!
+//! Which policies count is the call's [lineup](crate::lineup). What becomes of the verdict is the agent's mode (`modes`):
+//! enforced, or only proposed, or only audited. What is tried out beside is judged in the same way and reported.
+//! Rego modules ([`crate::rego`]) are asked first, and what they say counts as rules that hold, in every step and also
+//! for the table. One that fails is a `Deny` rule that holds.
+//!
 //! Every unknown is a refusal: an operation that the bundle does not have, a field that is missing, a tier that no
 //! longer exists. A release's signature is verified by whoever puts it into [`Evidence`].
 
@@ -25,16 +30,18 @@ mod delegation;
 mod effect;
 mod explain;
 mod findings;
+mod modes;
 mod origins;
 mod refusal;
 pub mod replay;
+mod said;
 mod screen;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
 
-use crate::agent::Standing;
+use crate::agent::{Mode, Standing};
 use crate::approval::Release;
 use crate::bundle::Bundle;
 use crate::call::ToolCall;
@@ -42,15 +49,19 @@ use crate::codes::Code;
 use crate::decision::{ContextParts, Decision, DecisionOutput, Outcome, Verdict};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
+use crate::lineup::{Chosen, Lineup};
 use crate::naming::Malformed;
 use crate::permit::{OncePermit, Permit};
+use crate::policy::Effect;
 use crate::provenance::{Judged, Witnesses};
+use crate::rego::{OutOfTime, Worker};
 use crate::rules;
 use crate::run::RunView;
-use crate::tool::Class;
+use crate::tool::{Class, Operation};
 
 use findings::Findings;
-use refusal::Refusal;
+use refusal::{Refusal, is_of_policies};
+use said::Asking;
 
 /// What the verdict rests on beside bundle and call.
 #[derive(Debug, Clone, Copy)]
@@ -70,13 +81,52 @@ pub struct Evidence<'a> {
 
 /// Judges a call.
 pub fn decide(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
-    decide_by(Way::Table, bundle, call, evidence, now)
+    decide_on(bundle, call, evidence, now, &mut Worker::new())
+}
+
+/// Judges a call as [`decide`] does, on the Rego machines of a worker: for those who judge many calls one after another.
+pub fn decide_on(
+    bundle: &Bundle,
+    call: ToolCall,
+    evidence: &Evidence<'_>,
+    now: Timestamp,
+    worker: &mut Worker,
+) -> Decision {
+    patiently(Way::Table, bundle, call, evidence, now, worker)
+}
+
+/// Judges a call as [`decide`] does, with the Rego machines of a worker, and with a clock of the shell's: `stop` is asked
+/// now and then while a module works. What a module may cost is bounded without it; so a machine that is slow or busy
+/// answers in time, and says that it did not decide.
+pub fn decide_in_time(
+    bundle: &Bundle,
+    call: ToolCall,
+    evidence: &Evidence<'_>,
+    now: Timestamp,
+    worker: &mut Worker,
+    stop: &dyn Fn() -> bool,
+) -> Result<Decision, OutOfTime> {
+    decide_by(Way::Table, bundle, call, evidence, now, &mut Asking { worker, stop }).map_err(|_| OutOfTime)
 }
 
 /// Judges a call as [`decide`] does, and explains every rule also where the call simply goes: `output.rules` lists all of
 /// them. It costs as much as there are rules. For those who try their policies out.
 pub fn decide_in_full(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
-    decide_by(Way::Plain, bundle, call, evidence, now)
+    patiently(Way::Plain, bundle, call, evidence, now, &mut Worker::new())
+}
+
+fn patiently(
+    way: Way,
+    bundle: &Bundle,
+    call: ToolCall,
+    evidence: &Evidence<'_>,
+    now: Timestamp,
+    worker: &mut Worker,
+) -> Decision {
+    // Nothing stops it, so the refusal cannot be reached.
+    decide_by(way, bundle, call, evidence, now, &mut Asking { worker, stop: &|| false }).unwrap_or_else(|undecided| {
+        Refusal::plain(Code::PolicyTimeout, OutOfTime.to_string()).into_decision(*undecided)
+    })
 }
 
 /// How the rules are asked.
@@ -88,9 +138,44 @@ enum Way {
     Plain,
 }
 
-fn decide_by(way: Way, bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
+/// The decision; where there is none in time, the output of an undecided call.
+fn decide_by(
+    way: Way,
+    bundle: &Bundle,
+    call: ToolCall,
+    evidence: &Evidence<'_>,
+    now: Timestamp,
+    asking: &mut Asking<'_>,
+) -> Result<Decision, Box<DecisionOutput>> {
     let mut output = explain::undecided(bundle, &call);
-    match judge(way, bundle, &call, evidence, now, &mut output) {
+    // 0. agent, ceiling, sanitized arguments, schema
+    let operation = match screen::screen(bundle, &call, evidence.standing, now) {
+        Ok(operation) => operation,
+        Err(refusal) => return Ok(refusal.into_decision(output)),
+    };
+    let Some(Chosen { in_force, tried }) = bundle.lineup(&call) else {
+        // Cannot be reached: `Bundle::assemble` makes lineups for every operation.
+        let detail = format!("{}: no policies were compiled for it", operation.name);
+        return Ok(Refusal::plain(Code::UnknownOperation, detail).into_decision(output));
+    };
+    let mode = bundle.agent().mode.on(operation.class);
+    // What is not enforced needs no approval, and uses none up.
+    let releases = if mode.is_enforce() { evidence.releases } else { &[] };
+    let case = Case { way, bundle, call: &call, operation, evidence: &Evidence { releases, ..*evidence }, now };
+    let Ok(judged) = case.judge(in_force, asking, &mut output) else { return Err(Box::new(output)) };
+    output.would = modes::would(&case, tried, mode, asking, &judged, &output);
+    Ok(match (mode, judged) {
+        (Mode::Propose, Ok(_)) => modes::proposed(&operation.name, output),
+        (Mode::Audit, Ok(passed)) => modes::audited(&Ok(passed), permit(call), output),
+        (Mode::Audit, Err(refusal)) if is_of_policies(refusal.code) => {
+            modes::audited(&Err(refusal), permit(call), output)
+        }
+        (_, judged) => enforced(judged, call, output),
+    })
+}
+
+fn enforced(judged: Judgement, call: ToolCall, mut output: DecisionOutput) -> Decision {
+    match judged {
         Ok(Passed::Freely) => {
             output.verdict = Verdict::Allow;
             Decision { outcome: Outcome::Allow(permit(call).map(Box::new)), output }
@@ -156,90 +241,151 @@ enum Passed {
     Held(String),
 }
 
-fn judge(
+/// What is found of a call by the policies of a lineup.
+type Judgement = Result<Passed, Box<Refusal>>;
+
+/// Why a call did not pass.
+enum Stop {
+    /// It is refused.
+    Refused(Box<Refusal>),
+    /// It was not decided.
+    OutOfTime,
+}
+
+impl From<Box<Refusal>> for Stop {
+    fn from(refusal: Box<Refusal>) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<OutOfTime> for Stop {
+    fn from(OutOfTime: OutOfTime) -> Self {
+        Self::OutOfTime
+    }
+}
+
+/// One call with what it is judged by, from step 1 on.
+#[derive(Debug, Clone, Copy)]
+struct Case<'a> {
     way: Way,
-    bundle: &Bundle,
-    call: &ToolCall,
-    evidence: &Evidence<'_>,
+    bundle: &'a Bundle,
+    call: &'a ToolCall,
+    operation: &'a Operation,
+    evidence: &'a Evidence<'a>,
     now: Timestamp,
-    output: &mut DecisionOutput,
-) -> Result<Passed, Box<Refusal>> {
-    // 0. agent, ceiling, sanitized arguments, schema
-    let operation = screen::screen(bundle, call, evidence.standing, now)?;
+}
 
-    // Rules may look at the delegation, so it is chosen before they are judged and counts after the Deny rules.
-    let delegation = delegation::choose(bundle.agent(), call, evidence.delegations, now);
-    let facts = context::declared_facts(operation, evidence.facts);
-    let inputs =
-        findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, evidence.run, now);
-    output.facts = context::fact_digests(operation, &facts);
-    let (outside, origins) = match &delegation {
-        Ok(delegation) => {
-            let witnesses = Witnesses { delegation, run: evidence.run };
-            (rules::outside(&delegation.data, &inputs), bundle.origins(call, operation, witnesses))
+impl Case<'_> {
+    /// Judges by the policies of a lineup; what is found on the way is in the output.
+    fn judge(
+        &self,
+        lineup: &Lineup,
+        asking: &mut Asking<'_>,
+        output: &mut DecisionOutput,
+    ) -> Result<Judgement, OutOfTime> {
+        match self.pass(lineup, asking, output) {
+            Ok(passed) => Ok(Ok(passed)),
+            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+            Err(Stop::OutOfTime) => Err(OutOfTime),
         }
-        Err(_) => (Vec::new(), Judged::default()),
-    };
-    output.unknown_origins = origins::listed(&origins, evidence.run);
-    let effect = output.effect_digest;
-    let named = || approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), effect);
+    }
 
-    // All of the steps at once, where each one lets the call pass and nobody has to be asked.
-    if let (Way::Table, Ok(delegation)) = (way, &delegation)
-        && outside.is_empty()
-        && !origins::stop(&origins)
-        && let Some(allowing) = bundle.allowing(&inputs)
-        && named().is_ok()
-    {
-        let allowing = findings::Finding::from(allowing);
+    fn pass(&self, lineup: &Lineup, asking: &mut Asking<'_>, output: &mut DecisionOutput) -> Result<Passed, Stop> {
+        let Self { way, bundle, call, operation, evidence, now } = *self;
+        // Rules may look at the delegation, so it is chosen before they are judged and counts after the Deny rules.
+        let delegation = delegation::choose(bundle.agent(), call, evidence.delegations, now);
+        let facts = context::declared_facts(operation, evidence.facts);
+        let inputs =
+            findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, evidence.run, now);
+        output.facts = context::fact_digests(operation, &facts);
+        let (outside, origins) = match &delegation {
+            Ok(delegation) => {
+                let witnesses = Witnesses { delegation, run: evidence.run };
+                (rules::outside(&delegation.data, &inputs), bundle.origins(lineup, call, operation, witnesses))
+            }
+            Err(_) => (Vec::new(), Judged::default()),
+        };
+        output.unknown_origins = origins::listed(&origins, evidence.run);
+        let effect = output.effect_digest;
+        let named = || approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), effect);
+
+        let said = said::ask(bundle, lineup, call, operation, &inputs, asking)?;
+
+        // All of the steps at once, where each one lets the call pass and nobody has to be asked.
+        if let (Way::Table, Ok(delegation)) = (way, &delegation)
+            && outside.is_empty()
+            && !origins::stop(&origins)
+            && let Some(allowing) = lineup.table.allows(&bundle.policies, &inputs)
+            && said.iter().all(|said| said.rule.effect == Effect::Allow)
+            && named().is_ok()
+        {
+            let allowing = findings::Finding::from(allowing);
+            output.delegation = Some(delegation::reference(delegation));
+            let reads = || {
+                let of_modules = said::registry_reads(bundle, lineup);
+                [lineup.table.registry_reads(&bundle.policies, &inputs), of_modules].concat()
+            };
+            set_context(output, || context::parts(bundle, lineup, operation, delegation, &inputs, &origins, reads));
+            output.rule = Some(allowing.reference());
+            output.rules = vec![allowing.outcome()];
+            return Ok(Passed::Freely);
+        }
+        let findings = Findings::evaluate(bundle, lineup, call, &inputs, &said);
+        output.rules = call.sanitation.rules.iter().cloned().chain(findings.outcomes()).collect();
+
+        // What an audited agent may do at all is not up to policies, so a Deny rule hides nothing of it.
+        if bundle.agent().mode == Mode::Audit {
+            let delegation = delegation.clone()?;
+            if !outside.is_empty() {
+                output.delegation = Some(delegation::reference(delegation));
+                return Err(Box::new(explain::outside_delegation(operation, delegation, outside)).into());
+            }
+        }
+
+        // 1. any Deny
+        if let Some(rule) = findings.denying() {
+            return Err(Box::new(explain::rule_denies(operation, rule)).into());
+        }
+
+        // 2. the delegation
+        let delegation = delegation?;
         output.delegation = Some(delegation::reference(delegation));
-        let reads = || bundle.registry_reads(&inputs);
-        set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, &origins, reads));
-        output.rule = Some(allowing.reference());
-        output.rules = vec![allowing.outcome()];
-        return Ok(Passed::Freely);
-    }
-    let findings = Findings::evaluate(bundle, call, &inputs);
-    output.rules = call.sanitation.rules.iter().cloned().chain(findings.outcomes()).collect();
+        let reads =
+            || [context::plain_reads(bundle, lineup, call, &inputs), said::registry_reads(bundle, lineup)].concat();
+        set_context(output, || context::parts(bundle, lineup, operation, delegation, &inputs, &origins, reads));
 
-    // 1. any Deny
-    if let Some(rule) = findings.denying() {
-        return Err(Box::new(explain::rule_denies(operation, rule)));
-    }
+        if !outside.is_empty() {
+            return Err(Box::new(explain::outside_delegation(operation, delegation, outside)).into());
+        }
+        origins::refused(operation, &origins, evidence.run)?;
 
-    // 2. the delegation
-    let delegation = delegation?;
-    output.delegation = Some(delegation::reference(delegation));
-    let reads = || context::plain_reads(bundle, call, &inputs);
-    set_context(output, || context::parts(bundle, call, operation, delegation, &inputs, &origins, reads));
+        // 3. some Allow
+        let Some(allowing) = findings.allowing() else {
+            return Err(Box::new(explain::no_rule_allows(operation, &findings)).into());
+        };
+        named()?;
 
-    if !outside.is_empty() {
-        return Err(Box::new(explain::outside_delegation(operation, delegation, outside)));
+        // 4. approvals
+        output.requirements = approvals::requirements(bundle, &findings, &origins)?;
+        if output.requirements.is_empty() {
+            output.rule = Some(allowing.reference());
+            // Where only a module allows, the table could not tell.
+            if way == Way::Table {
+                output.rules = vec![allowing.outcome()];
+            }
+            return Ok(Passed::Freely);
+        }
+        if let Some(release) = approvals::matching(call, evidence.releases, bundle.agent(), output, now)? {
+            output.rule = Some(allowing.reference());
+            return Ok(Passed::Once(release.clone()));
+        }
+        output.rule = output.requirements.first().and_then(|needed| needed.asked_by.first()).cloned();
+        if let Some(rule) = findings.asking().next() {
+            output.rule = Some(rule.reference());
+        }
+        let why = origins::held(&origins, evidence.run);
+        Ok(Passed::Held(explain::held(operation, &findings, &output.requirements, why)))
     }
-    origins::refused(operation, &origins, evidence.run)?;
-
-    // 3. some Allow
-    let Some(allowing) = findings.allowing() else {
-        return Err(Box::new(explain::no_rule_allows(operation, &findings)));
-    };
-    named()?;
-
-    // 4. approvals
-    output.requirements = approvals::requirements(bundle, &findings, &origins)?;
-    if output.requirements.is_empty() {
-        output.rule = Some(allowing.reference());
-        return Ok(Passed::Freely);
-    }
-    if let Some(release) = approvals::matching(call, evidence.releases, bundle.agent(), output, now)? {
-        output.rule = Some(allowing.reference());
-        return Ok(Passed::Once(release.clone()));
-    }
-    output.rule = output.requirements.first().and_then(|needed| needed.asked_by.first()).cloned();
-    if let Some(rule) = findings.asking().next() {
-        output.rule = Some(rule.reference());
-    }
-    let why = origins::held(&origins, evidence.run);
-    Ok(Passed::Held(explain::held(operation, &findings, &output.requirements, why)))
 }
 
 /// A context counts only beside an effect.

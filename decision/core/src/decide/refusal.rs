@@ -27,6 +27,13 @@ impl Refusal {
 
     /// Completes the output.
     pub(super) fn into_decision(self, mut output: DecisionOutput) -> Decision {
+        let code = self.code;
+        self.tell(&mut output);
+        Decision { outcome: Outcome::Deny(code), output }
+    }
+
+    /// Puts it into the output.
+    pub(super) fn tell(self, output: &mut DecisionOutput) {
         let Self { code, detail, rule, failed, allowed, nearest } = self;
         output.verdict = Verdict::Deny;
         output.code = Some(code);
@@ -35,6 +42,10 @@ impl Refusal {
         output.failed = failed;
         output.allowed = allowed;
         output.nearest = nearest;
-        Decision { outcome: Outcome::Deny(code), output }
     }
+}
+
+/// Whether policies refuse, and not the agent's standing, its delegation or the form of its call.
+pub(super) fn is_of_policies(code: Code) -> bool {
+    matches!(code, Code::RuleDenies | Code::UnknownOrigin | Code::NoRuleAllows | Code::TooManyTiers)
 }

@@ -10,19 +10,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::{self, Finding, Findings};
+use super::refusal::{Refusal, is_of_policies};
+use super::said::{self, Asking, Said};
 use super::{context, delegation};
-use crate::agent::Standing;
+use crate::agent::{Mode, Standing};
 use crate::bundle::Bundle;
 use crate::call::ToolCall;
 use crate::codes::Code;
-use crate::decision::{RuleRef, Truth, Verdict};
+use crate::decision::{RuleRef, Truth, Verdict, Would};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::{Object, Value};
+use crate::lineup::{Chosen, Lineup};
 use crate::path::{Path, Root, Step};
 use crate::policy::{Check, Effect, Predicate, SumBound};
 use crate::record::DecisionRecord;
-use crate::rules::{bound_as_check, outside, whole_path};
+use crate::rego::{Module, Worker};
+use crate::rules::{Inputs, bound_as_check, outside, whole_path};
 use crate::sanitize::Sanitation;
 use crate::tool::Operation;
 
@@ -38,6 +42,9 @@ pub struct Replayed {
     pub code: Option<Code>,
     /// The rule that decides, where the record shows enough to tell which.
     pub rule: Option<RuleRef>,
+    /// What would become of it if everything that is tried out were enforced. None where nothing is, and where that cannot
+    /// be told.
+    pub would: Option<Would>,
 }
 
 /// Why it cannot be told what a recorded call comes to.
@@ -58,6 +65,9 @@ pub enum Unjudged {
     /// A policy asks where values came from, which is in no record.
     #[error("a policy asks where its values came from")]
     Origins,
+    /// A Rego module may read more of the call than the record holds.
+    #[error("a Rego module reads what the record does not hold: {}", .0.join(", "))]
+    Rego(Vec<String>),
     /// The verdict depends on values that the record does not hold.
     #[error("the record does not hold: {}", .0.join(", "))]
     Hidden(Vec<String>),
@@ -72,6 +82,7 @@ impl Unjudged {
             Self::OtherDeclaration => "otherDeclaration",
             Self::Sanitized => "sanitized",
             Self::Origins => "origins",
+            Self::Rego(_) => "rego",
             Self::Hidden(_) => "hidden",
         }
     }
@@ -83,6 +94,7 @@ pub fn replay(
     record: &DecisionRecord,
     standing: &Standing,
     delegations: &[Delegation],
+    worker: &mut Worker,
 ) -> Result<Replayed, Unjudged> {
     let decision = &record.decision;
     let Some(name) = decision.operation.as_deref().filter(|_| !decision.rules.is_empty()) else {
@@ -95,15 +107,12 @@ pub fn replay(
     // A request that nobody declares under this name may be another operation's now.
     let operation = tool.operation(name).ok_or(Unjudged::OtherDeclaration)?;
     let declared = decision.context_parts.as_ref().ok_or(Unjudged::NoDeclaration)?.tool;
-    let is_same = bundle.fixed_parts(&tool.name, name).is_some_and(|parts| parts.tool() == declared);
+    let is_same = bundle.lineups(&tool.name, name).is_some_and(|lineups| lineups.tool == declared);
     if !is_same || bundle.may_be_another(&tool.name, name) {
         return Err(Unjudged::OtherDeclaration);
     }
     if !decision.sanitized.is_empty() || bundle.sanitizers(&tool.name, name).is_some() {
         return Err(Unjudged::Sanitized);
-    }
-    if bundle.protects(&tool.name, name) {
-        return Err(Unjudged::Origins);
     }
     // The schema is a part of the declaration, so the arguments fit now as they did then.
     if operation.class > bundle.agent().ceiling {
@@ -122,46 +131,78 @@ pub fn replay(
         traceparent: None,
         request: None,
     };
-    judge(bundle, &call, operation, record, delegations)
+    let Chosen { in_force, tried } = bundle.lineup(&call).ok_or(Unjudged::OtherDeclaration)?;
+    let mut judged = |lineup| {
+        if bundle.protects(lineup, &call) {
+            return Err(Unjudged::Origins);
+        }
+        judge(bundle, lineup, &call, operation, record, delegations, worker)
+    };
+    let replayed = judged(in_force)?;
+    let mode = bundle.agent().mode.on(operation.class);
+    let would = match tried {
+        Some((lineup, policies)) => judged(lineup).ok().map(|replayed| would(replayed, policies)),
+        None if mode.is_enforce() => None,
+        None => Some(would(replayed.clone(), &[])),
+    };
+    Ok(Replayed { would, ..in_mode(mode, replayed) })
+}
+
+/// What the agent's mode makes of a verdict.
+fn in_mode(mode: Mode, replayed: Replayed) -> Replayed {
+    let refused = replayed.verdict == Verdict::Deny;
+    match mode {
+        Mode::Propose if !refused => Replayed { verdict: Verdict::Propose, code: Some(Code::Proposed), ..replayed },
+        Mode::Audit if !refused || replayed.code.is_some_and(is_of_policies) => {
+            let rule = replayed.rule.filter(|_| replayed.verdict == Verdict::Allow);
+            Replayed { verdict: Verdict::Allow, code: None, rule, would: None }
+        }
+        Mode::Enforce | Mode::Propose | Mode::Audit => replayed,
+    }
+}
+
+fn would(Replayed { verdict, code, rule, .. }: Replayed, policies: &[String]) -> Would {
+    Would { verdict, code, detail: None, rule, approvals: Vec::new(), policies: policies.to_vec() }
 }
 
 fn judge(
     bundle: &Bundle,
+    lineup: &Lineup,
     call: &ToolCall,
     operation: &Operation,
     record: &DecisionRecord,
     delegations: &[Delegation],
+    worker: &mut Worker,
 ) -> Result<Replayed, Unjudged> {
     let chosen = delegation::choose(bundle.agent(), call, delegations, record.time);
     let facts = FactSet(BTreeMap::new());
     let facts = context::declared_facts(operation, &facts);
     let inputs = findings::inputs(bundle, call, operation, chosen.as_ref().ok().copied(), &facts, None, record.time);
-    let findings = Findings::evaluate(bundle, call, &inputs);
     let shown = Shown { values: &record.values, operation };
+    let said = shown.said(bundle, lineup, call, &inputs, worker);
+    let findings = Findings::evaluate(bundle, lineup, call, &inputs, said.as_deref().unwrap_or_default());
     let of = |wanted: fn(&Effect) -> bool| -> Vec<Ranged<'_>> {
         findings.all().filter(|finding| wanted(&finding.rule.effect)).map(|finding| shown.range(finding)).collect()
     };
 
+    // As in a decision, policies do not hide what an audited agent may do at all.
+    let audited = bundle.agent().mode == Mode::Audit;
+    if audited && let Some(refused) = without_authority(&chosen, &shown, &inputs)? {
+        return Ok(refused);
+    }
     let denying = of(|effect| *effect == Effect::Deny);
     if denying.iter().any(|rule| rule.least != Truth::False) {
         let exact = denying.iter().all(Ranged::is_exact);
-        let rule = findings.denying().filter(|_| exact).map(Finding::reference);
+        // A module may hold a denial that comes before one that could not be told.
+        let decides = |rule: &&Finding<'_>| exact && (said.is_ok() || rule.truth == Truth::True);
+        let rule = findings.denying().filter(decides).map(Finding::reference);
         return Ok(Replayed { rule, ..refused(Code::RuleDenies) });
     }
     hidden(&denying, |rule| rule.most != Truth::False)?;
+    said.as_ref().map_err(Clone::clone)?;
 
-    match &chosen {
-        Err(refusal) => return Ok(refused(refusal.code)),
-        Ok(delegation) => {
-            let checks: Vec<Check> = delegation.data.iter().map(bound_as_check).collect();
-            let hidden: BTreeSet<String> = checks.iter().flat_map(|check| shown.hidden(check)).collect();
-            if !hidden.is_empty() {
-                return Err(Unjudged::Hidden(hidden.into_iter().collect()));
-            }
-            if !outside(&delegation.data, &inputs).is_empty() {
-                return Ok(refused(Code::OutsideDelegation));
-            }
-        }
+    if let Some(refused) = without_authority(&chosen, &shown, &inputs)? {
+        return Ok(refused);
     }
 
     let allowing = of(|effect| *effect == Effect::Allow);
@@ -174,16 +215,35 @@ fn judge(
     if asking.iter().any(|rule| rule.least != Truth::False) {
         let exact = asking.iter().all(Ranged::is_exact);
         let rule = findings.asking().next().filter(|_| exact).map(Finding::reference);
-        return Ok(Replayed { verdict: Verdict::Hold, code: Some(Code::ApprovalRequired), rule });
+        return Ok(Replayed { verdict: Verdict::Hold, code: Some(Code::ApprovalRequired), rule, would: None });
     }
     hidden(&asking, |rule| rule.most != Truth::False)?;
     let exact = allowing.iter().take(first).all(|rule| rule.most != Truth::True);
     let rule = allowing.get(first).filter(|_| exact).map(|rule| rule.finding.reference());
-    Ok(Replayed { verdict: Verdict::Allow, code: None, rule })
+    Ok(Replayed { verdict: Verdict::Allow, code: None, rule, would: None })
 }
 
 fn refused(code: Code) -> Replayed {
-    Replayed { verdict: Verdict::Deny, code: Some(code), rule: None }
+    Replayed { verdict: Verdict::Deny, code: Some(code), rule: None, would: None }
+}
+
+/// The refusal of a call that no delegation is for.
+fn without_authority(
+    chosen: &Result<&Delegation, Box<Refusal>>,
+    shown: &Shown<'_>,
+    inputs: &Inputs<'_>,
+) -> Result<Option<Replayed>, Unjudged> {
+    let delegation = match chosen {
+        Err(refusal) => return Ok(Some(refused(refusal.code))),
+        Ok(delegation) => delegation,
+    };
+    let checks: Vec<Check> = delegation.data.iter().map(bound_as_check).collect();
+    let hidden: BTreeSet<String> = checks.iter().flat_map(|check| shown.hidden(check)).collect();
+    if !hidden.is_empty() {
+        return Err(Unjudged::Hidden(hidden.into_iter().collect()));
+    }
+    let outside = !outside(&delegation.data, inputs).is_empty();
+    Ok(outside.then(|| refused(Code::OutsideDelegation)))
 }
 
 /// Refuses where one of these rules could matter.
@@ -207,13 +267,33 @@ impl Ranged<'_> {
     }
 }
 
-/// What a record shows.
+/// What a record shows of a call.
 struct Shown<'a> {
     values: &'a BTreeMap<String, Value>,
     operation: &'a Operation,
 }
 
 impl Shown<'_> {
+    /// What the modules say, where the record holds all that they may read.
+    fn said<'a>(
+        &self,
+        bundle: &'a Bundle,
+        lineup: &Lineup,
+        call: &ToolCall,
+        inputs: &Inputs<'_>,
+        worker: &mut Worker,
+    ) -> Result<Vec<Said<'a>>, Unjudged> {
+        let has_facts = self.operation.facts.is_empty();
+        let beyond = |module: &Module| module.reads_beyond(|name| self.values.contains_key(name), has_facts);
+        let hidden: BTreeSet<String> = bundle.modules_of(lineup).flat_map(|(.., module)| beyond(module)).collect();
+        if !hidden.is_empty() {
+            return Err(Unjudged::Rego(hidden.into_iter().collect()));
+        }
+        // Nothing stops it, so it always answers.
+        let asked = said::ask(bundle, lineup, call, self.operation, inputs, &mut Asking { worker, stop: &|| false });
+        asked.map_err(|_| Unjudged::Rego(Vec::new()))
+    }
+
     fn range<'a>(&self, finding: &'a Finding<'a>) -> Ranged<'a> {
         let mut ranged = Ranged { finding, least: Truth::True, most: Truth::True, hidden: Vec::new() };
         for (check, outcome) in finding.rule.when.iter().zip(&finding.checks) {

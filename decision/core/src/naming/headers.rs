@@ -6,15 +6,15 @@ use crate::call::HttpRequest;
 
 /// The headers of a request that count.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct CallHeaders {
+pub(crate) struct CallHeaders {
     /// `Aegis-Run`, else the trace id.
-    pub(super) run: Option<String>,
-    pub(super) delegation: Option<String>,
-    pub(super) approval: Option<String>,
-    pub(super) idempotency_key: Option<String>,
-    pub(super) traceparent: Option<String>,
+    pub(crate) run: Option<String>,
+    pub(crate) delegation: Option<String>,
+    pub(crate) approval: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) traceparent: Option<String>,
     /// Sent on as they are.
-    pub(super) passed: Vec<(String, String)>,
+    pub(crate) passed: Vec<(String, String)>,
 }
 
 /// What a header's value must be.
@@ -43,7 +43,7 @@ const PASSED: [Form; 3] = [
 
 impl CallHeaders {
     /// Reads the headers of a request.
-    pub(super) fn read(request: &HttpRequest<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn read(request: &HttpRequest<'_>) -> Result<Self, Malformed> {
         let traceparent = TRACEPARENT.read(request)?;
         let trace_id = traceparent.as_deref().and_then(|value| value.split('-').nth(1)).map(str::to_owned);
         let mut passed = Vec::new();

@@ -15,11 +15,7 @@ pub(super) const WITHOUT_BODY: [&str; 3] = ["GET", "HEAD", "DELETE"];
 
 /// Reads the body; none when there is none.
 pub(super) fn read(request: &HttpRequest<'_>, max_bytes: u32) -> Result<Option<(Value, Encoding)>, Malformed> {
-    let header = |name| request.single_header(name).map_err(|error| Malformed::request(error.to_string()));
-    if header("content-encoding")?.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
-        return Err(Malformed::new(Code::UnsupportedMediaType, "bodies are accepted without content encoding only"));
-    }
-    let content_type = header("content-type")?;
+    let declared = declared(request)?;
     if request.body.is_empty() {
         return Ok(None);
     }
@@ -29,7 +25,7 @@ pub(super) fn read(request: &HttpRequest<'_>, max_bytes: u32) -> Result<Option<(
     if u64::try_from(request.body.len()).unwrap_or(u64::MAX) > u64::from(max_bytes) {
         return Err(Malformed::new(Code::BodyTooLarge, format!("the body may have at most {max_bytes} bytes")));
     }
-    let encoding = content_type.and_then(encoding).ok_or_else(|| {
+    let encoding = declared.ok_or_else(|| {
         let detail = format!("accepted content types are {} and {}, in UTF-8", Encoding::Json, Encoding::Form);
         Malformed::new(Code::UnsupportedMediaType, detail)
     })?;
@@ -38,6 +34,15 @@ pub(super) fn read(request: &HttpRequest<'_>, max_bytes: u32) -> Result<Option<(
         Encoding::Form => read_form(request.body)?,
     };
     Ok(Some((tree, encoding)))
+}
+
+/// The encoding that the headers name; none for one that is not accepted.
+pub(crate) fn declared(request: &HttpRequest<'_>) -> Result<Option<Encoding>, Malformed> {
+    let header = |name| request.single_header(name).map_err(|error| Malformed::request(error.to_string()));
+    if header("content-encoding")?.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
+        return Err(Malformed::new(Code::UnsupportedMediaType, "bodies are accepted without content encoding only"));
+    }
+    Ok(header("content-type")?.and_then(encoding))
 }
 
 /// The encoding that a content type names. The only parameter accepted is `charset=utf-8`.

@@ -13,7 +13,7 @@ mod declaration;
 mod error;
 mod fact_binding;
 mod headers;
-mod media;
+pub(crate) mod media;
 mod percent;
 mod request;
 mod rewrite;
@@ -25,6 +25,7 @@ pub use error::{BindingError, Malformed};
 pub use router::Router;
 
 pub(crate) use arguments::{check_query, merge};
+pub(crate) use headers::CallHeaders;
 pub(crate) use media::form_bytes;
 pub(crate) use request::emitted;
 pub(crate) use router::Route;
@@ -35,7 +36,6 @@ use crate::call::{HttpRequest, ToolCall};
 use crate::codes::Code;
 use crate::json::Value;
 use crate::tool::Tool;
-use headers::CallHeaders;
 use rewrite::Parts;
 use target::RequestPath;
 

@@ -9,6 +9,7 @@ use super::table::{Guard, Guards};
 use crate::bundle::BundleSource;
 use crate::call::ToolCall;
 use crate::delegation::{Bound, Delegation};
+use crate::lineup::Lineup;
 use crate::policy::Source;
 use crate::rules::RegistryRead;
 use crate::run::RunView;
@@ -43,16 +44,17 @@ pub(crate) struct Unknown<'a> {
 }
 
 impl<'a> Judged<'a> {
-    /// Asks every entry about the call's operation.
+    /// Asks every entry of the lineup's policies about the call's operation.
     pub(crate) fn of(
         guards: &'a Guards,
         source: &'a BundleSource,
+        lineup: &Lineup,
         call: &ToolCall,
         operation: &Operation,
         witnesses: Witnesses<'_>,
     ) -> Self {
         let mut judged = Self::default();
-        for guard in guards.of(source, &call.tool, &call.operation) {
+        for guard in guards.of(source, &call.tool, &call.operation).filter(|guard| lineup.has(guard.place)) {
             let Protected { values, more } = Protected::of(&guard.entry.field, operation, &call.arguments);
             for asked in values {
                 let known = judged.known(guards, guard, &asked.value, &asked.path, witnesses);

@@ -16,6 +16,8 @@ use crate::tool::Operation;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guard<'a> {
     pub(crate) policy: &'a Policy,
+    /// The policy's place in the bundle.
+    pub(crate) place: usize,
     /// Its place in the policy's list.
     pub(crate) index: usize,
     pub(crate) entry: &'a Provenance,
@@ -115,11 +117,6 @@ impl Guards {
         self.entries.is_empty()
     }
 
-    /// Whether there is an entry about the operation.
-    pub(crate) fn protects(&self, tool: &str, operation: &str) -> bool {
-        self.entries.get(tool).is_some_and(|of_tool| of_tool.contains_key(operation))
-    }
-
     /// The entries about an operation, in the order of policies.
     pub(crate) fn of<'a>(
         &'a self,
@@ -130,7 +127,7 @@ impl Guards {
         let places = self.entries.get(tool).and_then(|of_tool| of_tool.get(operation));
         places.map_or(&[][..], Vec::as_slice).iter().filter_map(|(place, index)| {
             let policy = source.policies.get(*place)?;
-            Some(Guard { policy, index: *index, entry: policy.provenance.get(*index)? })
+            Some(Guard { policy, place: *place, index: *index, entry: policy.provenance.get(*index)? })
         })
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::head::record;
-use crate::agent::Agent;
+use crate::agent::{self, Agent};
 use crate::call::ToolCall;
 use crate::decision::DecisionOutput;
 use crate::digest::Digest;
@@ -70,6 +70,20 @@ pub enum Mode {
     Enforce,
     /// Nothing is sent, whatever the verdict: the call is a step of a plan.
     Plan,
+    /// The agent proposes: a Draft or Commit is never sent.
+    Propose,
+    /// The agent is audited: what policies refuse or hold is sent all the same.
+    Audit,
+}
+
+impl From<agent::Mode> for Mode {
+    fn from(mode: agent::Mode) -> Self {
+        match mode {
+            agent::Mode::Enforce => Self::Enforce,
+            agent::Mode::Propose => Self::Propose,
+            agent::Mode::Audit => Self::Audit,
+        }
+    }
 }
 
 /// The agent, as it was when it called.

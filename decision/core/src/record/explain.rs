@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::connection::{ConnectionEndRecord, ConnectionRecord, ConnectionVerdict, Ended, Way};
 use super::decision::{AgentRef, DecisionRecord};
 use super::outcome::{OutcomeRecord, RecordedExecution};
-use crate::decision::{RuleRef, Sanitized, Truth, Verdict};
+use crate::decision::{RuleRef, Sanitized, Truth, Verdict, Would};
 
 /// Explains one call: who, on whose behalf, what, when, which rule, what failed, what would pass, the approval, the
 /// outcome. Ends with a line break. Contains no value but those that the record keeps in clear.
@@ -150,6 +150,9 @@ fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result
         };
         row(out, "unknown origin", &format!("{}, {seen}", unknown.field))?;
     }
+    if let Some(would) = &decision.would {
+        write_would(out, would)?;
+    }
     if !decision.nearest.is_empty() {
         let names: Vec<_> = decision.nearest.iter().map(rule_name).collect();
         row(out, "nearest rules", &names.join(", "))?;
@@ -181,6 +184,26 @@ fn write_decision(out: &mut String, record: &DecisionRecord) -> std::fmt::Result
     Ok(())
 }
 
+/// What is tried out, and what it would do.
+fn write_would(out: &mut String, would: &Would) -> std::fmt::Result {
+    let mut line = match would.verdict {
+        Verdict::Allow | Verdict::AllowOnce | Verdict::Propose => "allow".to_owned(),
+        Verdict::Hold => format!("ask {}", would.approvals.join(" and ")),
+        Verdict::Deny => "refuse".to_owned(),
+    };
+    if let Some(rule) = &would.rule {
+        write!(line, ", by {}", rule_name(rule))?;
+    }
+    if let (Some(code), true) = (would.code, would.verdict == Verdict::Deny) {
+        write!(line, " ({code}: {})", would.detail.as_deref().unwrap_or(code.cause()))?;
+    }
+    row(out, "enforced would", &line)?;
+    if would.policies.is_empty() {
+        return Ok(());
+    }
+    row(out, "tried out", &would.policies.join(", "))
+}
+
 fn headline(record: &DecisionRecord) -> String {
     let decision = &record.decision;
     let what = match decision.verdict {
@@ -188,6 +211,7 @@ fn headline(record: &DecisionRecord) -> String {
         Verdict::AllowOnce => "was allowed, by an approval, to call once",
         Verdict::Hold => "needs an approval to call",
         Verdict::Deny => "was not allowed to call",
+        Verdict::Propose => "proposed to call",
     };
     let operation = decision.operation.as_deref().unwrap_or("an operation that is not declared");
     format!("Agent {} {what} {operation} of {}.", record.agent.name, decision.tool)
@@ -199,7 +223,7 @@ fn write_outcome(out: &mut String, record: &DecisionRecord, outcome: Option<&Out
             Verdict::Allow | Verdict::AllowOnce => {
                 row(out, "outcome", "not recorded: the sidecar stopped before it knew")
             }
-            Verdict::Hold | Verdict::Deny => row(out, "outcome", "nothing was sent"),
+            Verdict::Hold | Verdict::Deny | Verdict::Propose => row(out, "outcome", "nothing was sent"),
         };
     };
     let words = match outcome.execution {

@@ -60,7 +60,8 @@ impl Sanitizers {
     ) -> Result<Option<Self>, SanitizeProblem> {
         let mut rules = Vec::new();
         for (place, policy) in source.policies.iter().enumerate() {
-            if !policy.applies_to(&source.agent.name, &tool.name) {
+            // What is only audited changes nothing.
+            if !policy.applies_to(&source.agent.name, &tool.name) || !policy.mode.is_enforce() {
                 continue;
             }
             for (index, rule) in policy.rules.iter().enumerate().filter(|(_, rule)| rule.applies_to(&operation.name)) {
@@ -131,6 +132,7 @@ impl Sanitizers {
                 rule: rule.reference.rule.clone(),
                 effect: "Sanitize".to_owned(),
                 truth,
+                reason: None,
                 checks,
             });
             let Ok(chosen) = &mut plan.transforms else { continue };

@@ -1,15 +1,19 @@
 //! Decisions on any policy and any call: deterministic, explained, and never more than the rules, the delegations and the
 //! agent's standing give.
 
-use aegis_decision::agent::{Lifecycle, Standing};
+use aegis_decision::agent::{Lifecycle, Mode, Standing};
 use aegis_decision::approval::Release;
 use aegis_decision::bundle::{Bundle, BundleSource};
 use aegis_decision::contract::DecisionInput;
+use aegis_decision::decide::{Evidence, decide_in_time};
 use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Truth, Verdict};
 use aegis_decision::delegation::Delegation;
 use aegis_decision::digest::Digest;
+use aegis_decision::facts::FactSet;
 use aegis_decision::json;
 use aegis_decision::policy::{Effect, Policy, Rule};
+use aegis_decision::rego::Worker;
+use aegis_decision::tool::Class;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +56,22 @@ pub fn decided(bytes: &[u8]) -> Option<Verdict> {
 }
 
 impl Scene {
+    /// What is decided with this worker's machines; none for what is no call.
+    #[allow(dead_code)] // The target of decisions has no use for it.
+    pub fn asked(&self, bundle: &Bundle, worker: &mut Worker) -> Option<DecisionOutput> {
+        let call = bundle.call_of_input(&self.input).ok()?;
+        let facts = FactSet::default();
+        let evidence = Evidence {
+            standing: &self.standing,
+            delegations: &self.delegations,
+            facts: &facts,
+            run: None,
+            releases: &[],
+        };
+        let decided = decide_in_time(bundle, call, &evidence, self.input.at, worker, &|| false);
+        Some(decided.expect("nothing stops it").output)
+    }
+
     fn decide(&self, bundle: &Bundle, releases: &[Release]) -> Decision {
         bundle.decide_input(&self.input, &self.standing, &self.delegations, releases)
     }
@@ -73,6 +93,7 @@ fn coherent(bundle: &Bundle, outcome: Outcome, output: &DecisionOutput) {
         Outcome::Deny(code) => output.verdict == Verdict::Deny && output.code == Some(*code),
         // There is no release here.
         Outcome::AllowOnce(_) => false,
+        Outcome::Propose => output.verdict == Verdict::Propose && output.class > Some(Class::Read),
     };
     assert!(agrees && output.code.is_some() == output.detail.is_some(), "{outcome:?} and {output:?}");
     assert_eq!(output.bundle, bundle.digest());
@@ -118,6 +139,10 @@ fn taken_away(scene: &Scene, output: &DecisionOutput) {
     assert!(suspended.is_some_and(|output| output.verdict == Verdict::Deny), "a suspended agent");
     let alone = scene.with(|scene| scene.delegations.clear());
     assert!(alone.is_some_and(|output| output.verdict == Verdict::Deny), "without a delegation");
+    if scene.source.agent.mode != Mode::Enforce {
+        // Policies have another effect, or none.
+        return;
+    }
     let denied = scene.with(|scene| scene.add_rule(Effect::Deny));
     assert!(denied.is_none_or(|output| output.verdict == Verdict::Deny), "under a rule that denies everything");
     let silent = scene.with(|scene| {
@@ -130,7 +155,7 @@ fn taken_away(scene: &Scene, output: &DecisionOutput) {
     let permissive = |output: &DecisionOutput| match output.verdict {
         Verdict::Deny => 0,
         Verdict::Hold => 1,
-        Verdict::AllowOnce | Verdict::Allow => 2,
+        Verdict::AllowOnce | Verdict::Allow | Verdict::Propose => 2,
     };
     let forgotten = scene.with(|scene| scene.input.run_view = None);
     assert!(forgotten.is_some_and(|forgotten| permissive(&forgotten) <= permissive(output)), "with its run forgotten");
@@ -143,7 +168,7 @@ fn taken_away(scene: &Scene, output: &DecisionOutput) {
             // One tier more may be one too many.
             Verdict::Hold => matches!(asked.verdict, Verdict::Hold | Verdict::Deny),
             Verdict::Deny => asked.verdict == Verdict::Deny,
-            Verdict::AllowOnce => false,
+            Verdict::AllowOnce | Verdict::Propose => false,
         };
         assert!(asked.is_none_or(expected), "under a rule that asks for everything");
     }
@@ -167,6 +192,9 @@ impl Scene {
             rules: vec![rule],
             registries: Vec::new(),
             provenance: Vec::new(),
+            rego: None,
+            mode: aegis_decision::policy::Mode::Enforce,
+            rollout: None,
         });
     }
 }

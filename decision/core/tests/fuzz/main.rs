@@ -15,6 +15,7 @@ mod mutate;
 mod naming;
 mod number;
 mod path;
+mod rego;
 mod run_index;
 mod sanitize;
 mod segment;
@@ -106,6 +107,11 @@ fn something_is_taken_out_of_the_documents() {
     for (path, bytes) in files("sanitize") {
         assert_eq!(sanitize::redacted(&bytes), Some(true), "{}", path.display());
     }
+}
+
+#[test]
+fn modules_of_rego_hold() {
+    run("rego", rego::check, mutate::bytes, SCENE_CHANGES);
 }
 
 #[test]

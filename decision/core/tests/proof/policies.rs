@@ -13,6 +13,15 @@ use crate::desk;
 /// Texts that rules name and calls have.
 pub const TEXTS: [&str; 9] = ["a", "A", "ab", " a ", "7", "7.50", "INV-7", "INV-71", ""];
 
+/// Modules that deny, allow and ask, by what records hold and by what they do not, and one that fails where a name is
+/// missing.
+const MODULES: [&str; 4] = [
+    r#"verdicts contains {"effect": "Deny", "reason": "is_ab", "message": "m"} if input.arguments.name == "ab""#,
+    r#"verdicts contains {"effect": "Allow", "reason": "is_seven", "message": "m"} if input.arguments.amount == "7""#,
+    r#"verdicts contains {"effect": "RequireApproval", "reason": "flagged", "message": "m", "approval": {"tier": "lead"}} if input.arguments.flag"#,
+    r#"verdicts contains {"effect": "Deny", "reason": "long", "message": "m"} if { name := object.get(input.arguments, "name", 0); count(name) > 2 }"#,
+];
+
 /// A bundle's source, shown by its policies.
 #[derive(Clone)]
 pub struct Source(pub BundleSource);
@@ -26,13 +35,17 @@ impl fmt::Debug for Source {
 /// One tool, and two policies of a few rules.
 pub fn source() -> impl Strategy<Value = Source> {
     let agents = prop_oneof![3 => Just(Value::Null), 1 => Just(json!(["clerk", "other"])), 1 => Just(json!(["clerk"]))];
-    let policy = (agents, vec(rule(), 1..6)).prop_map(|(agents, mut rules)| {
+    let module = proptest::option::weighted(0.15, select(MODULES.to_vec()));
+    let policy = (agents, vec(rule(), 1..6), module).prop_map(|(agents, mut rules, module)| {
         for (at, rule) in rules.iter_mut().enumerate() {
             rule["name"] = json!(format!("r{at}"));
         }
         let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": []});
         if !agents.is_null() {
             policy["agents"] = agents;
+        }
+        if let Some(module) = module {
+            policy["rego"] = json!({"module": format!("package aegis\n\n{module}\n"), "tiers": ["lead"]});
         }
         policy
     });

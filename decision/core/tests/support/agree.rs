@@ -1,13 +1,17 @@
 //! What a decision says of the table's way and of the plain one: the same.
 
-use aegis_decision::decision::{DecisionOutput, Verdict};
+use aegis_decision::decision::{DecisionOutput, RuleOutcome, Verdict};
 
 /// What [`aegis_decision::decide::decide`] must say where `decide_in_full` says this: byte for byte the same, but that of
 /// a call that simply goes only the rule that allowed it is told.
 pub fn told(mut full: DecisionOutput) -> DecisionOutput {
-    if full.verdict == Verdict::Allow {
-        let by = full.rule.clone().expect("what is allowed is allowed by a rule");
-        full.rules.retain(|outcome| outcome.policy == by.policy && outcome.rule == by.rule);
+    let by = full.rule.clone().filter(|_| matches!(full.verdict, Verdict::Allow | Verdict::Propose));
+    if let Some(by) = by {
+        let this = |outcome: &RuleOutcome| outcome.policy == by.policy && outcome.rule == by.rule;
+        // What an agent proposes may be a call that a rule would hold.
+        if full.rules.iter().any(|outcome| this(outcome) && outcome.effect == "Allow") {
+            full.rules.retain(this);
+        }
     }
     full
 }

@@ -3,6 +3,7 @@
 //! A plain case has `expect`. A case with `check`, `arguments` and `truth` asks one question in the three places where a
 //! rule can ask it; what each place makes of true, false and indeterminate is written once, in [`Check::verdicts`].
 
+use aegis_decision::agent::Mode;
 use aegis_decision::approval::Release;
 use aegis_decision::codes::Code;
 use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Truth, Verdict};
@@ -165,7 +166,11 @@ fn coherence(scene: &Scene, releases: &[Release]) -> Vec<String> {
         faults.push(format!("the table says {output:?}, and rule by rule it is {full:?}"));
     }
     let agrees = match (&outcome, output.verdict) {
-        (Outcome::Allow(_), Verdict::Allow) => output.code.is_none() && output.rule.is_some(),
+        (Outcome::Allow(_), Verdict::Allow) => {
+            let audited = scene.bundle.agent().mode == Mode::Audit;
+            output.code.is_none() && (output.rule.is_some() || audited)
+        }
+        (Outcome::Propose, Verdict::Propose) => output.code == Some(Code::Proposed) && output.would.is_some(),
         (Outcome::AllowOnce(_), Verdict::AllowOnce) => output.code.is_none() && !output.requirements.is_empty(),
         (Outcome::Hold, Verdict::Hold) => output.code == Some(Code::ApprovalRequired),
         (Outcome::Deny(code), Verdict::Deny) => output.code == Some(*code),

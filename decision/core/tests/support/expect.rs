@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, UnknownValue, Verdict};
+use aegis_decision::decision::{
+    Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, UnknownValue, Verdict, Would,
+};
 use aegis_decision::run::Place;
 use serde::Deserialize;
 
@@ -47,6 +49,12 @@ pub struct Expect {
     /// Parts of the context that differ from the earlier situation's.
     changed: Option<Vec<String>>,
     sent: Option<Sent>,
+    /// What would be, as `verdict code policy/rule`, as far as there are; empty: nothing is said of it.
+    would: Option<String>,
+    /// Policies that `would` counts beside those in force.
+    tried: Option<Vec<String>>,
+    /// Tiers that would be asked.
+    would_ask: Option<Vec<String>>,
 }
 
 /// What the permit would send.
@@ -93,6 +101,9 @@ impl Expect {
             same_effect,
             changed,
             sent,
+            would,
+            tried,
+            would_ask,
         } = self;
         let Decision { outcome, output } = decision;
         let mut found = Differences::default();
@@ -154,11 +165,24 @@ impl Expect {
             let after = output.context_parts.as_ref().expect("this situation has a context");
             before.changed(after).into_iter().map(str::to_owned).collect()
         });
+        found.wanted("would", would.as_ref(), || output.would.as_ref().map(would_as_said).unwrap_or_default());
+        found.wanted("tried", tried.as_ref(), || {
+            output.would.as_ref().map(|would| would.policies.clone()).unwrap_or_default()
+        });
+        found.wanted("would_ask", would_ask.as_ref(), || {
+            output.would.as_ref().map(|would| would.approvals.clone()).unwrap_or_default()
+        });
         if let Some(sent) = sent {
             sent.compare(outcome, &mut found);
         }
         found.0
     }
+}
+
+fn would_as_said(would: &Would) -> String {
+    let code = would.code.map(|code| code.as_str().to_owned());
+    let parts = std::iter::once(would.verdict.as_str().to_owned()).chain(code).chain(would.rule.as_ref().map(title));
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 fn title(rule: &RuleRef) -> String {

@@ -150,6 +150,39 @@ fn a_missing_key_blocks_only_where_nothing_else_is_false() {
     }
 }
 
+/// A module speaks beside rules that the table answers for: what it adds is added on both ways.
+#[test]
+fn a_module_adds_to_what_the_table_finds() {
+    let says = |effect: &str, of: &str| {
+        let approval = if effect == "RequireApproval" { r#", "approval": {"tier": "lead"}"# } else { "" };
+        let verdict = format!(r#"{{"effect": "{effect}", "reason": "r", "message": "m"{approval}}}"#);
+        format!("verdicts contains {verdict} if input.arguments.name == \"{of}\"\n")
+    };
+    let module = ["Allow", "Deny", "RequireApproval"].map(|effect| says(effect, effect)).concat();
+    let allow = |name: &str, of: &str| {
+        let when = json!([{"field": "kind", "predicate": {"equals": {"text": of}}}]);
+        json!({"name": name, "operations": ["*"], "effect": "Allow", "when": when})
+    };
+    let mut policy = json!({"name": "p", "tools": ["desk"], "rules": [allow("a", "a"), allow("b", "b")]});
+    policy["rego"] = json!({"module": format!("package aegis\n\n{module}"), "tiers": ["lead"]});
+    let bundle = Bundle::assemble(policies::with(&[policy])).expect("the policy is well formed");
+    let standing = desk::standing(&bundle);
+    for (name, kind, verdict, rule) in [
+        ("none", "b", Verdict::Allow, Some("b")),
+        ("Allow", "b", Verdict::Allow, Some("b")),
+        ("Allow", "c", Verdict::Allow, Some("rego")),
+        ("none", "c", Verdict::Deny, None),
+        ("Deny", "b", Verdict::Deny, Some("rego")),
+        ("RequireApproval", "b", Verdict::Hold, Some("rego")),
+        ("RequireApproval", "c", Verdict::Deny, None),
+    ] {
+        let call = calls::of(&json!({"name": name, "kind": kind}));
+        let output = agreed(&bundle, &standing, &call, &[]).unwrap();
+        let decided = output.rule.as_ref().map(|rule| rule.rule.as_str());
+        assert_eq!((output.verdict, decided), (verdict, rule), "{name} {kind}");
+    }
+}
+
 fn one_policy(rules: &[Value]) -> Bundle {
     let source: BundleSource = policies::with(&[json!({"name": "p", "tools": ["desk"], "rules": rules})]);
     Bundle::assemble(source).expect("the rules are well formed")

@@ -46,8 +46,11 @@ pub fn source() -> impl Strategy<Value = Source> {
         2 => Just(json!(["clerk", "other"])),
         1 => Just(json!(["other"])),
     ];
-    let policy = (agents, vec(rule(), 0..8)).prop_map(|(agents, rules)| {
-        let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": ["people", "places", "nowhere"]});
+    // -1: audited; else the share of the runs on which it has effect.
+    let mode = prop_oneof![8 => Just(Value::Null), 1 => select(vec![-1, 0, 40, 100]).prop_map(|mode| json!(mode))];
+    let policy = (agents, mode, vec(rule(), 0..8)).prop_map(|(agents, mode, rules)| {
+        let registries = ["people", "places", "nowhere"];
+        let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": registries, "mode": mode});
         if !agents.is_null() {
             policy["agents"] = agents;
         }
@@ -60,6 +63,15 @@ pub fn source() -> impl Strategy<Value = Source> {
     (vec(policy, 1..4), all, registry(), registry()).prop_map(|(mut policies, all, people, places)| {
         for (at, policy) in policies.iter_mut().enumerate() {
             policy["name"] = json!(format!("p{at}"));
+            // Only the last of three replaces, and the first, which it replaces, has no share of its own.
+            let mode = policy["mode"].take();
+            policy.as_object_mut().unwrap().remove("mode");
+            match mode.as_i64() {
+                Some(-1) => policy["mode"] = json!("Audit"),
+                Some(percent) if at == 2 => policy["rollout"] = json!({"percent": percent, "replaces": "p0"}),
+                Some(percent) if at == 1 => policy["rollout"] = json!({"percent": percent}),
+                Some(_) | None => {}
+            }
             if all == Some(at) {
                 let rule = json!({"name": "all", "operations": ["*"], "effect": "Allow"});
                 policy["rules"].as_array_mut().unwrap().push(rule);

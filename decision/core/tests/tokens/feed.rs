@@ -48,6 +48,7 @@ fn source(version: &str) -> BundleSource {
             token_ttl_seconds: 600,
             level: aegis_decision::egress::Level::Mediated,
             egress: Vec::new(),
+            mode: aegis_decision::agent::Mode::Enforce,
         },
         tools: Vec::new(),
         policies: Vec::new(),

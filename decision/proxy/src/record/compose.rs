@@ -99,7 +99,7 @@ pub fn decision(
         monotonic_micros: recorder.monotonic_micros(),
         agent: view.policy.bundle.agent().into(),
         pod: recorder.pod().clone(),
-        mode: Mode::Enforce,
+        mode: Mode::from(view.policy.bundle.agent().mode),
         target: about.target,
         bundle_version: Some(view.policy.version),
         decision: output.clone(),

@@ -146,6 +146,7 @@ fn decision(id: &str) -> DecisionRecord {
             context_digest: None,
             context_parts: None,
             facts: BTreeMap::new(),
+            would: None,
             bundle: Digest::of_bytes(b"bundle"),
         },
         approval: None,

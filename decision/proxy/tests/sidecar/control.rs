@@ -20,6 +20,7 @@ use aegis_decision::feed::{Envelope, FeedItem, Grants};
 use aegis_decision::jws::{KeySet, PublicKey, Purpose, SigningKey, from_base64url, thumbprint};
 use aegis_decision::probe::ProbeStatement;
 use aegis_decision::token::{AgentClaims, AgentName, Attestation, Confirmation, PodName, subject, verify_record_key};
+use aegis_decision::trial::TrialReport;
 use aegis_runtime::serve::{Limits, PeerKey, https};
 use aegis_runtime::shutdown::Drain;
 use aegis_runtime::tls::{Authority, server_config};
@@ -80,6 +81,8 @@ pub struct Control {
     pub told: watch::Sender<Told>,
     pub asked: Mutex<BTreeMap<String, Asked>>,
     pub heads: Mutex<Vec<Head>>,
+    /// What was told of trials.
+    pub trials: Mutex<Vec<TrialReport>>,
     /// What came with the exchanges about the pod's probe.
     pub exchanged: Mutex<Vec<Option<ProbeStatement>>>,
     /// What was reported about it later.
@@ -123,6 +126,7 @@ impl Mesh {
             told: watch::Sender::new(Told { version: 1, source, grants, alive: true, garbage: None }),
             asked: Mutex::default(),
             heads: Mutex::default(),
+            trials: Mutex::default(),
             exchanged: Mutex::default(),
             probed: Mutex::default(),
             settings: Mutex::new(Settings {
@@ -202,6 +206,7 @@ impl Control {
             .route("/v1/approvals/{uid}/claim", post(claim))
             .route("/v1/approvals/{uid}/outcome", post(outcome))
             .route("/v1/heads", post(head))
+            .route("/v1/trials", post(trials))
             .route("/v1/probe", post(probe))
             .layer(from_fn_with_state(Arc::clone(self), authenticate));
         Router::new()
@@ -462,5 +467,11 @@ async fn outcome(
 
 async fn head(State(control): State<Arc<Control>>, Json(head): Json<Head>) -> StatusCode {
     control.heads.lock().unwrap().push(head);
+    StatusCode::NO_CONTENT
+}
+
+async fn trials(State(control): State<Arc<Control>>, Json(report): Json<TrialReport>) -> StatusCode {
+    report.check().unwrap();
+    control.trials.lock().unwrap().push(report);
     StatusCode::NO_CONTENT
 }

@@ -141,6 +141,15 @@ async fn a_plan_is_judged_and_recorded_and_sends_nothing() {
     }
     let text = Request::post("/aegis/v1/plan").header("content-type", "text/plain");
     assert_eq!(sidecar.send(text, &plan.to_string()).await.code(), "unsupported_media_type");
+    // Headers are read as those of a call, and bodies of no other coding.
+    let long = "r".repeat(129);
+    assert_eq!(send(&sidecar, Some(&long), "POST", "/aegis/v1/plan", &plan).await.code(), "malformed_request");
+    let unnamed =
+        Request::post("/aegis/v1/plan").header("content-type", "application/json").header("aegis-delegation", "");
+    assert_eq!(sidecar.send(unnamed, &plan.to_string()).await.code(), "malformed_request");
+    let coded =
+        Request::post("/aegis/v1/plan").header("content-type", "application/json").header("content-encoding", "gzip");
+    assert_eq!(sidecar.send(coded, &plan.to_string()).await.code(), "unsupported_media_type");
     assert_eq!(send(&sidecar, None, "POST", "/aegis/v1/other", &plan).await.code(), "unknown_operation");
 
     let full = json!({"steps": vec![plan["steps"][0].clone(); 32]});

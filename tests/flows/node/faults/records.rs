@@ -73,7 +73,7 @@ impl Records {
         ids.filter_map(|id| self.decisions.get(id)).filter(|record| match record.decision.verdict {
             Verdict::Allow => true,
             Verdict::AllowOnce => record.claim.is_some(),
-            Verdict::Hold | Verdict::Deny => false,
+            Verdict::Hold | Verdict::Deny | Verdict::Propose => false,
         })
     }
 

@@ -31,11 +31,7 @@ impl Place<'_> {
 
     /// Whether it takes part wherever the other does, as far as agents go.
     pub fn covers_agents_of(&self, other: &Self) -> bool {
-        match (&self.policy.agents, &other.policy.agents) {
-            (None, _) => true,
-            (Some(own), Some(others)) => others.iter().all(|agent| own.contains(agent)),
-            (Some(_), None) => false,
-        }
+        self.policy.covers_agents_of(other.policy)
     }
 
     /// Whether it is a rule on that operation of that tool.

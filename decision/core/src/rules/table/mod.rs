@@ -42,10 +42,9 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use super::predicate::Question;
 use super::resolve::{Names, Scope};
 use super::{CompiledPolicy, Inputs, RegistryRead, registry, run};
-use crate::bundle::BundleSource;
 use crate::decision::{CheckOutcome, Truth};
 use crate::policy::{Effect, Policy, Rule};
-use crate::tool::{Operation, Tool};
+use crate::tool::Operation;
 
 use answers::Answers;
 use index::{Conjunction, Index};
@@ -104,19 +103,11 @@ pub(crate) struct Allowing<'p> {
 }
 
 impl Table {
-    /// Compiles the rules of all policies that select the agent and the tool, for one operation.
-    pub(crate) fn compile(
-        source: &BundleSource,
-        policies: &[CompiledPolicy],
-        tool: &Tool,
-        operation: &Operation,
-    ) -> Self {
+    /// Compiles the rules of the policies at these places, which select the agent and the tool, for one operation.
+    pub(crate) fn compile(policies: &[CompiledPolicy], places: &[usize], operation: &Operation) -> Self {
         let mut interner = Interner::new(Names::of(operation));
         let (mut rules, mut blocking, mut allowing) = (Vec::new(), Vec::new(), Vec::new());
-        for (policy, compiled) in policies.iter().enumerate() {
-            if !compiled.policy.applies_to(&source.agent.name, &tool.name) {
-                continue;
-            }
+        for (policy, compiled) in places.iter().filter_map(|place| Some((*place, policies.get(*place)?))) {
             for &rule in compiled.indexes(&operation.name) {
                 let (Some(written), Some(checks)) = (compiled.policy.rules.get(rule), compiled.rules.get(rule)) else {
                     continue;

@@ -1,4 +1,4 @@
-//! One lock per agent, held while its open requests are counted and one is opened.
+//! One lock per agent: what an agent asks for is done one after another, and no agent waits for another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as Map, PoisonError};
@@ -7,9 +7,9 @@ use tokio::sync::Mutex;
 
 /// The locks, by agent uid. Those that nobody holds are dropped when another is asked for.
 #[derive(Debug, Default)]
-pub struct Opening(Map<HashMap<String, Arc<Mutex<()>>>>);
+pub struct Turns(Map<HashMap<String, Arc<Mutex<()>>>>);
 
-impl Opening {
+impl Turns {
     /// The agent's lock.
     pub fn of(&self, agent_uid: &str) -> Arc<Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -24,13 +24,13 @@ mod tests {
 
     #[test]
     fn an_agent_has_one_lock_while_it_is_held_and_delays_no_other() {
-        let opening = Opening::default();
-        let first = opening.of("a");
+        let turns = Turns::default();
+        let first = turns.of("a");
         let held = first.try_lock().unwrap();
-        assert!(opening.of("a").try_lock().is_err(), "the same agent waits");
-        assert!(opening.of("b").try_lock().is_ok(), "another does not");
-        assert!(opening.of("a").try_lock().is_err(), "and still waits after others came and went");
+        assert!(turns.of("a").try_lock().is_err(), "the same agent waits");
+        assert!(turns.of("b").try_lock().is_ok(), "another does not");
+        assert!(turns.of("a").try_lock().is_err(), "and still waits after others came and went");
         drop(held);
-        assert!(opening.of("a").try_lock().is_ok());
+        assert!(turns.of("a").try_lock().is_ok());
     }
 }

@@ -1,0 +1,60 @@
+//! A Rego module beside the rules: what it denies is told like a rule's denial, and one that works too long decides
+//! nothing, is answered in time, and costs other calls nothing.
+
+use aegis_decision::codes::Code;
+use aegis_decision::decision::Verdict;
+use aegis_decision::rego::ModuleSource;
+use http::StatusCode;
+
+use crate::bed::{Bed, Trial};
+
+/// Denies notes, and goes a million rounds over a payment. Its budget allows some ten thousand of them, which is more than
+/// a sidecar waits for.
+const MODULE: &str = r#"package aegis
+
+verdicts contains {"effect": "Deny", "reason": "no_notes", "message": "nobody takes notes here"} if {
+    input.operation == "notes.create"
+}
+
+verdicts contains {"effect": "Deny", "reason": "never", "message": "six ones make no seven"} if {
+    input.operation == "payments.create"
+    some a in numbers
+    some b in numbers
+    some c in numbers
+    some d in numbers
+    some e in numbers
+    some f in numbers
+    [a, b, c, d, e, f] == [7]
+}
+
+numbers := [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+"#;
+
+fn with_module(trial: &mut Trial) {
+    trial.source.policies[0].rego = Some(ModuleSource { module: MODULE.to_owned(), tiers: Vec::new() });
+}
+
+#[tokio::test]
+async fn a_module_that_works_too_long_decides_nothing_and_stops_nobody() {
+    let bed = Bed::with(with_module).await;
+    let sidecar = bed.start().await;
+    let late = sidecar.post("/ledger/payments/1", r#"{"amount":"1","to":"s1"}"#).await;
+    assert_eq!((late.status, late.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "policy_timeout"), "{late:?}");
+    assert!(late.json().get("rule").is_none(), "no rule said so: {}", late.body);
+    assert!(bed.upstream.seen().is_empty());
+
+    let order = sidecar.get("/ledger/orders/7").await;
+    assert_eq!(order.status, StatusCode::OK, "{order:?}");
+    let note = sidecar.post("/ledger/notes", r#"{"text":"x"}"#).await;
+    let problem = note.json();
+    assert_eq!((note.status, note.code().as_str()), (StatusCode::FORBIDDEN, "rule_denies"));
+    assert_eq!((problem["policy"].as_str(), problem["rule"].as_str()), (Some("desk"), Some("rego")));
+    assert!(problem["detail"].as_str().unwrap().ends_with(": nobody takes notes here"), "{problem}");
+
+    let records = sidecar.stop().await;
+    let (undecided, outcome) = records.of(&late);
+    assert_eq!((undecided.decision.verdict, undecided.decision.code), (Verdict::Deny, Some(Code::PolicyTimeout)));
+    assert!(outcome.is_none() && undecided.decision.rules.is_empty());
+    let reason = records.of(&note).0.decision.rule.as_ref().and_then(|rule| rule.reason.as_deref());
+    assert_eq!(reason, Some("no_notes"));
+}
