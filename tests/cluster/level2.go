@@ -105,9 +105,9 @@ func nodeConfigs(b *bed) map[string]any {
 			"resolvConf":      b.files.path("node", "resolv.conf"),
 			"podLogsDir":      b.files.path("logs", "pods"),
 			"volumePluginDir": b.files.path("kubelet", "plugins"),
-			// Images cannot be had again, and a test machine's disk may be full.
+			// Images cannot be had again, and a test machine's disk may be nearly full: one percent of a large one is gigabytes.
 			"imageGCHighThresholdPercent": 100,
-			"evictionHard":                object{"memory.available": "50Mi", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "imagefs.available": "1%"},
+			"evictionHard":                object{"memory.available": "50Mi", "nodefs.available": "100Mi", "nodefs.inodesFree": "1000", "imagefs.available": "100Mi"},
 			// What a volume of a changed ConfigMap or Secret holds is looked at in this interval.
 			"syncFrequency": "5s",
 			// A test that kills a container again and again must not wait five minutes for the next start.
