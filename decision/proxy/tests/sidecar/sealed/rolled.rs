@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::pair::{gateway, relay};
-use crate::bed::{Answer, Sidecar};
+use crate::bed::{Answer, Sidecar, WAIT};
 use crate::control::Mesh;
 
 /// Gateways that take over, one after the other.
@@ -61,6 +61,17 @@ async fn call(relay: &Sidecar, number: usize, over: &AtomicBool) -> Vec<Answer> 
     answers
 }
 
+/// Waits until the only gateway that is left has let a call through.
+async fn calls_go_on(mesh: &Mesh) {
+    let before = mesh.upstream.seen().len();
+    let more = async {
+        while mesh.upstream.seen().len() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WAIT, more).await.expect("no call comes through any more");
+}
+
 #[tokio::test]
 async fn gateways_that_roll_refuse_nothing_and_lose_nothing() {
     let mesh = Mesh::new().await;
@@ -73,6 +84,7 @@ async fn gateways_that_roll_refuse_nothing_and_lose_nothing() {
     let calling = futures::future::join_all((0..CALLERS).map(|number| call(&relay, number, &over)));
     let rolling = async {
         let mut ended = Vec::new();
+        calls_go_on(&mesh).await;
         for roll in 1..=ROLLS {
             let next = gateway(&mesh, &format!("gateway-{roll}"), here).await;
             // The old one is told to end before the Service knows, and is called for a while.
@@ -84,6 +96,7 @@ async fn gateways_that_roll_refuse_nothing_and_lose_nothing() {
             };
             ended.push(tokio::join!(end, switch).0);
             current = next;
+            calls_go_on(&mesh).await;
         }
         over.store(true, Ordering::SeqCst);
         (ended, current)
