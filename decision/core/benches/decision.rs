@@ -58,6 +58,7 @@ fn decide_payment(given: (Desk, ToolCall)) -> (Decision, Desk) {
 #[bench::rules_1000(Desk::named(Rules::Mixed, 1_000))]
 #[bench::rules_10000(Desk::named(Rules::Mixed, 10_000))]
 #[bench::keyed_10(Desk::named(Rules::Keyed, 10))]
+#[bench::keyed_100(Desk::named(Rules::Keyed, 100))]
 #[bench::keyed_1000(Desk::named(Rules::Keyed, 1_000))]
 #[bench::keyed_10000(Desk::named(Rules::Keyed, 10_000))]
 fn judge_rules(given: (Desk, ToolCall)) -> (Decision, Desk) {
