@@ -1,8 +1,7 @@
 //! How a value leads to a check: the check's key, if it has one.
 
-use regex_syntax::hir::literal::Extractor;
-
 use super::intern::{Interner, names_one};
+use super::literals;
 use super::slots::SlotId;
 use crate::path::Path;
 use crate::policy::Normalize;
@@ -11,11 +10,6 @@ use crate::rules::exact::Exact;
 use crate::rules::number::Side;
 use crate::rules::predicate::{CompiledCheck, Question};
 use crate::rules::text::Pattern;
-
-/// Shortest literal that a pattern is found by, in bytes; shorter ones say too little.
-const MIN_LITERAL: usize = 2;
-/// Most literals that one pattern is found by.
-const MAX_LITERALS: usize = 16;
 
 /// What a check is found by.
 #[derive(Debug)]
@@ -68,7 +62,7 @@ impl<'p> Access<'p> {
             Question::Suffix(text) => Self::End { slot: interner.slot(path, check.normalize), text },
             Question::Matches(pattern) => {
                 let slot = interner.slot(path, check.normalize);
-                match literals(pattern.source()) {
+                match literals::of(pattern.source()) {
                     Some(starts) => Self::Literal { slot, pattern, starts },
                     None => Self::Pattern { slot, pattern },
                 }
@@ -87,34 +81,5 @@ impl<'p> Access<'p> {
             Self::Pattern { .. } => 4,
             Self::Asked => 5,
         }
-    }
-}
-
-/// The literals that every match begins with, if there are few and each says something.
-fn literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
-    let parsed = regex_syntax::parse(pattern).ok()?;
-    let found = Extractor::new().extract(&parsed);
-    let literals = found.literals()?;
-    let useful = (1..=MAX_LITERALS).contains(&literals.len())
-        && literals.iter().all(|literal| literal.as_bytes().len() >= MIN_LITERAL);
-    useful.then(|| literals.iter().map(|literal| literal.as_bytes().to_vec()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use test_case::test_case;
-
-    use super::literals;
-
-    #[test_case("INV-2026-[0-9]+", Some(&["INV-2026-"]); "one literal")]
-    #[test_case("(cat|dog)s?", Some(&["cat", "dog"]); "a few")]
-    #[test_case(".*foo", None; "begins with anything")]
-    #[test_case("[A-Z]{2}[0-9]{2}", None; "begins with any of many")]
-    #[test_case("a?", None; "may be empty")]
-    fn literals_that_matches_begin_with(pattern: &str, expected: Option<&[&str]>) {
-        let found = literals(&format!(r"\A(?:{pattern})\z"));
-        assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
-        let begins = |one: &Vec<u8>| expected.into_iter().flatten().any(|wanted| one.starts_with(wanted.as_bytes()));
-        assert!(found.iter().flatten().all(begins), "{found:?}");
     }
 }

@@ -11,7 +11,7 @@
 //! - Each rule hangs on one of its checks, the most selective one ([`access`], [`selectivity`]), and is looked at only
 //!   when that check is not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`]), one
 //!   binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for patterns that begin
-//!   with a literal ([`starts`], [`texts`]), one regex set for the other patterns. All other checks are asked one by one,
+//!   with a literal ([`literals`], [`starts`], [`texts`]), one regex set for the other patterns. All other checks are asked one by one,
 //!   each once.
 //! - A rule that is looked at is the Kleene AND of the rest of its checks, asked plainly.
 //!
@@ -29,6 +29,7 @@ mod equality;
 mod index;
 mod intern;
 mod intervals;
+mod literals;
 mod ranges;
 mod search;
 mod selectivity;
