@@ -1,9 +1,11 @@
 //! `prefix`, `suffix` and `matches` of one slot.
 //!
-//! A pattern is found by the literal that its matches begin with, or by the slot's regex set; either way the pattern
-//! itself is asked afterwards, since it alone knows about which texts it cannot tell.
+//! A pattern is found by the literal that its matches begin with, or by the slot's regex set: one that has no such
+//! literal, or shares it with so many others that it says little. Either way the pattern itself is asked afterwards, since
+//! it alone knows about which texts it cannot tell.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use regex::{RegexSet, RegexSetBuilder};
 
@@ -16,6 +18,8 @@ use crate::rules::text::Pattern;
 /// Most memory for the compiled patterns of one set, in bytes. A set that needs more is not made; its patterns are asked
 /// one by one.
 const SET_BYTES: usize = 4 * 1_048_576;
+/// Most patterns that are found by one literal; of more the set tells which.
+const MAX_SHARING: usize = 8;
 /// Memory for each set's lazily built automaton, in bytes.
 const LAZY_BYTES: usize = 1_048_576;
 
@@ -42,9 +46,19 @@ pub(super) struct Texts {
 pub(super) struct TextsDraft {
     starts: BTreeMap<Vec<u8>, Vec<usize>>,
     ends: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// Patterns with the literals that their matches begin with.
+    literals: BTreeMap<String, Literals>,
+    /// Patterns without.
     patterns: BTreeMap<String, Vec<usize>>,
     patterned: Vec<usize>,
     longest: usize,
+}
+
+/// What a pattern is found by, and its rules.
+#[derive(Debug)]
+struct Literals {
+    starts: Vec<Vec<u8>>,
+    candidates: Vec<usize>,
 }
 
 impl Default for TextsDraft {
@@ -52,6 +66,7 @@ impl Default for TextsDraft {
         Self {
             starts: BTreeMap::new(),
             ends: BTreeMap::new(),
+            literals: BTreeMap::new(),
             patterns: BTreeMap::new(),
             patterned: Vec::new(),
             longest: usize::MAX,
@@ -72,12 +87,9 @@ impl TextsDraft {
 
     /// Hangs a rule on a pattern whose matches begin with one of these literals.
     pub(super) fn literals(&mut self, pattern: &Pattern, starts: &[Vec<u8>], candidate: usize) {
-        for start in starts {
-            let places = self.starts.entry(start.clone()).or_default();
-            if places.last() != Some(&candidate) {
-                places.push(candidate);
-            }
-        }
+        let found = self.literals.entry(pattern.source().to_owned());
+        let found = found.or_insert_with(|| Literals { starts: starts.to_vec(), candidates: Vec::new() });
+        found.candidates.push(candidate);
         self.patterned(pattern, candidate);
     }
 
@@ -92,16 +104,43 @@ impl TextsDraft {
         self.longest = self.longest.min(pattern.max_bytes());
     }
 
+    /// Takes out the patterns that share a literal with many others.
+    fn crowded(&mut self) -> BTreeMap<String, Literals> {
+        let mut sharing: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        for start in self.literals.values().flat_map(|found| &found.starts) {
+            let patterns = sharing.entry(start.clone()).or_default();
+            *patterns = patterns.saturating_add(1);
+        }
+        let says_little = |start: &Vec<u8>| sharing.get(start).is_some_and(|patterns| *patterns > MAX_SHARING);
+        let all = mem::take(&mut self.literals).into_iter();
+        let (crowded, others) = all.partition(|(_, found)| found.starts.iter().any(says_little));
+        self.literals = others;
+        crowded
+    }
+
     /// Compiles the set.
-    pub(super) fn finish(self) -> Texts {
-        let patterns = self.patterns.keys();
-        let set =
-            RegexSetBuilder::new(patterns).size_limit(SET_BYTES).dfa_size_limit(LAZY_BYTES).nest_limit(64).build();
-        let rules = self.patterns.into_values();
-        let (set, of_pattern, too_large) = match set {
-            Ok(set) => (set, rules.collect(), Vec::new()),
-            Err(_) => (RegexSet::empty(), Vec::new(), sorted(rules.flatten().collect())),
+    pub(super) fn finish(mut self) -> Texts {
+        let crowded = self.crowded();
+        let (set, of_pattern, too_large) = if let Some(set) = compile(self.patterns.keys().chain(crowded.keys())) {
+            let crowded = crowded.into_values().map(|found| found.candidates);
+            (set, self.patterns.into_values().chain(crowded).collect(), Vec::new())
+        } else {
+            // A literal that says little says more than none.
+            self.literals.extend(crowded);
+            match compile(self.patterns.keys()) {
+                Some(set) => (set, self.patterns.into_values().collect(), Vec::new()),
+                None => (RegexSet::empty(), Vec::new(), sorted(self.patterns.into_values().flatten().collect())),
+            }
         };
+        for Literals { starts, candidates } in self.literals.into_values() {
+            for start in starts {
+                self.starts.entry(start).or_default().extend(&candidates);
+            }
+        }
+        for places in self.starts.values_mut() {
+            places.sort_unstable();
+            places.dedup();
+        }
         Texts {
             has_ends: !self.ends.is_empty(),
             starts: Starts::new(self.starts),
@@ -113,6 +152,11 @@ impl TextsDraft {
             longest: self.longest,
         }
     }
+}
+
+/// One set of patterns; none where it would be too large.
+fn compile<'p>(patterns: impl Iterator<Item = &'p String>) -> Option<RegexSet> {
+    RegexSetBuilder::new(patterns).size_limit(SET_BYTES).dfa_size_limit(LAZY_BYTES).nest_limit(64).build().ok()
 }
 
 fn sorted(mut places: Vec<usize>) -> Vec<usize> {
