@@ -74,6 +74,11 @@ impl Exact {
         self.scale == 0
     }
 
+    /// The integer, where it has no fraction and fits.
+    pub fn to_i64(self) -> Option<i64> {
+        self.is_integer().then(|| i64::try_from(self.digits).ok())?
+    }
+
     fn new(mut digits: i128, mut scale: u32) -> Option<Self> {
         while scale > 0 && digits.checked_rem(10) == Some(0) {
             digits = digits.checked_div(10)?;

@@ -3,7 +3,7 @@
 //! The truth is that of [`crate::rules::equal`]: a number and a decimal text compare as decimals, a comparison of
 //! different kinds is indeterminate, and `in` is the Kleene OR over its members.
 
-use super::Fixed;
+use super::keys::{Keys, NumberKeys};
 use super::slots::SlotValue;
 use crate::decision::Truth;
 use crate::rules::equal::Comparable;
@@ -13,11 +13,11 @@ use crate::rules::exact::Exact;
 #[derive(Debug, Default)]
 pub(super) struct Equality {
     /// A text, by the texts that rules name.
-    by_text: Fixed<String, Vec<usize>>,
+    by_text: Keys<String, Vec<usize>>,
     /// A decimal text, by the integers that rules name.
-    by_integer: Fixed<Exact, Vec<usize>>,
+    by_integer: NumberKeys<Vec<usize>>,
     /// A number, by the integers and decimal texts that rules name.
-    by_number: Fixed<Exact, Vec<usize>>,
+    by_number: NumberKeys<Vec<usize>>,
     /// Rules that name an integer: about a text that is no decimal they cannot tell.
     integers: Vec<usize>,
     /// Rules that name a text that is no decimal: about a number they cannot tell.
@@ -33,15 +33,15 @@ impl Equality {
         for value in values {
             match value {
                 Comparable::Text(text) => {
-                    push(self.by_text.entry(text.clone().into_owned()).or_default(), candidate);
+                    push(self.by_text.of_key(text.clone().into_owned(), Vec::new), candidate);
                     match Exact::parse(text) {
-                        Some(number) => push(self.by_number.entry(number).or_default(), candidate),
+                        Some(number) => push(self.by_number.of_key(number, Vec::new), candidate),
                         None => push(&mut self.words, candidate),
                     }
                 }
                 Comparable::Number(number) => {
-                    push(self.by_integer.entry(*number).or_default(), candidate);
-                    push(self.by_number.entry(*number).or_default(), candidate);
+                    push(self.by_integer.of_key(*number, Vec::new), candidate);
+                    push(self.by_number.of_key(*number, Vec::new), candidate);
                     push(&mut self.integers, candidate);
                 }
                 // No rule names a boolean.
@@ -58,12 +58,12 @@ impl Equality {
                 return Some([named, (&[], Truth::True)]);
             }
             return Some(match value.decimal() {
-                Some(number) => [named, (listed(self.by_integer.get(&number)), Truth::True)],
+                Some(number) => [named, (listed(self.by_integer.get(number)), Truth::True)],
                 None => [named, (&self.integers, Truth::Indeterminate)],
             });
         }
         let number = value.number?;
-        Some([(listed(self.by_number.get(&number)), Truth::True), (&self.words, Truth::Indeterminate)])
+        Some([(listed(self.by_number.get(number)), Truth::True), (&self.words, Truth::Indeterminate)])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks that ask the same of the same field are one check, whatever rules and policies they stand in.
 
-use super::Fixed;
 use super::access::Access;
+use super::keys::Keys;
 use super::slots::{Slot, SlotId};
 use crate::path::{Path, Step};
 use crate::policy::{Check, Normalize};
@@ -44,8 +44,8 @@ pub(super) struct Known<'p> {
 #[derive(Debug)]
 pub(super) struct Interner<'p> {
     names: Names<'p>,
-    ids: Fixed<String, CheckId>,
-    slot_ids: Fixed<String, SlotId>,
+    ids: Keys<String, CheckId>,
+    slot_ids: Keys<String, SlotId>,
     pub(super) checks: Vec<Known<'p>>,
     pub(super) slots: Vec<Slot>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Interner<'p> {
 impl<'p> Interner<'p> {
     /// With the operation's aliases and dimensions: two spellings of one path are one path.
     pub(super) fn new(names: Names<'p>) -> Self {
-        Self { names, ids: Fixed::default(), slot_ids: Fixed::default(), checks: Vec::new(), slots: Vec::new() }
+        Self { names, ids: Keys::default(), slot_ids: Keys::default(), checks: Vec::new(), slots: Vec::new() }
     }
 
     /// The check's number, the same for checks that ask the same.
@@ -61,11 +61,11 @@ impl<'p> Interner<'p> {
         let path = self.resolved(&written.field);
         // `Debug` of these types writes every member, texts in quotes: equal texts mean equal checks.
         let key = format!("{:?}", (&path, written.normalize, written.not, &written.predicate));
-        if let Some(id) = self.ids.get(&key) {
-            return *id;
+        let next = self.checks.len();
+        let id = *self.ids.of_key(key, || next);
+        if id != next {
+            return id;
         }
-        let id = self.checks.len();
-        self.ids.insert(key, id);
         let access = Access::of(compiled, path, self);
         self.checks.push(Known { place, access, uses: 0 });
         id
@@ -81,7 +81,7 @@ impl<'p> Interner<'p> {
     /// The slot of a path without quantifiers and without alias.
     pub(super) fn slot(&mut self, path: Path, normalize: Normalize) -> SlotId {
         let next = self.slots.len();
-        let id = *self.slot_ids.entry(format!("{:?}", (&path, normalize))).or_insert(next);
+        let id = *self.slot_ids.of_key(format!("{:?}", (&path, normalize)), || next);
         if id == next {
             self.slots.push(Slot { path, normalize });
         }

@@ -9,10 +9,10 @@
 //! - A check that stands in many rules is one check ([`intern`]); its answer is kept for the call ([`answers`]).
 //! - A field is read and normalised once for all checks about it: a *slot* ([`slots`]).
 //! - Each rule hangs on one of its checks, the most selective one ([`access`], [`selectivity`]), and is looked at only
-//!   when that check is not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`]), one
-//!   binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for patterns that begin
-//!   with a literal ([`literals`], [`starts`], [`texts`]), one regex set for the other patterns. All other checks are asked one by one,
-//!   each once.
+//!   when that check is not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`],
+//!   [`keys`]), one binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for
+//!   patterns that begin with a literal ([`literals`], [`starts`], [`texts`]), one regex set for the other patterns. All
+//!   other checks are asked one by one, each once.
 //! - A rule that is looked at is the Kleene AND of the rest of its checks, asked plainly.
 //!
 //! What a slot cannot answer (missing, wrong type, other currency) leaves every check on it indeterminate. No `Allow`
@@ -29,6 +29,7 @@ mod equality;
 mod index;
 mod intern;
 mod intervals;
+mod keys;
 mod literals;
 mod ranges;
 mod search;
@@ -37,8 +38,7 @@ mod slots;
 mod starts;
 mod texts;
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeSet;
 
 use super::predicate::Question;
 use super::resolve::{Names, Scope};
@@ -52,9 +52,6 @@ use index::{Conjunction, Index};
 use intern::{Interner, Place};
 use search::Wanted;
 use slots::Slot;
-
-/// A hash table without random keys: nobody but the policies' authors chooses what is in it, and equal bundles are equal.
-type Fixed<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// The rules of one (tool, operation), compiled together.
 #[derive(Debug)]
