@@ -12,6 +12,8 @@ use crate::json::Number;
 
 /// Most fraction digits, so that a remainder can be scaled within an `i128` (10^38 < 2^127).
 const MAX_SCALE: u32 = 38;
+/// So many digits always fit an `i64`.
+const SHORT_DIGITS: usize = 18;
 
 /// A decimal `digits / 10^scale`, without trailing zeros in its fraction, so equal values are equal structures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,15 +39,13 @@ impl Exact {
             return None;
         }
         let fraction = fraction.bytes().all(|b| b.is_ascii_digit()).then(|| fraction.trim_end_matches('0'))?;
-        let mut digits: i128 = 0;
-        for byte in whole.bytes().chain(fraction.bytes()) {
-            let digit = byte.is_ascii_digit().then(|| i128::from(byte & 0x0f))?;
-            digits = digits.checked_mul(10)?.checked_add(digit)?;
-        }
-        if unsigned.len() != text.len() {
-            digits = digits.checked_neg()?;
-        }
-        Self::new(digits, u32::try_from(fraction.len()).ok()?)
+        let each = whole.bytes().chain(fraction.bytes()).map(|byte| byte.is_ascii_digit().then_some(byte & 0x0f));
+        let digits =
+            if whole.len().saturating_add(fraction.len()) <= SHORT_DIGITS { short(each)? } else { long(each)? };
+        let digits = if unsigned.len() == text.len() { digits } else { digits.checked_neg()? };
+        let scale = u32::try_from(fraction.len()).ok()?;
+        // Without trailing zeros in its fraction already.
+        (scale <= MAX_SCALE).then_some(Self { digits, scale })
     }
 
     /// The number exactly, or none where it is out of `rust_decimal`'s range.
@@ -93,6 +93,17 @@ impl Exact {
         }
         self.digits.checked_mul(10_i128.checked_pow(scale.checked_sub(self.scale)?)?)
     }
+}
+
+/// At most [`SHORT_DIGITS`] digits as one number. In 64 bits, where each costs a few instructions: most are short.
+fn short(mut digits: impl Iterator<Item = Option<u8>>) -> Option<i128> {
+    let number = digits.try_fold(0_i64, |number, digit| number.checked_mul(10)?.checked_add(digit?.into()))?;
+    Some(number.into())
+}
+
+/// Any digits as one number; none where it is out of range.
+fn long(mut digits: impl Iterator<Item = Option<u8>>) -> Option<i128> {
+    digits.try_fold(0_i128, |number, digit| number.checked_mul(10)?.checked_add(digit?.into()))
 }
 
 impl From<i64> for Exact {
@@ -153,6 +164,10 @@ mod tests {
     #[test_case("5000.00", "5000")]
     #[test_case("-0.00", "0")]
     #[test_case("-0.50", "-0.5")]
+    #[test_case("999999999999999999", "999999999999999999"; "18 digits")]
+    #[test_case("-9999999999999999999", "-9999999999999999999"; "19 digits")]
+    #[test_case("-12345678.01234567890", "-12345678.0123456789"; "18 digits with a fraction")]
+    #[test_case("12345678.012345678901", "12345678.012345678901"; "20 digits with a fraction")]
     #[test_case("0.00000000000000000000000000000000000001", "0.00000000000000000000000000000000000001"; "38 fraction digits")]
     #[test_case("170141183460469231731687303715884105727", "170141183460469231731687303715884105727"; "largest")]
     fn reads_and_writes(text: &str, written: &str) {
