@@ -191,9 +191,20 @@ impl Index {
             }
             let first = places.first().and_then(|place| self.candidates.get(*place));
             if first.is_some_and(|first| !search.is_late(first.order)) {
+                search.look();
                 search.consider(&self.candidates, places, answers.truth(*check));
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// Rules that are found by a slot's regex set or by asking one of their checks.
+    pub(super) fn without_key(&self) -> usize {
+        let asked = self.asked.iter().map(|(_, places)| places.len());
+        let texts = self.texts.iter().map(|(_, keyed)| keyed.keys.without_literal());
+        asked.chain(texts).sum()
     }
 }
 

@@ -34,6 +34,8 @@ mod literals;
 mod ranges;
 mod search;
 mod selectivity;
+#[cfg(test)]
+mod shares;
 mod slots;
 mod starts;
 mod texts;

@@ -85,6 +85,7 @@ impl Ranges {
         }
         let Some(number) = answers.value(self.range.slot).and_then(SlotValue::decimal) else { return false };
         for group in &self.groups {
+            search.look();
             for order in group.sides.iter().filter_map(|sorted| sorted.first_that_holds(number)) {
                 search.consider_one(order, &group.rest);
             }

@@ -39,17 +39,29 @@ pub(super) struct Search<'s, 'a> {
     pub(super) answers: &'s Answers<'a>,
     wanted: Wanted,
     first: Option<usize>,
+    looked: usize,
 }
 
 impl<'s, 'a> Search<'s, 'a> {
     /// Nothing found yet.
     pub(super) fn new(answers: &'s Answers<'a>, wanted: Wanted) -> Self {
-        Self { answers, wanted, first: None }
+        Self { answers, wanted, first: None, looked: 0 }
     }
 
     /// The first rule found.
     pub(super) fn found(&self) -> Option<usize> {
         self.first
+    }
+
+    /// Counts a look at a rule, at a group of rules with bounds, or at a check that is asked: what a call costs by.
+    pub(super) fn look(&mut self) {
+        self.looked = self.looked.saturating_add(1);
+    }
+
+    /// Looks so far.
+    #[cfg(test)]
+    pub(super) fn looked(&self) -> usize {
+        self.looked
     }
 
     /// Whether nothing that may still come changes the answer: of rules that are not false, one is enough.
@@ -76,6 +88,7 @@ impl<'s, 'a> Search<'s, 'a> {
 
     /// Looks at one rule; whether it is as wanted.
     pub(super) fn consider_one(&mut self, order: usize, rest: &[CheckId]) -> bool {
+        self.look();
         let holds = !self.is_late(order) && rest.iter().all(|check| self.takes(self.answers.truth(*check)));
         if holds {
             self.first = Some(order);

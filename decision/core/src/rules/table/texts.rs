@@ -190,3 +190,11 @@ impl Texts {
         true
     }
 }
+
+#[cfg(test)]
+impl Texts {
+    /// Rules of patterns that are not found by a literal.
+    pub(super) fn without_literal(&self) -> usize {
+        self.too_large.len() + self.of_pattern.iter().map(Vec::len).sum::<usize>()
+    }
+}
