@@ -1,5 +1,6 @@
 //! What flows and demo share: a real API server, a real ERP, and Aegis' own processes under their own accounts.
 
+pub mod answering;
 pub mod cluster;
 pub mod erp;
 pub mod helm;

@@ -6,7 +6,10 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use serde_json::Value;
 
 /// The longest that a call may take, connecting and reading included.
@@ -34,26 +37,42 @@ pub async fn http_json(method: Method, url: &str, headers: &[(&str, &str)], body
 
 /// As [`http_json`], with the body's bytes as they are.
 pub async fn http_bytes(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer> {
-    tokio::time::timeout(DEADLINE, exchange(method, url, headers, body))
-        .await
-        .with_context(|| format!("no answer from {url} within {DEADLINE:?}"))?
-        .with_context(|| format!("call {url}"))
+    // A client per call: tests run on runtimes of their own, and a pooled connection dies with the runtime that made it.
+    Caller::keeping(0).call(method, url, headers, body).await
 }
 
-async fn exchange(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer> {
-    let mut request = Request::builder().method(method).uri(url);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+/// A caller that keeps connections open from call to call. Belongs to the runtime that it calls on.
+#[derive(Clone, Debug)]
+pub struct Caller(Client<HttpConnector, Full<Bytes>>);
+
+impl Caller {
+    /// One that keeps at most so many connections that are not used, to each host.
+    pub fn keeping(connections: usize) -> Self {
+        Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(connections).build_http())
     }
-    // A client per call: tests run on runtimes of their own, and a pooled connection dies with the runtime that made it.
-    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http::<Full<Bytes>>();
-    let response = client.request(request.body(Full::new(body))?).await?;
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await?.to_bytes();
-    let body = if bytes.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    Ok(Answer { status: parts.status, headers: parts.headers, body })
+
+    /// As [`http_bytes`], on a connection of before where there is one.
+    pub async fn call(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer> {
+        tokio::time::timeout(DEADLINE, self.exchange(method, url, headers, body))
+            .await
+            .with_context(|| format!("no answer from {url} within {DEADLINE:?}"))?
+            .with_context(|| format!("call {url}"))
+    }
+
+    async fn exchange(&self, method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.0.request(request.body(Full::new(body))?).await?;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let body = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()))
+        };
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
 }

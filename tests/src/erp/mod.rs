@@ -17,7 +17,7 @@ mod server;
 pub use access::AccessLine;
 pub use books::{BankNumber, BookedLine, BookedPurchase, Books};
 pub use fixture::Fixture;
-pub use http::{Answer, http_bytes, http_json};
+pub use http::{Answer, Caller, http_bytes, http_json};
 pub use ids::{Ids, Product, Supplier};
 pub use person::{OrderLine, Person, Purchase};
 pub use server::Erp;
