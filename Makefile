@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp upstreams bless lint bench fuzz latency images test-images node-images reproducible faults
+.PHONY: help demo test tools testbed erp upstreams bless lint bench gate peers fuzz latency images test-images node-images reproducible faults
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ bless: tools testbed $(NODE) ## Write generated files again: CRDs, golden output
 
 bench: ## Count the instructions of a decision and of its parts (needs valgrind)
 	@bench/instructions
+
+gate: ## Compare instructions with the committed baseline (needs valgrind); AEGIS_BLESS=1 bench/gate writes it
+	@bench/gate
+
+peers: ## Count the same policies in regorus, Cedar and CEL (needs valgrind; builds for release, about 10 minutes)
+	@bench/peers/run
 
 fuzz: tools ## Run every fuzz target for 20 seconds (SECONDS_EACH=n: for n)
 	@scripts/step "fuzz targets" scripts/fuzz $(or $(SECONDS_EACH),20)

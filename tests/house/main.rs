@@ -10,6 +10,7 @@
 
 mod chart;
 mod docs;
+mod gate;
 mod gitops;
 mod layers;
 mod tidy;

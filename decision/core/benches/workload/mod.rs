@@ -13,7 +13,7 @@ use aegis_decision::decide::Evidence;
 use aegis_decision::delegation::Delegation;
 use aegis_decision::facts::FactSet;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use given::{Rules, large_purchase_order, payment, purchase_order};
 
@@ -49,7 +49,8 @@ impl Desk {
         (Self::new(Rules::Mixed, rules), Request::new("/orders", purchase_order()))
     }
 
-    fn new(kinds: Rules, rules: usize) -> Self {
+    /// With nothing to judge yet.
+    pub fn new(kinds: Rules, rules: usize) -> Self {
         Self::of(Bundle::assemble(source(kinds, rules)).expect("the workload is a bundle"))
     }
 
@@ -89,7 +90,8 @@ pub struct Request {
 }
 
 impl Request {
-    fn new(path: &'static str, body: Vec<u8>) -> Self {
+    /// A `POST` of that body, with the headers that an agent sends.
+    pub fn new(path: &'static str, body: Vec<u8>) -> Self {
         let headers = [
             ("host", "127.0.0.1:15001"),
             ("content-type", "application/json"),
@@ -106,7 +108,8 @@ impl Request {
     }
 }
 
-fn source(kinds: Rules, rules: usize) -> BundleSource {
+/// What a bundle of so many rules is made of.
+pub fn source(kinds: Rules, rules: usize) -> BundleSource {
     read(given::bundle(kinds, rules))
 }
 
