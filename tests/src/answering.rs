@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -48,4 +50,38 @@ pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>>
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// A tool that answers at once with a small object, so that what is measured is the way to it.
+#[derive(Debug)]
+pub struct AtOnce {
+    /// Where it listens, until the runtime ends.
+    pub address: SocketAddr,
+    answered: Arc<AtomicU64>,
+}
+
+impl AtOnce {
+    /// Listens on a free port of loopback.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn listen() -> Result<Self> {
+        let answered = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&answered);
+        let address = listen(move |request: Request<Incoming>| {
+            let counted = Arc::clone(&counted);
+            async move {
+                let read = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len());
+                counted.fetch_add(1, Ordering::Relaxed);
+                json(StatusCode::OK, format!(r#"{{"id":7,"read":{read}}}"#))
+            }
+        })
+        .await?;
+        Ok(Self { address, answered })
+    }
+
+    /// Requests that it has answered so far.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
 }

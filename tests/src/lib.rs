@@ -8,5 +8,7 @@ pub mod install;
 pub mod mesh;
 pub mod node;
 pub mod pods;
+pub mod spread;
 pub mod story;
 pub mod tools;
+pub mod usage;

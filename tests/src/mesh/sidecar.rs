@@ -19,7 +19,7 @@ use crate::cluster::process::{Process, ProcessSpec};
 use crate::cluster::{BoundPod, Cluster, TokenFor, eventually};
 use crate::erp::http_json;
 
-/// Life of a pod's token: the least that the API server gives.
+/// Life of a pod's token unless told otherwise: the least that the API server gives.
 const POD_TOKEN_LIFE: Duration = Duration::from_mins(10);
 /// Time for a sidecar to listen.
 const START: Duration = Duration::from_mins(1);
@@ -37,6 +37,8 @@ pub struct SidecarSpec {
     pub dir: PathBuf,
     /// Credentials by tool and key.
     pub credentials: BTreeMap<(String, String), String>,
+    /// Life of the pod's token, which nothing renews: a kubelet would, and longer runs than this need it longer.
+    pub token_life: Duration,
     /// Point at which it kills itself.
     pub kill_at: Option<String>,
 }
@@ -50,6 +52,7 @@ impl SidecarSpec {
             service_account: agent.to_owned(),
             dir: dir.to_owned(),
             credentials: BTreeMap::new(),
+            token_life: POD_TOKEN_LIFE,
             kill_at: None,
         }
     }
@@ -215,7 +218,7 @@ async fn write_token(cluster: &Cluster, spec: &SidecarSpec, pod: &Pod, path: &Pa
             name: &spec.service_account,
             audiences: &["aegis"],
             pod: Some(BoundPod { name: &pod.name_any(), uid: pod.uid().as_deref() }),
-            life: POD_TOKEN_LIFE,
+            life: spec.token_life,
         })
         .await?;
     Ok(fs::write(path, token)?)

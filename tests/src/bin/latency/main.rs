@@ -5,17 +5,15 @@
 
 mod paired;
 mod scene;
-mod tool;
-mod usage;
 
 use std::process::ExitCode;
 
 use aegis_tests::story::{Stage, Teller};
+use aegis_tests::usage::{self, Usage};
 use anyhow::{Context as _, Result};
 
 use paired::Plan;
 use scene::Scene;
-use usage::Usage;
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {

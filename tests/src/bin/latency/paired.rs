@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use aegis_tests::spread::{median_interval, quantile};
+use aegis_tests::usage::Usage;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
@@ -9,15 +11,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
-
-use crate::usage::Usage;
 
 /// Pairs before the count begins: connections are open, caches are warm.
 const WARM_UP: usize = 50;
-/// Samples of the bootstrap.
-const RESAMPLES: usize = 2000;
 
 /// What the columns are.
 pub const HEADING: &str = "all times in microseconds; `added` is the median of the paired differences with its 95 % \
@@ -91,7 +87,7 @@ impl Plan {
         }
         let processor = Usage::of(sidecar)?.processor_since(&before);
         let each = processor / u32::try_from(self.pairs)?;
-        let (low, high) = bootstrap(&added)?;
+        let (low, high) = median_interval(&added)?;
         println!("{}, {} pairs", self.name, self.pairs);
         println!("  direct  p50 {:8.0}  p99 {:8.0}", quantile(&mut directs, 50)?, quantile(&mut directs, 99)?);
         println!("  through p50 {:8.0}  p99 {:8.0}", quantile(&mut throughs, 50)?, quantile(&mut throughs, 99)?);
@@ -103,24 +99,4 @@ impl Plan {
 
 fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
-}
-
-/// The value below which `percent` of all lie. Sorts them.
-fn quantile(values: &mut [f64], percent: usize) -> Result<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) * percent / 100).copied().context("nothing was measured")
-}
-
-/// The 95 % interval of the median, by resampling; the seed is fixed, so the same measurements give the same interval.
-fn bootstrap(values: &[f64]) -> Result<(f64, f64)> {
-    let mut random = StdRng::seed_from_u64(1);
-    let mut medians = Vec::with_capacity(RESAMPLES);
-    for _ in 0..RESAMPLES {
-        let mut sample: Vec<f64> =
-            (0..values.len()).filter_map(|_| values.get(random.random_range(0..values.len())).copied()).collect();
-        medians.push(quantile(&mut sample, 50)?);
-    }
-    medians.sort_by(f64::total_cmp);
-    let at = |part: usize| medians.get(RESAMPLES * part / 1000).copied().context("nothing was resampled");
-    Ok((at(25)?, at(974)?))
 }

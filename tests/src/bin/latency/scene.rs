@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aegis_tests::answering::AtOnce;
 use aegis_tests::cluster::{apply_in, eventually};
 use aegis_tests::story::{DELEGATOR, Stage, wait_ready};
 use anyhow::{Result, ensure};
@@ -10,7 +11,6 @@ use http::{HeaderMap, HeaderValue, Method};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::paired::Way;
-use crate::tool;
 
 /// The story's namespace.
 const NAMESPACE: &str = "shop";
@@ -29,7 +29,7 @@ pub struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Starts the tool, declares it, and waits until the buyer's sidecar knows it.
     pub async fn set(stage: &'a Stage) -> Result<Self> {
-        let tool = tool::listen().await?;
+        let tool = AtOnce::listen().await?.address;
         let admin = stage.cluster().admin().await?;
         apply_in(&admin, NAMESPACE, resources(tool).as_str(), "platform").await?;
         apply_in(&stage.cluster().client(DELEGATOR).await?, NAMESPACE, delegation()?.as_str(), "purchasing-lead")
