@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp upstreams bless lint bench gate peers fuzz latency images test-images node-images reproducible faults
+.PHONY: help demo test tools testbed erp upstreams bless lint bench gate peers fuzz latency whole images test-images node-images reproducible faults
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ fuzz: tools ## Run every fuzz target for 20 seconds (SECONDS_EACH=n: for n)
 latency: tools testbed erp ## Measure what a sidecar adds to a call, and the memory that it takes (builds for release)
 	@scripts/step "building Aegis for release" $(CARGO) build --locked --release -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/release/latency
+
+whole: tools testbed ## Measure the whole sidecar beside Envoy with OPA and beside Praxis (an hour; ROUNDS=n: n rounds instead of 15)
+	@bench/whole $(if $(ROUNDS),--rounds $(ROUNDS))
 
 IMAGES ?= aegis-proxy aegis-operator aegis-webhook aegis-capture aegis-probe aegis
 TEST_IMAGES ?= aegis-testkit pause
