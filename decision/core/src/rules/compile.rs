@@ -54,8 +54,8 @@ impl CompiledPolicy {
             });
             rules.push(checks.collect::<Result<_, _>>()?);
         }
-        let operations = policy.rules.iter().flat_map(|rule| &rule.operations);
-        let by_operation = operations.map(|name| (name.clone(), indexes(policy, name))).collect();
+        let operations: BTreeSet<&String> = policy.rules.iter().flat_map(|rule| &rule.operations).collect();
+        let by_operation = operations.into_iter().map(|name| (name.clone(), indexes(policy, name))).collect();
         Ok(Self { policy: policy.clone(), rules, by_operation, of_others: indexes(policy, "*") })
     }
 
