@@ -18,10 +18,9 @@ demo: tools testbed erp $(DEMO_NODE_IMAGES) ## Watch an agent buy, be refused, b
 	@scripts/step "building Aegis" $(CARGO) build --locked -p aegis -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/debug/demo
 
-# Flows mostly wait for a cluster's clocks, so one test more than there are processors at a time.
 test: tools testbed erp upstreams $(NODE) ## Run every test: unit, property and flows on a real node and a real ERP
 	@scripts/step "building Aegis for tests" $(CARGO) build --locked --workspace --features $(FAILPOINTS)
-	@RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(($$(nproc) + 1))} $(CARGO) test --locked --workspace --no-fail-fast --features $(FAILPOINTS)
+	@$(CARGO) test --locked --workspace --no-fail-fast --features $(FAILPOINTS)
 
 # Named points at which a test kills operator or sidecar. Never part of a release build.
 FAILPOINTS := aegis-operator/failpoints,aegis-proxy/failpoints
