@@ -66,15 +66,18 @@ async fn nothing_left(folder: &Path, cgroup: &str, namespaces: &BTreeSet<String>
     .await
 }
 
-/// Namespaces of the node's and the outside's first process.
-fn of_node(cluster: &Cluster) -> BTreeSet<String> {
+/// Namespaces of the node's and the outside's first process, and a handle on each: the kernel gives the number of a
+/// namespace that is gone to the next one, maybe another test's, unless somebody holds it.
+fn of_node(cluster: &Cluster) -> Result<(BTreeSet<String>, Vec<fs::File>)> {
     let ready = cluster.ready();
     let pids = [ready.node.as_ref().map(|node| node.pid), ready.ext.as_ref().map(|ext| ext.pid)];
-    pids.into_iter()
-        .flatten()
-        .filter_map(|pid| fs::read_link(format!("/proc/{pid}/ns/net")).ok())
-        .map(|link| link.display().to_string())
-        .collect()
+    let mut names = BTreeSet::new();
+    let mut held = Vec::new();
+    for path in pids.into_iter().flatten().map(|pid| format!("/proc/{pid}/ns/net")) {
+        held.push(fs::File::open(&path)?);
+        names.insert(fs::read_link(&path)?.display().to_string());
+    }
+    Ok((names, held))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,7 +90,7 @@ async fn a_node_that_ends_leaves_nothing_behind() -> Result<()> {
         let dir = folder.path().join("cluster");
         let cluster = Cluster::start(Options::default().node().dir(&dir)).await?;
         let cgroup = cluster.ready().node.as_ref().map(|node| node.cgroup.clone()).unwrap_or_default();
-        let namespaces = of_node(&cluster);
+        let (namespaces, _held) = of_node(&cluster)?;
         ensure!(namespaces.len() == 2, "node and outside have a network namespace each: {namespaces:?}");
         ensure!(!left(&dir, &cgroup).processes.is_empty(), "the check must see a node that runs");
         if killed {

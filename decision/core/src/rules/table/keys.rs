@@ -5,6 +5,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::LazyLock;
 
 use foldhash::SharedSeed;
 use foldhash::fast::{FoldHasher, SeedableRandomState};
@@ -69,15 +70,20 @@ impl<V> NumberKeys<V> {
     }
 }
 
-/// foldhash with a seed of the operating system's randomness. `foldhash` alone would take addresses for it.
+/// foldhash with seeds of the operating system's randomness. `foldhash` alone would take addresses for them.
 #[derive(Debug)]
 struct Seeded(SeedableRandomState);
 
 impl Default for Seeded {
     fn default() -> Self {
-        let seed = RandomState::new().hash_one(());
-        Self(SeedableRandomState::with_seed(seed, SharedSeed::global_random()))
+        static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(random()));
+        Self(SeedableRandomState::with_seed(random(), &SHARED))
     }
+}
+
+/// A number that the standard library took from the operating system's randomness.
+fn random() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 impl BuildHasher for Seeded {
