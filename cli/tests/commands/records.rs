@@ -88,6 +88,7 @@ fn decision(id: &str, verdict: Verdict) -> DecisionRecord {
             allowed: refused.then(|| "a supplier of the registry".to_owned()),
             sanitized: Vec::new(),
             rules: Vec::new(),
+            rules_omitted: 0,
             nearest: if refused { vec![rule("draft-for-approved-suppliers")] } else { Vec::new() },
             requirements: Vec::new(),
             unknown_origins: Vec::new(),
@@ -115,6 +116,7 @@ fn decision(id: &str, verdict: Verdict) -> DecisionRecord {
         purpose: Some("paper\u{1b}[2J".to_owned()),
         values: BTreeMap::new(),
         latency_micros: 200,
+        shortened: false,
     }
 }
 

@@ -105,10 +105,14 @@ pub struct DecisionOutput {
     /// Arguments that `Sanitize` rules changed, in the order of their paths; never a value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sanitized: Vec<Sanitized>,
-    /// Rules with their truth, in order. Where the call simply went, the rule that allowed it; else every rule of the
-    /// operation.
+    /// Rules with their truth, in order. Where the call simply went, the rule that allowed it; else the rules of the
+    /// operation, of more than [`MAX_RULES_TOLD`] those that matter most: rules that hold, then those that cannot be told,
+    /// then those that miss the fewest checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleOutcome>,
+    /// Rules of the operation that would be in `rules` if there were room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rules_omitted: usize,
     /// Allow rules that were nearest, where none allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<RuleRef>,
@@ -268,8 +272,17 @@ pub struct FailedCheck {
     pub indeterminate: bool,
 }
 
+/// Most rules that an output lists.
+pub const MAX_RULES_TOLD: usize = 64;
+
 /// Most values of unknown origin that an output lists.
 pub const MAX_UNKNOWN: usize = 16;
+
+// serde asks with a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
 
 /// A protected value that none of its policy's sources supplied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -98,6 +98,7 @@ fn decision(call: u32) -> Record {
         purpose: None,
         values: BTreeMap::new(),
         latency_micros: 60,
+        shortened: false,
     }))
 }
 

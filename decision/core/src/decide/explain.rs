@@ -39,6 +39,7 @@ pub(super) fn blank(bundle: &Bundle, tool: &str) -> DecisionOutput {
         allowed: None,
         sanitized: Vec::new(),
         rules: Vec::new(),
+        rules_omitted: 0,
         nearest: Vec::new(),
         requirements: Vec::new(),
         unknown_origins: Vec::new(),

@@ -38,6 +38,7 @@ mod said;
 mod screen;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use jiff::Timestamp;
 
@@ -332,6 +333,9 @@ impl Case<'_> {
         }
         let findings = Findings::evaluate(bundle, lineup, call, &inputs, &said);
         output.rules = call.sanitation.rules.iter().cloned().chain(findings.outcomes()).collect();
+        if way == Way::Table {
+            (output.rules, output.rules_omitted) = told::told(std::mem::take(&mut output.rules));
+        }
 
         // What an audited agent may do at all is not up to policies, so a Deny rule hides nothing of it.
         if bundle.agent().mode == Mode::Audit {
@@ -372,6 +376,7 @@ impl Case<'_> {
             // Where only a module allows, the table could not tell.
             if way == Way::Table {
                 output.rules = vec![allowing.outcome()];
+                output.rules_omitted = 0;
             }
             return Ok(Passed::Freely);
         }

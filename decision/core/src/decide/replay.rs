@@ -53,6 +53,9 @@ pub enum Unjudged {
     /// Nothing was judged then: the request was refused before its rules were.
     #[error("it was refused before its rules were judged")]
     NotReached,
+    /// The record would have been too long, so what the rules looked at is not in it.
+    #[error("its record was too long, so it holds no values")]
+    Shortened,
     /// The record says of no declaration by which the request was read.
     #[error("the record does not say how the operation was declared")]
     NoDeclaration,
@@ -78,6 +81,7 @@ impl Unjudged {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotReached => "notReached",
+            Self::Shortened => "shortened",
             Self::NoDeclaration => "noDeclaration",
             Self::OtherDeclaration => "otherDeclaration",
             Self::Sanitized => "sanitized",
@@ -97,6 +101,9 @@ pub fn replay(
     worker: &mut Worker,
 ) -> Result<Replayed, Unjudged> {
     let decision = &record.decision;
+    if record.shortened {
+        return Err(Unjudged::Shortened);
+    }
     let Some(name) = decision.operation.as_deref().filter(|_| !decision.rules.is_empty()) else {
         return Err(Unjudged::NotReached);
     };

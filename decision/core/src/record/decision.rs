@@ -59,7 +59,42 @@ record! {
         /// Microseconds from the request's last byte to the verdict, facts included.
         #[serde(default)]
         pub latency_micros: u64,
+        /// Whether the explanation and the values were left out, since the record would be longer than
+        /// [`MAX_RECORD_BYTES`](super::MAX_RECORD_BYTES): who, what, the verdict, its rule and all digests stay.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub shortened: bool,
     }
+}
+
+impl DecisionRecord {
+    /// Leaves out what may be long. What is left has an end: names and digests.
+    pub(super) fn shorten(&mut self) {
+        let decision = &mut self.decision;
+        decision.rules_omitted = decision.rules_omitted.saturating_add(decision.rules.len());
+        decision.rules.clear();
+        decision.failed.clear();
+        decision.allowed = None;
+        decision.detail = decision.detail.take().map(|detail| beginning(&detail));
+        decision.nearest.clear();
+        decision.sanitized.clear();
+        decision.unknown_origins.clear();
+        for requirement in &mut decision.requirements {
+            requirement.asked_by.truncate(1);
+        }
+        self.values.clear();
+        self.shortened = true;
+    }
+}
+
+/// Most bytes that are left of a sentence.
+const MAX_DETAIL_BYTES: usize = 1024;
+
+fn beginning(text: &str) -> String {
+    if text.len() <= MAX_DETAIL_BYTES {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(MAX_DETAIL_BYTES);
+    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 /// How policies act.

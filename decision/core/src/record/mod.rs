@@ -90,6 +90,18 @@ impl Record {
         });
     }
 
+    /// Its RFC 8785 form as it is kept. A decision whose record would be longer than [`MAX_RECORD_BYTES`] loses its
+    /// explanation, since nothing may be sent, or refused, without a record.
+    pub(crate) fn kept(mut self) -> Result<Vec<u8>, RecordError> {
+        match (self.to_bytes(), &mut self) {
+            (Err(RecordError::TooLong), Self::Decision(record)) => {
+                record.shorten();
+                self.to_bytes()
+            }
+            (bytes, _) => bytes,
+        }
+    }
+
     /// Its RFC 8785 form: one line, without its end.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
         let bytes = serde_json_canonicalizer::to_vec(self).map_err(|error| RecordError::Shape(error.to_string()))?;

@@ -83,7 +83,7 @@ impl Sealer {
         self.room()?;
         let sequence = self.next;
         record.place(sequence, &self.epoch);
-        self.lines.push(record.to_bytes()?);
+        self.lines.push(record.kept()?);
         self.next = self.next.saturating_add(1);
         self.count = self.count.saturating_add(1);
         Ok(sequence)

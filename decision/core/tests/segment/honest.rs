@@ -2,8 +2,9 @@
 
 use aegis_decision::control::Head;
 use aegis_decision::digest::Digest;
+use aegis_decision::json;
 use aegis_decision::jws::{Purpose, SigningKey};
-use aegis_decision::record::{Record, explain};
+use aegis_decision::record::{MAX_RECORD_BYTES, Record, explain};
 use aegis_decision::segment::{End, Entry, Problem, Sealer, SegmentError, Torn, read, verify};
 
 use crate::sample::{
@@ -37,6 +38,33 @@ fn names_who_it_is_about() {
     let report = verify(&bytes, &keys(), None).unwrap();
     assert_eq!((report.epoch.as_str(), report.agent, report.pod.uid.as_str()), ("e-9", agent(), "p-1"));
     assert_eq!(report.last_at, Some(at(1)));
+}
+
+/// What an agent may put into clear fields is six times as long once it is escaped, and rules may be many: the record of a
+/// call is kept all the same, without what made it long.
+#[test]
+fn a_record_that_is_too_long_keeps_who_what_and_the_verdict() {
+    let mut long = decision("d-1", 42);
+    let value = json::parse(format!("\"{}\"", "\\u0001".repeat(1024)).as_bytes()).unwrap();
+    long.values = (0..64).map(|at| (format!("notes[{at}]"), value.clone())).collect();
+    long.decision.rules = vec![long.decision.rules[0].clone(); 1_000];
+    long.decision.detail = Some("x".repeat(MAX_RECORD_BYTES));
+    let (mut sealer, mut bytes) = open();
+    assert_eq!(sealer.push(Record::Decision(Box::new(long.clone()))), Ok(1));
+    bytes.extend(sealer.seal(at(1)).unwrap());
+    assert_eq!(verify(&bytes, &keys(), None).unwrap().records, 1);
+
+    let kept = read(&bytes).find_map(|entry| match entry {
+        Entry::Record(Record::Decision(record)) => Some(record),
+        _ => None,
+    });
+    let kept = kept.unwrap();
+    assert!(kept.shortened && kept.values.is_empty() && kept.decision.rules.is_empty());
+    assert_eq!(kept.decision.rules_omitted, 1_000);
+    assert_eq!(kept.decision.detail.map(|detail| detail.chars().count()), Some(1025));
+    assert_eq!((kept.id, kept.agent), (long.id, long.agent));
+    assert_eq!((kept.decision.verdict, kept.decision.rule), (long.decision.verdict, long.decision.rule));
+    assert_eq!(kept.decision.effect_digest, long.decision.effect_digest);
 }
 
 #[test]

@@ -116,6 +116,7 @@ pub fn decision(id: &str, amount: i64) -> DecisionRecord {
                 reason: None,
                 checks: Vec::new(),
             }],
+            rules_omitted: 0,
             nearest: Vec::new(),
             requirements: Vec::new(),
             unknown_origins: Vec::new(),
@@ -135,6 +136,7 @@ pub fn decision(id: &str, amount: i64) -> DecisionRecord {
         purpose: None,
         values: BTreeMap::from([("amount".to_owned(), amount)]),
         latency_micros: 321,
+        shortened: false,
     }
 }
 

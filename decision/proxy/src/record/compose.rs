@@ -113,6 +113,7 @@ pub fn decision(
             .map(|delegation| delegation.purpose.clone()),
         values: about.values,
         latency_micros: micros(latency),
+        shortened: false,
     }
 }
 

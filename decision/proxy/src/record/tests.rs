@@ -138,6 +138,7 @@ fn decision(id: &str) -> DecisionRecord {
             allowed: None,
             sanitized: Vec::new(),
             rules: Vec::new(),
+            rules_omitted: 0,
             nearest: Vec::new(),
             requirements: Vec::new(),
             unknown_origins: Vec::new(),
@@ -157,6 +158,7 @@ fn decision(id: &str) -> DecisionRecord {
         purpose: None,
         values: BTreeMap::new(),
         latency_micros: 0,
+        shortened: false,
     }
 }
 

@@ -149,7 +149,7 @@ impl<S: Storage> Writer<S> {
                     keep_on_failure.extend(copy);
                     told.extend(waiter);
                 }
-                // Too long: nobody gets leave for it. Dropping the waiter says so.
+                // It has no form: nobody gets leave for it. Dropping the waiter says so.
                 Err(error) => tracing::error!(%error, "record is not usable"),
             }
         }
