@@ -148,15 +148,16 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether the agent may call at `now`, or the code that tells why not.
-    pub fn may_call(&self, agent: &Agent, now: Timestamp) -> Result<(), Code> {
+    /// Whether the agent may call at `now`, or the code that tells why not. `agent` is what a review of it attests as it is
+    /// ([`Agent::review_digest`]).
+    pub fn may_call(&self, agent: Digest, now: Timestamp) -> Result<(), Code> {
         match self.lifecycle {
             Lifecycle::Active => {}
             Lifecycle::Registered | Lifecycle::Suspended | Lifecycle::Retired => return Err(Code::AgentNotActive),
         }
         match &self.review {
             None => Err(Code::AgentNotReviewed),
-            Some(review) if review.digest != agent.review_digest() => Err(Code::AgentNotReviewed),
+            Some(review) if review.digest != agent => Err(Code::AgentNotReviewed),
             Some(review) if review.expires.is_some_and(|end| now >= end) => Err(Code::AgentNotReviewed),
             Some(_) => Ok(()),
         }

@@ -145,6 +145,7 @@ pub enum AssembleError {
 pub struct Bundle {
     pub(crate) source: BundleSource,
     pub(crate) digest: Digest,
+    review_digest: Digest,
     pub(crate) routers: BTreeMap<String, Router>,
     pub(crate) schemas: BTreeMap<(String, String), CompiledSchema>,
     pub(crate) policies: Vec<CompiledPolicy>,
@@ -225,13 +226,30 @@ impl Bundle {
             })
         })?;
         let guards = Guards::compile(&source).map_err(|(policy, error)| AssembleError::Provenance { policy, error })?;
-        let digest = Digest::of(&source);
-        Ok(Self { source, digest, routers, schemas, policies, modules, lineups, sanitizers, redactors, guards })
+        let (digest, review_digest) = (Digest::of(&source), source.agent.review_digest());
+        Ok(Self {
+            source,
+            digest,
+            review_digest,
+            routers,
+            schemas,
+            policies,
+            modules,
+            lineups,
+            sanitizers,
+            redactors,
+            guards,
+        })
     }
 
     /// Digest of the source.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// What a review of the agent attests ([`Agent::review_digest`]), computed once.
+    pub fn review_digest(&self) -> Digest {
+        self.review_digest
     }
 
     /// What it was made from.

@@ -3,8 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::canonical;
+
+const PREFIX: &str = "sha256:";
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,7 +22,7 @@ impl Digest {
     /// A value that has no JSON form (a map with keys that are no strings) cannot occur in this crate's types; its
     /// digest is that of the serialisation error's text, which equals nothing else.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
-        match serde_json_canonicalizer::to_vec(&value) {
+        match canonical::to_vec(value) {
             Ok(bytes) => Self::of_bytes(&bytes),
             Err(error) => Self::of_bytes(format!("not serialisable: {error}").as_bytes()),
         }
@@ -41,8 +46,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&String::from(*self))
     }
 }
 
@@ -61,7 +65,7 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let hex = text.strip_prefix("sha256:").ok_or(DigestError)?;
+        let hex = text.strip_prefix(PREFIX).ok_or(DigestError)?;
         if hex.len() != 64 || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(DigestError);
         }
@@ -84,7 +88,10 @@ impl TryFrom<String> for Digest {
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.to_string()
+        let mut text = Self::with_capacity(PREFIX.len() + 64);
+        text.push_str(PREFIX);
+        HEXLOWER.encode_append(&digest.0, &mut text);
+        text
     }
 }
 

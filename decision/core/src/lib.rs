@@ -12,6 +12,7 @@ pub mod agent;
 pub mod approval;
 pub mod bundle;
 pub mod call;
+mod canonical;
 pub mod codes;
 pub mod contract;
 pub mod control;

@@ -240,7 +240,7 @@ impl View {
     /// Whether the call may still be sent: asked once more right before, since a suspension may have come meanwhile.
     pub fn may_still_send(&self, class: Class, now: Timestamp) -> Result<(), Code> {
         self.is_open_for(class, now)?;
-        self.grants.standing.may_call(self.policy.bundle.agent(), now)
+        self.grants.standing.may_call(self.policy.bundle.review_digest(), now)
     }
 }
 

@@ -44,7 +44,7 @@ pub fn view(request: &ApprovalRequest, agent: Option<&View>, now: Timestamp) -> 
         timeout_seconds: timeout(request, agent),
         current_context: None,
         agent_active: agent.is_some_and(|view| {
-            view.agent.uid == spec.agent.uid && view.grants.standing.may_call(&view.agent, now).is_ok()
+            view.agent.uid == spec.agent.uid && view.grants.standing.may_call(view.agent.review_digest(), now).is_ok()
         }),
         delegation_effective: agent.is_some_and(|view| {
             view.grants.delegations.iter().any(|delegation| {

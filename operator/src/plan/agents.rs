@@ -178,7 +178,7 @@ fn status(
 ) -> AgentStatus {
     let current = agent.status.clone().unwrap_or_default();
     let generation = agent.metadata.generation;
-    let may_call = standing.may_call(core, now);
+    let may_call = standing.may_call(core.review_digest(), now);
     let reviewed = match (&standing.review, may_call) {
         (None, _) => Wanted::new("Reviewed", false, "NotReviewed", "spec.review is missing"),
         (Some(_), Err(Code::AgentNotReviewed)) => Wanted::new(

@@ -107,7 +107,7 @@ pub fn replay(
     let Some(name) = decision.operation.as_deref().filter(|_| !decision.rules.is_empty()) else {
         return Err(Unjudged::NotReached);
     };
-    if let Err(code) = standing.may_call(bundle.agent(), record.time) {
+    if let Err(code) = standing.may_call(bundle.review_digest(), record.time) {
         return Ok(refused(code));
     }
     let Some(tool) = bundle.tool(&decision.tool) else { return Ok(refused(Code::UnknownTool)) };

@@ -26,8 +26,8 @@ pub(super) fn screen<'a>(
 }
 
 fn may_call(bundle: &Bundle, standing: &Standing, now: Timestamp) -> Result<(), Box<Refusal>> {
+    let Err(code) = standing.may_call(bundle.review_digest(), now) else { return Ok(()) };
     let agent = bundle.agent();
-    let Err(code) = standing.may_call(agent, now) else { return Ok(()) };
     let name = format!("agent {}/{}", agent.namespace, agent.name);
     let detail = match (standing.lifecycle, &standing.review) {
         (Lifecycle::Registered, _) => format!("{name} is registered but not active; its owner must activate it"),

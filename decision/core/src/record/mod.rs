@@ -21,7 +21,7 @@ pub use outcome::{ErrorClass, OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag, Reco
 
 use serde::{Deserialize, Serialize};
 
-use crate::json;
+use crate::{canonical, json};
 
 /// Longest record in bytes of canonical JSON.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
@@ -104,7 +104,7 @@ impl Record {
 
     /// Its RFC 8785 form: one line, without its end.
     pub fn to_bytes(&self) -> Result<Vec<u8>, RecordError> {
-        let bytes = serde_json_canonicalizer::to_vec(self).map_err(|error| RecordError::Shape(error.to_string()))?;
+        let bytes = canonical::to_vec(self).map_err(|error| RecordError::Shape(error.to_string()))?;
         if bytes.len() > MAX_RECORD_BYTES { Err(RecordError::TooLong) } else { Ok(bytes) }
     }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::canonical;
 use crate::digest::Digest;
 use crate::jws::{PublicKey, SigningKey, base64url, from_base64url};
 use crate::token::{AgentName, PodName};
@@ -89,9 +90,9 @@ struct Line<T> {
 
 /// The line of a body, without its end.
 pub(super) fn signed_line<T: Signed>(body: &T, key: &SigningKey) -> serde_json::Result<Vec<u8>> {
-    let signature = key.sign_statement(T::DOMAIN, &serde_json_canonicalizer::to_vec(body)?);
+    let signature = key.sign_statement(T::DOMAIN, &canonical::to_vec(body)?);
     let line = Line { body: body.clone(), signature: base64url(&signature), kind: T::TYPE.to_owned() };
-    serde_json_canonicalizer::to_vec(&line)
+    canonical::to_vec(&line)
 }
 
 /// A body that was read, with its signature, which is not verified yet.
@@ -104,7 +105,7 @@ impl<T: Signed> Read<T> {
     /// Reads a line in its one canonical spelling: another spelling of the same body would not change its signature.
     pub(super) fn from_line(bytes: &[u8]) -> Option<Self> {
         let line: Line<T> = serde_json::from_slice(bytes).ok()?;
-        if line.kind != T::TYPE || serde_json_canonicalizer::to_vec(&line).ok()? != bytes {
+        if line.kind != T::TYPE || canonical::to_vec(&line).ok()? != bytes {
             return None;
         }
         Some(Self { signature: from_base64url(&line.signature)?, body: line.body })
@@ -112,8 +113,7 @@ impl<T: Signed> Read<T> {
 
     /// Whether `key` signed it.
     pub(super) fn is_signed_by(&self, key: &PublicKey) -> bool {
-        serde_json_canonicalizer::to_vec(&self.body)
-            .is_ok_and(|body| key.verify_statement(T::DOMAIN, &body, &self.signature))
+        canonical::to_vec(&self.body).is_ok_and(|body| key.verify_statement(T::DOMAIN, &body, &self.signature))
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::format::{AttestationLine, Batch, Header, SEGMENT_V1, signed_line};
 use super::merkle::tree_hash;
+use crate::canonical;
 use crate::control::Head;
 use crate::digest::Digest;
 use crate::jws::{JwsError, KeySet, Purpose, SigningKey};
@@ -100,7 +101,7 @@ impl Sealer {
             return Err(SegmentError::OtherKey);
         }
         let line = AttestationLine { attestation: attestation.to_owned(), kind: "attestation".to_owned() };
-        self.lines.push(serde_json_canonicalizer::to_vec(&line).map_err(form)?);
+        self.lines.push(canonical::to_vec(&line).map_err(form)?);
         self.attested = renewed;
         Ok(())
     }
