@@ -133,8 +133,7 @@ fn search(value: &mut Value, here: &[&Regex], ahead: &[(&Regex, &[Step])]) -> Re
 
 /// The text with every character of every match masked; none where nothing matches.
 fn masked(text: &str, patterns: &[&Regex]) -> Option<String> {
-    let found = patterns.iter().flat_map(|regex| regex.find_iter(text)).map(|found| found.range());
-    let mut found: Vec<Range<usize>> = found.collect();
+    let mut found: Vec<Range<usize>> = patterns.iter().flat_map(|regex| ranges(text, regex)).collect();
     if found.is_empty() {
         return None;
     }
@@ -148,6 +147,23 @@ fn masked(text: &str, patterns: &[&Regex]) -> Option<String> {
         if place < until { MASK } else { character }
     };
     Some(text.char_indices().map(mask).collect())
+}
+
+/// Where a pattern matches, from whichever character on, overlaps joined. Looking on behind the end of each match would
+/// show the rest of a number that foreign digits stand before. A match is at most [`MAX_MATCH_BYTES`] long, so the cost is
+/// at most that many steps for each character, and no search begins before the start of the last match.
+fn ranges(text: &str, regex: &Regex) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut from: usize = 0;
+    while let Some(found) = regex.find_at(text, from) {
+        match ranges.last_mut() {
+            Some(last) if found.start() <= last.end => last.end = last.end.max(found.end()),
+            _ => ranges.push(found.range()),
+        }
+        let Some(first) = found.as_str().chars().next() else { break };
+        from = found.start().saturating_add(first.len_utf8());
+    }
+    ranges
 }
 
 /// What an answer may be.
@@ -220,6 +236,17 @@ mod tests {
         let answer = r#"{"a":["card 4111111111111111!",4111111111111111],"b":{"c":"411111"},"d":true,"e":null}"#;
         let expected = r#"{"a":["card ****************!","****************"],"b":{"c":"411111"},"d":true,"e":null}"#;
         assert_eq!(redacted(&card(), answer), Ok(expected.to_owned()));
+    }
+
+    #[test]
+    fn what_stands_directly_before_a_secret_does_not_show_its_tail() {
+        let (before, number) = ("9".repeat(15), "4111111111111111");
+        let answer = json!({"a": format!("é{before}{number} 123"), "b": format!("{number}é{number}")}).to_string();
+        let masked = json!({"a": format!("é{} 123", "*".repeat(31)), "b": format!("{0}é{0}", "*".repeat(16))});
+        assert_eq!(redacted(&card(), &answer), Ok(masked.to_string()));
+        // A search that begins anew inside of a text still sees what stands before.
+        let words = json!([{"pattern": {"pattern": r"\b[0-9]{4}\b"}}]);
+        assert_eq!(redacted(&words, r#"{"a":"1234 56789"}"#), Ok(r#"{"a":"**** 56789"}"#.to_owned()));
     }
 
     #[test]
