@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 
 use aegis_decision::agent::{Review, Standing};
 use aegis_decision::bundle::Bundle;
+use aegis_decision::call::HttpRequest;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::{DecisionOutput, Verdict};
 use aegis_decision::delegation::Delegation;
 use aegis_decision::json::{self, Value};
-use aegis_decision::run::{Answer, Fingerprinter, Limits, RunIndex};
+use aegis_decision::run::{Answer, Fingerprinter, Limits, RunIndex, Said};
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -159,8 +160,8 @@ fn what_the_call_itself_said_and_what_a_refusal_says_make_nothing_known() {
         index.learn("r", "erp", "read", answer, at);
         paid(&bundle, &index, "r", IBANS[0]).verdict
     };
-    let of = |json: serde_json::Value| Answer::of_value(&parsed(&json.to_string()), &fingerprinter);
-    let told = || of(json!({"payee": IBANS[0]}));
+    let of = |json: serde_json::Value| Said::of_value(&parsed(&json.to_string()), &fingerprinter);
+    let told = || Answer::of_value(&parsed(&json!({"payee": IBANS[0]}).to_string()), &fingerprinter);
     assert_eq!(verdict(told().to(&of(json!({"id": 7})))), Verdict::Allow);
     assert_eq!(verdict(told().refusing()), Verdict::Deny);
     for said in [json!(IBANS[0]), json!({"note": format!("to {}, please", IBANS[0].to_lowercase())})] {
@@ -169,12 +170,104 @@ fn what_the_call_itself_said_and_what_a_refusal_says_make_nothing_known() {
     // More than can be compared: then nothing of the answer counts.
     let many: Vec<String> = (0..1100).map(|number| format!("n{number}")).collect();
     assert_eq!(verdict(told().to(&of(json!(many)))), Verdict::Deny);
+    assert_eq!(verdict(told().to(&of(json!("lorem".repeat(6_000))))), Verdict::Allow);
+    assert_eq!(verdict(told().to(&of(json!("lorem".repeat(7_000))))), Verdict::Deny);
     assert_eq!(verdict(Answer::of_bytes(b"\xff\xfe", &fingerprinter)), Verdict::Deny);
     assert_eq!(verdict(Answer::of_bytes(IBANS[0].as_bytes(), &fingerprinter)), Verdict::Deny, "no JSON");
 }
 
+/// Whether a payee is known after a call that says `said` was answered with `told`.
+fn known_of(bundle: &Bundle, fingerprinter: &Fingerprinter, said: &Said, told: &Value, payee: &str) -> bool {
+    let mut index = RunIndex::new(fingerprinter.clone(), Limits::default());
+    let answer = Answer::of_value(told, fingerprinter).to(said);
+    index.learn("r", "erp", "read", answer, "2026-06-01T11:59:00Z".parse().unwrap());
+    paid(bundle, &index, "r", payee).verdict == Verdict::Allow
+}
+
+#[test]
+fn a_short_value_must_have_been_said_as_a_word() {
+    let (bundle, fingerprinter) = (bundle(), Fingerprinter::new([1; 32]));
+    let known = |told: serde_json::Value, payee: &str| {
+        let call = json!({"page": 7, "since": "2026-01-17", "q": "x5.50;CH-eur", "Nordwind": null, "url": "%44E%38"});
+        let said = Said::of_value(&parsed(&call.to_string()), &fingerprinter);
+        known_of(&bundle, &fingerprinter, &said, &parsed(&json!({"a": told}).to_string()), payee)
+    };
+    for (told, payee) in [
+        (json!(7), "7"),
+        (json!("7.0"), "7"),
+        (json!(17), "17"),
+        (json!("5.50"), "5.5"),
+        (json!("CH"), "ch"),
+        (json!("EUR"), "EUR"),
+        (json!("x5"), "X5"),
+        (json!("de8"), "DE8"),
+        (json!(2026), "2026"),
+        (json!("wind"), "wind"),
+        (json!("…"), "…"),
+    ] {
+        assert!(!known(told, payee), "{payee}");
+    }
+    for (told, payee) in [(json!(1), "1"), (json!("or"), "or"), (json!(202), "202"), (json!("wine"), "wine")] {
+        assert!(known(told, payee), "{payee}");
+    }
+}
+
+#[test]
+fn all_that_the_agent_wrote_into_a_request_was_said() {
+    let (bundle, fingerprinter) = (bundle(), Fingerprinter::new([1; 32]));
+    let known = |header: (&str, &str), body: &str| {
+        let headers = [("content-type", "application/json"), header];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request =
+            HttpRequest { method: "POST", path: "/read", query: None, headers: &headers, body: body.as_bytes() };
+        let call = bundle.name_call("erp", &request).unwrap();
+        let said = Said::of_call(&call, &fingerprinter);
+        known_of(&bundle, &fingerprinter, &said, &telling(0, IBANS[0]), IBANS[0])
+    };
+    let iban = IBANS[0];
+    assert!(known(("accept", "*/*"), r#"{"a":1}"#));
+    assert!(!known(("accept", "*/*"), &json!({"a": {"b": [format!("k={iban}")]}}).to_string()));
+    assert!(!known(("accept", "*/*"), &json!([{"a": format!("k={iban}")}]).to_string()));
+    assert!(!known(("accept-language", &format!("x-{iban}")), "{}"));
+    assert!(!known(("idempotency-key", &format!("k:{iban}:1")), "{}"));
+}
+
+/// How a call says an IBAN that is to come back as if the tool knew it.
+fn saying(form: u8, iban: &str) -> Value {
+    let lower = iban.to_lowercase();
+    let grouped = iban.as_bytes().chunks(4).map(|group| str::from_utf8(group).unwrap()).collect::<Vec<_>>();
+    let value = match form {
+        0 => json!({"ids": format!("{iban},S-1")}),
+        1 => json!({"q": format!("iban:{lower}")}),
+        2 => json!({"q": format!("a;{iban};b"), "n": 5}),
+        3 => json!({"filter": format!("{{\"iban\":\"{iban}\"}}")}),
+        4 => json!({"items": {iban: null}}),
+        5 => json!({"filter": json!({"a": json!({lower: "x\ty"}).to_string()}).to_string()}),
+        6 => json!({"q": format!("\\u{:04x}{}", u32::from(iban.as_bytes()[0]), &iban[1..])}),
+        7 => json!({"q": format!("x%25{:02x}{}", iban.as_bytes()[0], &iban[1..])}),
+        8 => json!([["to", grouped.join("-")]]),
+        9 => json!({"q": format!("id{iban}id")}),
+        10 => json!({"q": grouped.join("\\n")}),
+        _ => json!({"q": format!("k={}", grouped.join(" "))}),
+    };
+    parsed(&value.to_string())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn what_the_agent_said_in_any_form_is_of_unknown_origin(
+        forms in vec((0..12_u8, 0..4_usize), 1..4),
+        told in select(vec![0_u8, 1, 3]),
+        payee in 0..4_usize,
+    ) {
+        let (bundle, fingerprinter) = (bundle(), Fingerprinter::new([1; 32]));
+        let all: Vec<_> = forms.iter().map(|(form, iban)| saying(*form, IBANS[*iban])).collect();
+        let said = Said::of_value(&Value::Array(all), &fingerprinter);
+        let known = known_of(&bundle, &fingerprinter, &said, &telling(told, IBANS[payee]), IBANS[payee]);
+        prop_assert_eq!(known, forms.iter().all(|(_, iban)| *iban != payee));
+    }
 
     #[test]
     fn what_only_an_untrusted_tool_told_is_of_unknown_origin(

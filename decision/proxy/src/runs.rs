@@ -6,7 +6,7 @@ use aegis_decision::bundle::Bundle;
 use aegis_decision::call::ToolCall;
 use aegis_decision::decision::{Decision, Outcome};
 use aegis_decision::record::RecordedExecution;
-use aegis_decision::run::{Answer, Ended, Fingerprinter, Limits, RunIndex, RunView};
+use aegis_decision::run::{Answer, Ended, Fingerprinter, Limits, RunIndex, RunView, Said};
 use jiff::Timestamp;
 
 use crate::forward::Exchange;
@@ -25,7 +25,7 @@ struct OfRun {
     tool: String,
     operation: String,
     /// What the call said, where some policy asks for origins.
-    said: Option<Answer>,
+    said: Option<Said>,
 }
 
 /// A call that goes. Dropped before it leaves, it was not done; dropped after that, nobody knows whether it was.
@@ -77,7 +77,7 @@ impl Runs {
             run: call.run.clone()?,
             tool: call.tool.clone(),
             operation: call.operation.clone(),
-            said: bundle.asks_for_origins().then(|| Answer::of_value(&call.arguments, &self.fingerprinter)),
+            said: bundle.asks_for_origins().then(|| Said::of_call(call, &self.fingerprinter)),
         })
     }
 

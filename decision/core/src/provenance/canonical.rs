@@ -76,6 +76,11 @@ impl Canonical {
         &self.0
     }
 
+    /// The decimal, where it was read as one.
+    pub(crate) fn decimal_text(&self) -> Option<&str> {
+        self.0.strip_prefix('n')
+    }
+
     /// What it was read as.
     pub(crate) fn kind(&self) -> Kind {
         match self.0.as_bytes().first() {

@@ -1,8 +1,7 @@
 //! An answer of a tool as the values that it tells.
 
-use std::collections::HashSet;
-
 use super::fingerprint::{Fingerprint, Fingerprinter};
+use super::said::{Said, Spelling};
 use crate::json::{self, Value};
 use crate::path;
 use crate::policy::Format;
@@ -22,7 +21,7 @@ pub struct Answer {
     /// In the order of the answer, values of their own before words of texts.
     pub(super) told: Vec<Told>,
     /// There was more than is kept.
-    cut: bool,
+    pub(super) cut: bool,
 }
 
 /// One value of an answer.
@@ -31,6 +30,8 @@ pub(super) struct Told {
     pub(super) fingerprint: Fingerprint,
     pub(super) path: Box<str>,
     pub(super) whole: bool,
+    /// None for a word of a text.
+    pub(super) spelling: Option<Spelling>,
 }
 
 impl Answer {
@@ -56,12 +57,12 @@ impl Answer {
     }
 
     /// Without the credit for what the call itself said: a tool that repeats an argument, or a part of one, has not
-    /// supplied it. `said` is made of the call's arguments, as an answer is.
+    /// supplied it.
     #[must_use]
-    pub fn to(mut self, said: &Self) -> Self {
-        let repeated: HashSet<Fingerprint> = said.told.iter().map(|told| told.fingerprint).collect();
+    pub fn to(mut self, said: &Said) -> Self {
+        let repeats = said.repeats();
         for told in &mut self.told {
-            told.whole = told.whole && !said.cut && !repeated.contains(&told.fingerprint);
+            told.whole = told.whole && !repeats.has(told);
         }
         self
     }
@@ -74,7 +75,8 @@ impl Answer {
     }
 }
 
-struct Reader<'a> {
+/// Takes values down.
+pub(super) struct Reader<'a> {
     fingerprinter: &'a Fingerprinter,
     whole: Vec<Told>,
     words: Vec<Told>,
@@ -82,16 +84,16 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(fingerprinter: &'a Fingerprinter) -> Self {
+    pub(super) fn new(fingerprinter: &'a Fingerprinter) -> Self {
         Self { fingerprinter, whole: Vec::new(), words: Vec::new(), cut: false }
     }
 
-    fn finish(self) -> Answer {
+    pub(super) fn finish(self) -> Answer {
         Answer { told: self.whole.into_iter().chain(self.words).collect(), cut: self.cut }
     }
 
     /// As deep as the parser lets values be.
-    fn walk(&mut self, value: &Value, path: &mut String) {
+    pub(super) fn walk(&mut self, value: &Value, path: &mut String) {
         let length = path.len();
         match value {
             Value::Object(object) => {
@@ -110,19 +112,19 @@ impl<'a> Reader<'a> {
             }
             Value::String(text) if text.len() > MAX_VALUE_BYTES => self.words(text, path),
             Value::String(text) => {
-                self.keep(Canonical::of_text(text), path, true);
+                self.value(Canonical::of_text(text), text, path);
                 self.words(text, path);
             }
-            Value::Number(_) => self.keep(Canonical::of(value), path, true),
+            Value::Number(number) => self.value(Canonical::of(value), &number.to_string(), path),
             Value::Null | Value::Bool(_) => {}
         }
     }
 
     /// The words of a text, and the numbers that stand in it in groups.
-    fn words(&mut self, text: &str, path: &str) {
+    pub(super) fn words(&mut self, text: &str, path: &str) {
         let words: Vec<&str> = text.split_whitespace().take(MAX_OF_EACH.saturating_add(1)).collect();
         for (place, word) in words.iter().enumerate() {
-            self.keep(Canonical::of_text(bare(word)), path, false);
+            self.word(bare(word), path);
             let group = word.trim_start_matches(|c: char| !c.is_alphanumeric());
             if group.len() == 4 && group.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
                 self.grouped(words.get(place..).unwrap_or_default(), path);
@@ -137,7 +139,7 @@ impl<'a> Reader<'a> {
             let bare = bare(word);
             joined.push_str(bare);
             if has_format(Format::Iban, &joined.to_ascii_uppercase()) {
-                self.keep(Canonical::of_text(&joined), path, false);
+                self.word(&joined, path);
                 return;
             }
             // Punctuation behind a group, or a group of another size, is the end.
@@ -147,12 +149,26 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn keep(&mut self, value: Option<Canonical>, path: &str, whole: bool) {
+    /// A value of its own, and how it was written.
+    fn value(&mut self, value: Option<Canonical>, text: &str, path: &str) {
+        if let Some(value) = value {
+            self.keep(&value, path, Some(Spelling::of(text, &value)));
+        }
+    }
+
+    fn word(&mut self, word: &str, path: &str) {
+        if let Some(value) = Canonical::of_text(word) {
+            self.keep(&value, path, None);
+        }
+    }
+
+    fn keep(&mut self, value: &Canonical, path: &str, spelling: Option<Spelling>) {
+        let whole = spelling.is_some();
         let kept = if whole { &mut self.whole } else { &mut self.words };
-        let Some(value) = value else { return };
         self.cut |= kept.len() >= MAX_OF_EACH;
         if kept.len() < MAX_OF_EACH {
-            kept.push(Told { fingerprint: self.fingerprinter.of(b'v', value.as_bytes()), path: cut(path), whole });
+            let fingerprint = self.fingerprinter.of(b'v', value.as_bytes());
+            kept.push(Told { fingerprint, path: cut(path), whole, spelling });
         }
     }
 }

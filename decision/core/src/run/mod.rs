@@ -12,6 +12,7 @@ mod fingerprint;
 mod index;
 mod memory;
 mod returned;
+mod said;
 mod seen;
 mod view;
 
@@ -19,4 +20,5 @@ pub use answer::Answer;
 pub use fingerprint::Fingerprinter;
 pub use index::{Ended, Limits, RunIndex};
 pub use returned::Returned;
+pub use said::Said;
 pub use view::{Asked, Outcomes, Place, RunView};

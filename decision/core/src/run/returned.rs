@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::answer::Answer;
 use super::fingerprint::Fingerprinter;
 use super::index::{Ended, Limits, RunIndex};
+use super::said::Said;
 use crate::json::Value;
 
 /// A call that was done, and what the tool returned.
@@ -42,7 +43,7 @@ impl RunIndex {
             content => Answer::of_value(content, fingerprinter),
         };
         let answer = match arguments {
-            Some(arguments) => answer.to(&Answer::of_value(arguments, fingerprinter)),
+            Some(arguments) => answer.to(&Said::of_value(arguments, fingerprinter)),
             None => answer,
         };
         self.learn(run, tool, operation, answer, at);

@@ -49,7 +49,7 @@ impl Seen {
         }
         let source = self.sources.entry(tool.to_owned()).or_default();
         let operation: Arc<str> = operation.into();
-        for Told { fingerprint, path, whole } in told {
+        for Told { fingerprint, path, whole, spelling: _ } in told {
             let order = self.next;
             self.next = self.next.saturating_add(1);
             source.keep(fingerprint, Spot { order, operation: Arc::clone(&operation), path, whole }, each);
