@@ -228,8 +228,8 @@ fn all_that_the_agent_wrote_into_a_request_was_said() {
     assert!(known(("accept", "*/*"), r#"{"a":1}"#));
     assert!(!known(("accept", "*/*"), &json!({"a": {"b": [format!("k={iban}")]}}).to_string()));
     assert!(!known(("accept", "*/*"), &json!([{"a": format!("k={iban}")}]).to_string()));
-    assert!(!known(("accept-language", &format!("x-{iban}")), "{}"));
-    assert!(!known(("idempotency-key", &format!("k:{iban}:1")), "{}"));
+    assert!(!known(("accept-language", format!("x-{iban}").as_str()), "{}"));
+    assert!(!known(("idempotency-key", format!("k:{iban}:1").as_str()), "{}"));
 }
 
 /// How a call says an IBAN that is to come back as if the tool knew it.

@@ -4,6 +4,7 @@ use super::error::Malformed;
 use super::router::Route;
 use crate::codes::Code;
 use crate::json::{Object, Value};
+use crate::path::Step;
 use crate::tool::{Operation, QueryParameter};
 
 /// Checks query pairs against the declaration: every one declared, constants as declared, as often as declared, and
@@ -68,12 +69,28 @@ pub(crate) fn merge(
     Ok(Value::Object(arguments))
 }
 
-/// What `argumentsFrom` points at. Nothing there: no arguments, and the schema tells whether some are missing.
+/// Longest id of a JSON-RPC request, in bytes: enough for any that only tells answers apart.
+const MAX_ID_BYTES: usize = 64;
+
+/// What `argumentsFrom` points at. Nothing there: no arguments, and the schema tells whether some are missing. Beside the
+/// way there the body holds nothing that would reach the tool unjudged.
 fn of_body(route: &Route, body: &Value) -> Result<Object, Malformed> {
     let mut found = Some(body);
+    let mut place: Vec<Step> = Vec::with_capacity(route.arguments_from.len());
     for key in &route.arguments_from {
         found = match found {
-            Some(Value::Object(object)) => object.get(key),
+            Some(Value::Object(object)) => {
+                for (name, value) in object.iter().filter(|(name, _)| *name != key.as_str()) {
+                    let envelope = place.is_empty() && key == "params" && is_envelope(name, value);
+                    place.push(Step::Key(name.to_owned()));
+                    if !envelope && !route.is_recognised_by(&mut place, value) {
+                        return Err(beside(route));
+                    }
+                    place.pop();
+                }
+                place.push(Step::Key(key.clone()));
+                object.get(key)
+            }
             None => None,
             // Only objects are passed through: the other elements of an array would reach the tool unjudged.
             Some(_) => {
@@ -91,4 +108,29 @@ fn of_body(route: &Route, body: &Value) -> Result<Object, Malformed> {
             Ok(object)
         }
     }
+}
+
+/// Whether a member beside `params` is JSON-RPC's own (JSON-RPC 2.0, section 4). The third one, `method`, says what is
+/// done: it must be declared in `http.body`.
+fn is_envelope(name: &str, value: &Value) -> bool {
+    match (name, value) {
+        ("jsonrpc", Value::String(version)) => version.as_str() == "2.0",
+        ("id", Value::String(id)) => id.len() <= MAX_ID_BYTES,
+        ("id", Value::Number(_) | Value::Null) => true,
+        _ => false,
+    }
+}
+
+/// What may stand there. The member's name is the agent's own text, so it is not repeated.
+fn beside(route: &Route) -> Malformed {
+    let place = route.arguments_from.join("/");
+    let mut may: Vec<String> = route.discriminators.iter().map(|(path, _)| path.to_string()).collect();
+    if route.arguments_from.first().is_some_and(|key| key == "params") {
+        may.extend(["jsonrpc".to_owned(), format!("id (null, a number, or a text of at most {MAX_ID_BYTES} bytes)")]);
+    }
+    let may = if may.is_empty() { "nothing".to_owned() } else { may.join(", ") };
+    let detail = format!(
+        "the arguments are the object at /{place}; beside it the body may hold: {may}. Put other members into that object"
+    );
+    Malformed::new(Code::MalformedBody, detail)
 }

@@ -145,6 +145,28 @@ impl Route {
         self.discriminators.iter().any(|(path, _)| path.steps.iter().zip(&in_body).all(|(one, other)| one == other))
     }
 
+    /// Whether a value of the body is nothing but what this operation is recognised by. `place` is where it stands.
+    pub(super) fn is_recognised_by(&self, place: &mut Vec<Step>, value: &Value) -> bool {
+        let mut within = |step: Step, value: &Value| {
+            place.push(step);
+            let known = self.is_recognised_by(place, value);
+            place.pop();
+            known
+        };
+        match value {
+            Value::Object(object) => {
+                !object.is_empty() && object.iter().all(|(name, value)| within(Step::Key(name.to_owned()), value))
+            }
+            Value::Array(items) => {
+                !items.is_empty() && items.iter().enumerate().all(|(index, value)| within(Step::Index(index), value))
+            }
+            Value::String(text) => {
+                self.discriminators.iter().any(|(path, expected)| path.steps == *place && text.as_str() == expected)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
     fn body_matches(&self, body: Option<&Value>) -> bool {
         self.discriminators.iter().all(|(path, expected)| {
             let found = body.and_then(|body| {

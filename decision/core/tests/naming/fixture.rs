@@ -29,6 +29,9 @@ pub fn depot() -> Value {
         json!({"name": "rpc.pay.now", "class": "Draft", "argumentsFrom": "/params", "http": {
             "method": "POST", "path": "/rpc", "body": {"method": "pay", "action.when": "now"},
         }}),
+        json!({"name": "notes.put", "class": "Draft", "argumentsFrom": "/in/note", "http": {
+            "method": "POST", "path": "/notes", "body": {"in.kind": "note", "tags[0]": "a"},
+        }}),
         json!({"name": "odd", "class": "Draft", "http": http("POST", "/v1/bins:pack")}),
     ])
 }

@@ -90,6 +90,32 @@ fn a_body_is_refused(content_type: &str, body: &str, code: &str) {
     assert_eq!(named.map_or_else(|malformed| malformed.code.as_str(), |_| "named"), code);
 }
 
+#[test_case("POST /rpc", r#"{"method":"pay","params":{}}"#, true; "nothing beside")]
+#[test_case("POST /rpc", r#"{"method":"pay","params":{},"jsonrpc":"2.0","id":"a"}"#, true; "envelope")]
+#[test_case("POST /rpc", r#"{"method":"pay","params":{},"id":{"a":1}}"#, false; "an id that is no scalar")]
+#[test_case("POST /rpc", r#"{"method":"pay","params":{},"id":true}"#, false; "an id that is a truth value")]
+#[test_case("POST /rpc", r#"{"method":"pay","params":{},"jsonrpc":"3"}"#, false; "another version")]
+#[test_case("POST /rpc", r#"{"method":"pay","params":{},"Params":{}}"#, false; "another case")]
+#[test_case("POST /rpc", r#"{"method":"pay","x":1}"#, false; "no arguments")]
+#[test_case("POST /rpc", r#"{"method":"pay","action":{"when":"later"},"params":{}}"#, false; "what recognises another operation only")]
+#[test_case("POST /rpc", r#"{"method":"pay","action":{"when":"now"},"params":{}}"#, true; "what recognises it")]
+#[test_case("POST /rpc", r#"{"method":"pay","action":{"when":"now","by":1},"params":{}}"#, false; "a member beside what recognises it")]
+#[test_case("POST /notes", r#"{"in":{"kind":"note","note":{"x":1}},"tags":["a"]}"#, true; "inner level")]
+#[test_case("POST /notes", r#"{"in":{"kind":"note","note":{"x":1},"y":1},"tags":["a"]}"#, false; "a member of the inner level")]
+#[test_case("POST /notes", r#"{"in":{"kind":"note","note":{"x":1}},"tags":["a","b"]}"#, false; "an element beside")]
+#[test_case("POST /notes", r#"{"in":{"kind":"note"},"tags":["a"],"id":1}"#, false; "an id without JSON-RPC")]
+fn beside_the_arguments_stands_only_what_names_the_operation(request: &str, body: &str, accepted: bool) {
+    let named = json_call(request, body).map_err(|malformed| malformed.code.as_str());
+    assert_eq!(named.map(|_| ()), if accepted { Ok(()) } else { Err("malformed_body") });
+}
+
+#[test]
+fn an_id_beside_the_arguments_is_short() {
+    let with = |bytes: usize| json_call("POST /rpc", &format!(r#"{{"method":"pay","id":"{}"}}"#, "i".repeat(bytes)));
+    assert!(with(64).is_ok());
+    assert!(with(65).is_err());
+}
+
 #[test]
 fn a_body_over_the_limit_or_without_type_or_encoded_is_refused() {
     let code = |headers: &[(&str, &str)], body: &[u8]| name("PUT /bins/7", headers, body).unwrap_err().code.as_str();
@@ -166,7 +192,12 @@ fn a_refusal_says_what_there_is_and_echoes_nothing() {
     assert_eq!(near.matches(", ").count(), 3);
     assert_eq!(detail("GET /bins?s3cret=1", ""), "a query parameter is not declared; declared are: tag, page, view");
     assert_eq!(detail("PUT /bins/7", r#"{"id":"s3cret"}"#), "argument id is given in two places; give it once");
-    for (request, body) in [("GET /s3cret", ""), ("GET /s3cret%zz", ""), ("PUT /bins/7", "{\"s3cret\"")] {
+    for (request, body) in [
+        ("GET /s3cret", ""),
+        ("GET /s3cret%zz", ""),
+        ("PUT /bins/7", "{\"s3cret\""),
+        ("POST /rpc", "{\"method\":\"pay\",\"s3cret\":1}"),
+    ] {
         assert!(!detail(request, body).contains("s3cret"));
     }
     let bundle = assemble(&depot()).unwrap();
