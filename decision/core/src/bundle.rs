@@ -145,7 +145,7 @@ pub enum AssembleError {
 pub struct Bundle {
     pub(crate) source: BundleSource,
     pub(crate) digest: Digest,
-    review_digest: Digest,
+    pub(crate) review_digest: Digest,
     pub(crate) routers: BTreeMap<String, Router>,
     pub(crate) schemas: BTreeMap<(String, String), CompiledSchema>,
     pub(crate) policies: Vec<CompiledPolicy>,

@@ -231,6 +231,7 @@ fn a_release_without_agent_uid_fits_no_agent_without_uid() {
     let mut bundle = bundle(&ask());
     let mut release = release(&judged(&bundle, call(), &[]).output);
     bundle.source.agent.uid = String::new();
+    bundle.review_digest = bundle.source.agent.review_digest();
     release.agent_uid = String::new();
     assert!(matches!(judged(&bundle, call(), &[release]).outcome, Outcome::Hold));
 }
