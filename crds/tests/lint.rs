@@ -173,6 +173,15 @@ fn a_pattern_that_matches_everything(pattern: &str, broad: bool) {
 }
 
 #[test]
+fn patterns_that_are_too_large_together() {
+    let checks: Vec<_> = (0..16).map(|at| format!("{{field: payee, matches: '\\w{{20}}|a{{{at}}}'}}")).collect();
+    let findings = findings(&bank(&rule("r", ALLOW, &checks.join(", ")), ""));
+    let refused = findings.iter().find(|one| one.id == Lint::InvalidResource).unwrap();
+    assert_eq!(refused.field, "spec.rules[1].when[4].matches");
+    assert_eq!(refused.message, "patterns of this policy take over 8 MiB compiled: use fewer or smaller ones");
+}
+
+#[test]
 fn a_registry_that_nothing_looks_at() {
     let mut resources = bank(&rule("r", ALLOW, BOUND), "");
     resources.policies[0].spec.rules.remove(0);

@@ -16,9 +16,10 @@ use crate::policy::Policy;
 use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
 use crate::rego::{Module, ModuleError, RULE};
-use crate::rules::{CompiledPolicy, RuleError};
+use crate::room::{BundleRoom, Room};
+use crate::rules::{CompiledPolicy, RuleError, SetRoom};
 use crate::run::{RunIndex, RunView};
-use crate::sanitize::{RedactionError, Redactor, SanitizeProblem, Sanitizers};
+use crate::sanitize::{Patterns, RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
 use crate::tier::Tier;
 use crate::tool::{Class, Operation, Tool};
@@ -174,7 +175,11 @@ impl Bundle {
 
         let mut routers = BTreeMap::new();
         let mut schemas = BTreeMap::new();
+        let mut redactors: BTreeMap<String, BTreeMap<String, Redactor>> = BTreeMap::new();
+        let room = BundleRoom::default();
         for tool in &source.tools {
+            let own = Room::of_tool(&room);
+            let patterns = Patterns::new(&own);
             let router =
                 Router::compile(tool).map_err(|error| AssembleError::Binding { tool: tool.name.clone(), error })?;
             routers.insert(tool.name.clone(), router);
@@ -182,10 +187,8 @@ impl Bundle {
                 let key = (tool.name.clone(), operation.name.clone());
                 match &operation.arguments {
                     Some(schema) => {
-                        let compiled = CompiledSchema::compile(schema).map_err(|error| AssembleError::Schema {
-                            tool: tool.name.clone(),
-                            operation: operation.name.clone(),
-                            error,
+                        let compiled = CompiledSchema::compile_beside(schema, &own).map_err(|error| {
+                            AssembleError::Schema { tool: tool.name.clone(), operation: operation.name.clone(), error }
                         })?;
                         schemas.insert(key, compiled);
                     }
@@ -194,20 +197,28 @@ impl Bundle {
                     }
                     None => {}
                 }
+                let redactor = Redactor::compile_beside(&operation.response.redact, &patterns).map_err(|error| {
+                    let (tool, operation) = (tool.name.clone(), operation.name.clone());
+                    AssembleError::Redaction { tool, operation, error }
+                })?;
+                if let Some(redactor) = redactor {
+                    redactors.entry(tool.name.clone()).or_default().insert(operation.name.clone(), redactor);
+                }
             }
         }
         let policies: Vec<_> = source
             .policies
             .iter()
             .map(|policy| {
-                CompiledPolicy::compile(policy, &source)
+                CompiledPolicy::compile_beside(policy, &source, &room)
                     .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error: Box::new(error) })
             })
             .collect::<Result<_, _>>()?;
         lineup::check(&source).map_err(|(policy, problem)| AssembleError::Rollout { policy, problem })?;
         let modules = source.policies.iter().map(|policy| module(policy, &source)).collect::<Result<_, _>>()?;
+        let sets = SetRoom::default();
         let of_tool = |tool: &Tool| {
-            let lineups = |operation: &Operation| Lineups::compile(&source, &policies, tool, operation);
+            let lineups = |operation: &Operation| Lineups::compile(&source, &policies, tool, operation, &sets);
             tool.operations.iter().map(|operation| (operation.name.clone(), lineups(operation))).collect()
         };
         let lineups = source.tools.iter().map(|tool| (tool.name.clone(), of_tool(tool))).collect();
@@ -217,12 +228,6 @@ impl Bundle {
             compiled.map(Option::flatten).map_err(|error| {
                 let (tool, operation) = (tool.name.clone(), operation.name.clone());
                 AssembleError::Sanitize { tool, operation, error: Box::new(error) }
-            })
-        })?;
-        let redactors = of_operations(&source, |tool, operation| {
-            Redactor::compile(&operation.response.redact).map_err(|error| {
-                let (tool, operation) = (tool.name.clone(), operation.name.clone());
-                AssembleError::Redaction { tool, operation, error }
             })
         })?;
         let guards = Guards::compile(&source).map_err(|(policy, error)| AssembleError::Provenance { policy, error })?;

@@ -36,6 +36,7 @@ pub mod provenance;
 pub mod record;
 pub mod registry;
 pub mod rego;
+mod room;
 pub mod rules;
 pub mod run;
 pub mod sanitize;

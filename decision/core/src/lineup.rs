@@ -10,7 +10,7 @@ use crate::bundle::BundleSource;
 use crate::decide::context;
 use crate::digest::Digest;
 use crate::policy::{Mode, Policy, Share};
-use crate::rules::{CompiledPolicy, Table};
+use crate::rules::{CompiledPolicy, SetRoom, Table};
 use crate::tool::{Operation, Tool};
 
 /// Most policies with a rollout for one agent.
@@ -75,8 +75,14 @@ pub(crate) struct Lineup {
 }
 
 impl Lineup {
-    fn compile(source: &BundleSource, policies: &[CompiledPolicy], operation: &Operation, places: Vec<usize>) -> Self {
-        let table = Table::compile(policies, &places, operation);
+    fn compile(
+        source: &BundleSource,
+        policies: &[CompiledPolicy],
+        operation: &Operation,
+        places: Vec<usize>,
+        sets: &SetRoom,
+    ) -> Self {
+        let table = Table::compile(policies, &places, operation, sets);
         let counting: Vec<&Policy> = places.iter().filter_map(|place| source.policies.get(*place)).collect();
         let rules = context::rules_digest(source, &counting, operation);
         Self { places, table, rules }
@@ -109,8 +115,9 @@ impl Lineups {
         policies: &[CompiledPolicy],
         tool: &Tool,
         operation: &Operation,
+        sets: &SetRoom,
     ) -> Self {
-        let compile = |places| Lineup::compile(source, policies, operation, places);
+        let compile = |places| Lineup::compile(source, policies, operation, places, sets);
         let all = candidates(source, tool);
         let mut in_force: Vec<InForce> = Vec::new();
         for bound in bounds(source, tool) {

@@ -5,12 +5,14 @@
 //! stepping into the value, or multiply, since judging them would not end in time.
 
 mod cost;
+mod patterns;
 
 use std::fmt;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 
 use crate::json::{self, Value};
+use crate::room::{BundleRoom, NoRoom, Room};
 
 /// Largest schema, in bytes of JSON.
 pub const MAX_BYTES: usize = 32 * 1024;
@@ -54,6 +56,14 @@ pub enum SchemaError {
     /// References that multiply.
     #[error("{0}: too many subschemas apply to one value; the most is {limit}", limit = cost::MAX_APPLIED)]
     TooCostly(String),
+    /// Patterns for which there is no room.
+    #[error("{pointer}: {problem}")]
+    NoRoom {
+        /// Place in the schema of the first that does not fit.
+        pointer: String,
+        /// What is full.
+        problem: NoRoom,
+    },
     /// Not a valid schema.
     #[error("{pointer}: is not valid JSON Schema ({keyword})")]
     Invalid {
@@ -76,10 +86,17 @@ pub struct SchemaFailure {
 impl CompiledSchema {
     /// Compiles a schema.
     pub fn compile(schema: &serde_json::Value) -> Result<Self, SchemaError> {
+        let bundle = BundleRoom::default();
+        Self::compile_beside(schema, &Room::of_tool(&bundle))
+    }
+
+    /// Compiles a schema whose patterns fit beside those that the tool has already.
+    pub(crate) fn compile_beside(schema: &serde_json::Value, room: &Room<'_>) -> Result<Self, SchemaError> {
         if schema.to_string().len() > MAX_BYTES {
             return Err(SchemaError::TooLarge);
         }
         cost::check(schema)?;
+        patterns::check(schema, room)?;
         let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .should_validate_formats(false)

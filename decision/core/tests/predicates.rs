@@ -214,6 +214,30 @@ fn a_rule_that_cannot_be_compiled_names_rule_check_and_field() {
     }
 }
 
+/// As many rules and checks as a ToolPolicy may have.
+fn rules_of_patterns(pattern: impl Fn(usize) -> String) -> Vec<Rule> {
+    let checks = |first: usize| -> Vec<Check> {
+        (first..first + 16).map(|at| check("a", Predicate::Matches(pattern(at)))).collect()
+    };
+    (0..64).map(|at| rule(&format!("rule-{at}"), checks(at * 16))).collect()
+}
+
+#[test]
+fn patterns_that_are_too_large_together_are_refused_at_the_first_that_does_not_fit() {
+    let large = rules_of_patterns(|at| format!(r"\w{{20}}|a{{{at}}}"));
+    let error = Situation::new().compile(large).unwrap_err().to_string();
+    let expected = "rules[0] (rule-0): when[4].matches: patterns of this policy take over 8 MiB compiled: use fewer or \
+                    smaller ones";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn equal_patterns_count_once_and_as_many_small_ones_as_a_policy_can_have_fit() {
+    let situation = Situation::new();
+    assert!(situation.compile(rules_of_patterns(|_| r"\w{20}".to_owned())).is_ok());
+    assert!(situation.compile(rules_of_patterns(|at| format!("ORD-{at}-[0-9]{{4,8}}"))).is_ok());
+}
+
 #[test]
 fn rules_have_names_of_their_own_and_operations() {
     let situation = Situation::new();

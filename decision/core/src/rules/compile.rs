@@ -14,10 +14,11 @@ use super::predicate::{CompiledCheck, Question};
 use super::registry::RegistryName;
 use super::sanitizer;
 use super::sum::{CompiledSum, SumLimit};
-use super::text::Pattern;
+use super::text::Patterns;
 use super::window::Window;
 use crate::bundle::BundleSource;
 use crate::policy::{Amount, Check, Normalize, Policy, Predicate, Rule, Sum, SumBound};
+use crate::room::{BundleRoom, Room};
 
 /// A policy whose rules are ready to be asked.
 #[derive(Debug)]
@@ -34,6 +35,16 @@ pub struct CompiledPolicy {
 impl CompiledPolicy {
     /// Compiles a policy for the bundle that it is part of. The first mistake is the error.
     pub fn compile(policy: &Policy, source: &BundleSource) -> Result<Self, RuleError> {
+        Self::compile_beside(policy, source, &BundleRoom::default())
+    }
+
+    /// Compiles a policy whose patterns fit beside those that the bundle has already.
+    pub(crate) fn compile_beside(
+        policy: &Policy,
+        source: &BundleSource,
+        bundle: &BundleRoom,
+    ) -> Result<Self, RuleError> {
+        let patterns = Patterns::new(Room::of_policy(bundle));
         let domains = host_in::domains(policy, &source.registries);
         let mut names = BTreeSet::new();
         let mut rules = Vec::with_capacity(policy.rules.len());
@@ -48,7 +59,7 @@ impl CompiledPolicy {
             if let Some(transforms) = rule.effect.transforms() {
                 sanitizer::check(&rule.when, transforms).map_err(|(field, problem)| error(field, problem))?;
             }
-            let compiler = Compiler { policy, rule, source, domains: &domains };
+            let compiler = Compiler { policy, rule, source, domains: &domains, patterns: &patterns };
             let checks = rule.when.iter().enumerate().map(|(place, check)| {
                 compiler.check(check).map_err(|(field, problem)| error(format!("when[{place}].{field}"), problem))
             });
@@ -81,6 +92,8 @@ pub(super) struct Compiler<'a> {
     pub(super) source: &'a BundleSource,
     /// Hosts of the registries that the policy's `hostIn` name.
     domains: &'a BTreeMap<String, Domains>,
+    /// Patterns of the policy so far.
+    patterns: &'a Patterns<'a>,
 }
 
 impl Compiler<'_> {
@@ -113,7 +126,7 @@ impl Compiler<'_> {
                 Question::OneOf(scalars.iter().map(|scalar| Comparable::of_rule(scalar, normalize)).collect())
             }
             Predicate::IsTrue(value) => Question::IsTrue(*value),
-            Predicate::Matches(pattern) => Question::Matches(Pattern::compile(pattern).map_err(here)?),
+            Predicate::Matches(pattern) => Question::Matches(self.patterns.compile(pattern).map_err(here)?),
             Predicate::Prefix(text) => Question::Prefix(part(text)?),
             Predicate::Suffix(text) => Question::Suffix(part(text)?),
             Predicate::Contains(text) => Question::Contains(part(text)?),

@@ -1,5 +1,7 @@
 //! Why a rule cannot be compiled: which rule, which field, what is wrong.
 
+use crate::room::NoRoom;
+
 /// A rule that cannot be compiled, such as `rules[2] (ceiling): when[0].atMost: is not a decimal`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("rules[{index}] ({rule}): {field}: {problem}")]
@@ -41,6 +43,9 @@ pub enum RuleProblem {
     /// A pattern that compiles to too large an automaton.
     #[error("is too large once compiled; use smaller repetitions or ASCII classes such as [0-9]")]
     PatternTooBig,
+    /// Patterns that are too large together.
+    #[error(transparent)]
+    PatternsTooBig(#[from] NoRoom),
     /// Not a regular expression.
     #[error("is not a regular expression: {0}")]
     NotAPattern(String),

@@ -35,6 +35,7 @@ use crate::registry::{Document, Entry, Registry};
 use crate::run::RunView;
 use crate::tool::{Class, Dimension};
 
+mod automaton;
 mod bounds;
 mod compile;
 mod equal;
@@ -67,8 +68,10 @@ pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
 pub(crate) use format::is as has_format;
 pub(crate) use resolve::whole_path;
-pub(crate) use table::{Allowing, Table};
+pub(crate) use table::{Allowing, SetRoom, Table};
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
+
+pub use crate::room::NoRoom;
 
 /// Everything that rules may look at.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,7 @@
 //! One compiled check, and how it is asked of a call.
 
+use std::sync::Arc;
+
 use super::equal::{self, Comparable};
 use super::format;
 use super::host_in::HostSet;
@@ -34,7 +36,7 @@ pub(super) struct CompiledCheck {
 pub(super) enum Question {
     OneOf(Vec<Comparable<'static>>),
     IsTrue(bool),
-    Matches(Pattern),
+    Matches(Arc<Pattern>),
     Prefix(String),
     Suffix(String),
     Contains(String),

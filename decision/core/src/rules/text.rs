@@ -1,12 +1,16 @@
 //! Patterns and lengths.
 
-use regex::{Regex, RegexBuilder};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::automaton::Automaton;
 use super::error::RuleProblem;
 use super::resolve::Subject;
 use crate::decision::Truth;
 use crate::json::Value;
 use crate::policy::Normalize;
+use crate::room::{self, Room};
 
 /// Longest pattern in bytes.
 pub const MAX_PATTERN_BYTES: usize = 1_024;
@@ -15,7 +19,9 @@ pub const MAX_MATCHED_BYTES: usize = 16_384;
 /// Time to match grows with the product of the pattern's compiled size and the string's length, so the product is
 /// bounded: compiled size in bytes, and the longest string that such a pattern is asked about. A pattern over the last
 /// size is refused. `[A-Z]{2}[0-9]{2}[A-Z0-9]{1,30}` is in the first class, one `\w` of all alphabets in the second.
-const CLASSES: [(usize, usize); 4] = [(16_384, MAX_MATCHED_BYTES), (65_536, 4_096), (262_144, 1_024), (1_048_576, 256)];
+const CLASSES: [(usize, usize); 4] = [(16_384, MAX_MATCHED_BYTES), (65_536, 4_096), (262_144, 1_024), (MAX_SIZE, 256)];
+/// Largest compiled pattern, in bytes.
+const MAX_SIZE: usize = 1_048_576;
 
 /// Memory for each pattern's lazily built automaton.
 const LAZY_BYTES: usize = 262_144;
@@ -23,9 +29,39 @@ const LAZY_BYTES: usize = 262_144;
 /// A compiled pattern for whole strings.
 #[derive(Debug)]
 pub(super) struct Pattern {
-    regex: Regex,
+    automaton: Arc<Automaton>,
+    /// Between its anchors.
+    source: String,
+    /// Largest size that it may have once compiled, in bytes.
+    size: usize,
     /// About a longer string it cannot tell.
     max_bytes: usize,
+}
+
+/// The patterns of one policy while it is compiled: equal ones are one, and together they fit into a room.
+#[derive(Debug)]
+pub(super) struct Patterns<'a> {
+    room: Room<'a>,
+    known: RefCell<BTreeMap<String, Arc<Pattern>>>,
+}
+
+impl<'a> Patterns<'a> {
+    /// None yet.
+    pub(super) fn new(room: Room<'a>) -> Self {
+        Self { room, known: RefCell::default() }
+    }
+
+    /// The pattern, compiled where it is new.
+    pub(super) fn compile(&self, pattern: &str) -> Result<Arc<Pattern>, RuleProblem> {
+        let known = self.known.borrow().get(pattern).map(Arc::clone);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let compiled = Arc::new(Pattern::compile(pattern)?);
+        self.room.take(compiled.size, false)?;
+        self.known.borrow_mut().insert(pattern.to_owned(), Arc::clone(&compiled));
+        Ok(compiled)
+    }
 }
 
 impl Pattern {
@@ -34,25 +70,28 @@ impl Pattern {
         if pattern.len() > MAX_PATTERN_BYTES {
             return Err(RuleProblem::PatternTooLong);
         }
-        let mut refused = RuleProblem::PatternTooBig;
-        for (max_size, max_bytes) in CLASSES {
-            // Alone first: `a)|(b` is no pattern, but would become one between the anchors.
-            let whole = build(pattern, max_size).and_then(|_| build(&format!(r"\A(?:{pattern})\z"), max_size));
-            match whole {
-                Ok(regex) => return Ok(Self { regex, max_bytes }),
-                Err(RuleProblem::PatternTooBig) => {}
-                Err(problem) => {
-                    refused = problem;
-                    break;
-                }
-            }
-        }
-        Err(refused)
+        // Alone first: `a)|(b` is no pattern, but would become one between the anchors.
+        let alone = regex_syntax::ParserBuilder::new().nest_limit(64).build().parse(pattern);
+        alone.map_err(|error| no_pattern(&error))?;
+        let source = format!(r"\A(?:{pattern})\z");
+        let built = room::smallest(MAX_SIZE, |size| Automaton::of(vec![source.clone()], size, LAZY_BYTES));
+        let (automaton, size) = built.map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => RuleProblem::PatternTooBig,
+            error => no_pattern(&error),
+        })?;
+        let class = CLASSES.iter().find(|(largest, _)| size <= *largest);
+        let max_bytes = class.map_or(0, |(_, max_bytes)| *max_bytes);
+        Ok(Self { automaton, source, size, max_bytes })
     }
 
     /// The pattern between its anchors.
     pub(super) fn source(&self) -> &str {
-        self.regex.as_str()
+        &self.source
+    }
+
+    /// Largest size that it may have once compiled, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     /// Longest string that it is asked about, in bytes.
@@ -63,24 +102,17 @@ impl Pattern {
     /// Whether the whole string matches. A string that is too long for the pattern cannot be told.
     pub(super) fn matches(&self, subject: Subject<'_>, normalize: Normalize) -> Truth {
         match subject.text() {
-            Some(text) if text.len() <= self.max_bytes => self.regex.is_match(&normalize.apply(text)).into(),
+            Some(text) if text.len() <= self.max_bytes => self.automaton.set().is_match(&normalize.apply(text)).into(),
             _ => Truth::Indeterminate,
         }
     }
 }
 
-fn build(pattern: &str, max_size: usize) -> Result<Regex, RuleProblem> {
-    RegexBuilder::new(pattern).size_limit(max_size).dfa_size_limit(LAZY_BYTES).nest_limit(64).build().map_err(|error| {
-        match error {
-            regex::Error::CompiledTooBig(_) => RuleProblem::PatternTooBig,
-            // The message ends in the one line that says what is wrong, below a drawing of where.
-            error => {
-                let message = error.to_string();
-                let last = message.lines().last().unwrap_or_default();
-                RuleProblem::NotAPattern(last.trim().trim_start_matches("error: ").to_owned())
-            }
-        }
-    })
+/// The message ends in the one line that says what is wrong, below a drawing of where.
+fn no_pattern(error: &dyn std::fmt::Display) -> RuleProblem {
+    let message = error.to_string();
+    let last = message.lines().last().unwrap_or_default();
+    RuleProblem::NotAPattern(last.trim().trim_start_matches("error: ").to_owned())
 }
 
 /// Characters (Unicode scalar values) of a string, elements of an array.

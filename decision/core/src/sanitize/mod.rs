@@ -21,6 +21,7 @@ mod tree;
 pub use failure::{Failure, SanitizeProblem};
 pub(crate) use plan::Sanitizers;
 pub use redact::{MAX_MATCH_BYTES, MAX_REDACTIONS, RESPONSE_LIMITS, RedactError};
+pub(crate) use redactor::Patterns;
 pub use redactor::{RedactionError, Redactor};
 pub use tree::Unfit;
 pub(crate) use tree::count;

@@ -1,11 +1,15 @@
 //! The redactions of one operation's answers, compiled: every mistake in them is found here.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use regex::{Regex, RegexBuilder};
 
 use super::tree;
 use crate::path::{Path, Step};
 use crate::policy::Transform;
 use crate::policy::transform::Action;
+use crate::room::{self, BundleRoom, NoRoom, Room};
 use crate::rules::{MAX_PATTERN_BYTES, sanitizer};
 use crate::sanitize::{MAX_MATCH_BYTES, MAX_REDACTIONS};
 use crate::tool::Redaction;
@@ -33,6 +37,14 @@ pub enum RedactionError {
         place: usize,
         /// What is wrong, and where.
         message: String,
+    },
+    /// A pattern for which there is no room beside the others.
+    #[error("[{place}].pattern: {problem}")]
+    NoRoom {
+        /// Its place.
+        place: usize,
+        /// What is full.
+        problem: NoRoom,
     },
     /// Two that would make two things of one value.
     #[error("[{second}]: redacts the place of [{first}] in another way; leave one of them out, or make them alike")]
@@ -63,9 +75,45 @@ pub(super) struct Searched {
     pub(super) within: Option<Vec<Step>>,
 }
 
+/// The patterns of one tool's redactions while they are compiled: equal ones are one, and all fit into its room.
+#[derive(Debug)]
+pub(crate) struct Patterns<'a> {
+    room: &'a Room<'a>,
+    known: RefCell<BTreeMap<String, Regex>>,
+}
+
+impl<'a> Patterns<'a> {
+    /// None yet.
+    pub(crate) fn new(room: &'a Room<'a>) -> Self {
+        Self { room, known: RefCell::default() }
+    }
+
+    /// The pattern, compiled where it is new.
+    fn compile(&self, place: usize, pattern: &str) -> Result<Regex, RedactionError> {
+        let known = self.known.borrow().get(pattern).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let (regex, class) = search(place, pattern)?;
+        let taken = self.room.take(class, regex.captures_len() > 1);
+        taken.map_err(|problem| RedactionError::NoRoom { place, problem })?;
+        self.known.borrow_mut().insert(pattern.to_owned(), regex.clone());
+        Ok(regex)
+    }
+}
+
 impl Redactor {
     /// Compiles redactions; none where there are none.
     pub fn compile(redactions: &[Redaction]) -> Result<Option<Self>, RedactionError> {
+        let bundle = BundleRoom::default();
+        Self::compile_beside(redactions, &Patterns::new(&Room::of_tool(&bundle)))
+    }
+
+    /// Compiles redactions whose patterns fit beside those that the tool has already.
+    pub(crate) fn compile_beside(
+        redactions: &[Redaction],
+        known: &Patterns<'_>,
+    ) -> Result<Option<Self>, RedactionError> {
         if redactions.is_empty() {
             return Ok(None);
         }
@@ -78,7 +126,7 @@ impl Redactor {
                 Redaction::At(transform) => places.push((place, at(place, transform)?)),
                 Redaction::Pattern { pattern, field } => {
                     let within = field.as_ref().map(|field| steps(place, field)).transpose()?;
-                    patterns.push(Searched { regex: search(place, pattern)?, within });
+                    patterns.push(Searched { regex: known.compile(place, pattern)?, within });
                 }
             }
         }
@@ -117,8 +165,8 @@ fn steps(place: usize, field: &Path) -> Result<Vec<Step>, RedactionError> {
 }
 
 /// A pattern whose matches have at most [`MAX_MATCH_BYTES`]: a search then looks at each byte of an answer a bounded
-/// number of times, whatever the answer is.
-fn search(place: usize, pattern: &str) -> Result<Regex, RedactionError> {
+/// number of times, whatever the answer is. With its size class.
+fn search(place: usize, pattern: &str) -> Result<(Regex, usize), RedactionError> {
     let wrong = |reason| RedactionError::One { place, field: "pattern", reason };
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(wrong("is longer than 1024 bytes"));
@@ -138,8 +186,9 @@ fn search(place: usize, pattern: &str) -> Result<Regex, RedactionError> {
     if properties.maximum_len().is_none_or(|bytes| bytes > MAX_MATCH_BYTES) {
         return Err(wrong("must bound what it matches to 256 bytes: write {1,64} for + and {0,64} for *"));
     }
-    let built =
-        RegexBuilder::new(pattern).size_limit(COMPILED_BYTES).dfa_size_limit(COMPILED_BYTES).nest_limit(64).build();
+    let built = room::smallest(COMPILED_BYTES, |class| {
+        RegexBuilder::new(pattern).size_limit(class).dfa_size_limit(COMPILED_BYTES).nest_limit(64).build()
+    });
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => {
             wrong("is too large once compiled; use smaller repetitions or ASCII classes such as [0-9]")

@@ -144,8 +144,10 @@ impl Index {
             equalities.into_iter().map(|(slot, draft)| (slot, draft.finish(|keys| keys, unknown))).collect();
         index.ranges =
             ranges.into_iter().map(|(range, draft)| draft.finish(|keys| keys.finish(range), unknown)).collect();
-        index.texts =
-            texts.into_iter().map(|(slot, draft)| (slot, draft.finish(TextsDraft::finish, unknown))).collect();
+        index.texts = texts
+            .into_iter()
+            .map(|(slot, draft)| (slot, draft.finish(|keys| keys.finish(checks.sets), unknown)))
+            .collect();
         index.asked = asked.into_iter().collect();
         index
     }

@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::keys::Keys;
 use super::slots::{Slot, SlotId};
+use super::texts::SetRoom;
 use crate::path::{Path, Step};
 use crate::policy::{Check, Normalize};
 use crate::rules::CompiledPolicy;
@@ -48,12 +49,14 @@ pub(super) struct Interner<'p> {
     slot_ids: Keys<String, SlotId>,
     pub(super) checks: Vec<Known<'p>>,
     pub(super) slots: Vec<Slot>,
+    /// What is left for sets of patterns.
+    pub(super) sets: &'p SetRoom,
 }
 
 impl<'p> Interner<'p> {
     /// With the operation's aliases and dimensions: two spellings of one path are one path.
-    pub(super) fn new(names: Names<'p>) -> Self {
-        Self { names, ids: Keys::default(), slot_ids: Keys::default(), checks: Vec::new(), slots: Vec::new() }
+    pub(super) fn new(names: Names<'p>, sets: &'p SetRoom) -> Self {
+        Self { names, ids: Keys::default(), slot_ids: Keys::default(), checks: Vec::new(), slots: Vec::new(), sets }
     }
 
     /// The check's number, the same for checks that ask the same.

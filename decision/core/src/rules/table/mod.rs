@@ -55,6 +55,8 @@ use intern::{Interner, Place};
 use search::Wanted;
 use slots::Slot;
 
+pub(crate) use texts::SetRoom;
+
 /// The rules of one (tool, operation), compiled together.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -104,8 +106,13 @@ pub(crate) struct Allowing<'p> {
 
 impl Table {
     /// Compiles the rules of the policies at these places, which select the agent and the tool, for one operation.
-    pub(crate) fn compile(policies: &[CompiledPolicy], places: &[usize], operation: &Operation) -> Self {
-        let mut interner = Interner::new(Names::of(operation));
+    pub(crate) fn compile(
+        policies: &[CompiledPolicy],
+        places: &[usize],
+        operation: &Operation,
+        sets: &SetRoom,
+    ) -> Self {
+        let mut interner = Interner::new(Names::of(operation), sets);
         let (mut rules, mut blocking, mut allowing) = (Vec::new(), Vec::new(), Vec::new());
         for (policy, compiled) in places.iter().filter_map(|place| Some((*place, policies.get(*place)?))) {
             for &rule in compiled.indexes(&operation.name) {

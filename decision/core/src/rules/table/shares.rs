@@ -6,7 +6,7 @@ use test_case::test_case;
 use super::answers::Answers;
 use super::index::Index;
 use super::search::{Search, Wanted};
-use super::{Allowing, Table};
+use super::{Allowing, SetRoom, Table};
 use crate::bundle::BundleSource;
 use crate::facts::FactSet;
 use crate::json;
@@ -35,7 +35,7 @@ impl Desk {
     fn new(source: BundleSource) -> Self {
         let compile = |policy: &Policy| CompiledPolicy::compile(policy, &source).unwrap();
         let policies: Vec<_> = source.policies.iter().map(compile).collect();
-        let table = Table::compile(&policies, &[0], &source.tools[0].operations[0]);
+        let table = Table::compile(&policies, &[0], &source.tools[0].operations[0], &SetRoom::default());
         Self { source, policies, table }
     }
 

@@ -4,24 +4,37 @@
 //! literal, or shares it with so many others that it says little. Either way the pattern itself is asked afterwards, since
 //! it alone knows about which texts it cannot tell.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::mem;
-
-use regex::{RegexSet, RegexSetBuilder};
+use std::sync::Arc;
 
 use super::search::{Candidate, Search};
 use super::slots::SlotValue;
 use super::starts::Starts;
 use crate::decision::Truth;
+use crate::rules::automaton::Automaton;
 use crate::rules::text::Pattern;
 
 /// Most memory for the compiled patterns of one set, in bytes. A set that needs more is not made; its patterns are asked
 /// one by one.
 const SET_BYTES: usize = 4 * 1_048_576;
+/// Most memory for the sets of all tables of one bundle, in bytes. Sets beyond it are not made either.
+const ALL_SETS_BYTES: usize = 16 * 1_048_576;
 /// Most patterns that are found by one literal; of more the set tells which.
 const MAX_SHARING: usize = 8;
 /// Memory for each set's lazily built automaton, in bytes.
 const LAZY_BYTES: usize = 1_048_576;
+
+/// What is left for the sets of one bundle, in bytes.
+#[derive(Debug)]
+pub(crate) struct SetRoom(Cell<usize>);
+
+impl Default for SetRoom {
+    fn default() -> Self {
+        Self(Cell::new(ALL_SETS_BYTES))
+    }
+}
 
 /// The rules of one slot that hang on the shape of a text. Places of candidates, rising.
 #[derive(Debug)]
@@ -30,7 +43,8 @@ pub(super) struct Texts {
     /// Ends, written backwards.
     ends: Starts,
     has_ends: bool,
-    set: RegexSet,
+    /// None where it has no pattern.
+    set: Option<Arc<Automaton>>,
     /// Rules of each pattern of the set.
     of_pattern: Vec<Vec<usize>>,
     /// Rules of the patterns that would be too large together: looked at one by one.
@@ -50,6 +64,8 @@ pub(super) struct TextsDraft {
     literals: BTreeMap<String, Literals>,
     /// Patterns without.
     patterns: BTreeMap<String, Vec<usize>>,
+    /// Largest size of each pattern once compiled, in bytes.
+    sizes: BTreeMap<String, usize>,
     patterned: Vec<usize>,
     longest: usize,
 }
@@ -68,6 +84,7 @@ impl Default for TextsDraft {
             ends: BTreeMap::new(),
             literals: BTreeMap::new(),
             patterns: BTreeMap::new(),
+            sizes: BTreeMap::new(),
             patterned: Vec::new(),
             longest: usize::MAX,
         }
@@ -101,6 +118,7 @@ impl TextsDraft {
 
     fn patterned(&mut self, pattern: &Pattern, candidate: usize) {
         self.patterned.push(candidate);
+        self.sizes.entry(pattern.source().to_owned()).or_insert_with(|| pattern.size());
         self.longest = self.longest.min(pattern.max_bytes());
     }
 
@@ -118,18 +136,21 @@ impl TextsDraft {
         crowded
     }
 
-    /// Compiles the set.
-    pub(super) fn finish(mut self) -> Texts {
+    /// Compiles the set, where there is room for it.
+    pub(super) fn finish(mut self, room: &SetRoom) -> Texts {
         let crowded = self.crowded();
-        let (set, of_pattern, too_large) = if let Some(set) = compile(self.patterns.keys().chain(crowded.keys())) {
+        let together: Vec<_> = self.patterns.keys().chain(crowded.keys()).collect();
+        let together = room.compile(&together, &self.sizes);
+        let (set, of_pattern, too_large) = if let Ok(set) = together {
             let crowded = crowded.into_values().map(|found| found.candidates);
             (set, self.patterns.into_values().chain(crowded).collect(), Vec::new())
         } else {
             // A literal that says little says more than none.
             self.literals.extend(crowded);
-            match compile(self.patterns.keys()) {
-                Some(set) => (set, self.patterns.into_values().collect(), Vec::new()),
-                None => (RegexSet::empty(), Vec::new(), sorted(self.patterns.into_values().flatten().collect())),
+            let alone: Vec<_> = self.patterns.keys().collect();
+            match room.compile(&alone, &self.sizes) {
+                Ok(set) => (set, self.patterns.into_values().collect(), Vec::new()),
+                Err(_) => (None, Vec::new(), sorted(self.patterns.into_values().flatten().collect())),
             }
         };
         for Literals { starts, candidates } in self.literals.into_values() {
@@ -154,9 +175,25 @@ impl TextsDraft {
     }
 }
 
-/// One set of patterns; none where it would be too large.
-fn compile<'p>(patterns: impl Iterator<Item = &'p String>) -> Option<RegexSet> {
-    RegexSetBuilder::new(patterns).size_limit(SET_BYTES).dfa_size_limit(LAZY_BYTES).nest_limit(64).build().ok()
+impl SetRoom {
+    /// One set of patterns; none where there are none. Fails where it would be too large.
+    fn compile(
+        &self,
+        patterns: &[&String],
+        sizes: &BTreeMap<String, usize>,
+    ) -> Result<Option<Arc<Automaton>>, regex::Error> {
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        // One automaton reads forwards, one backwards.
+        let largest = SET_BYTES.min(self.0.get() / 2);
+        let own = patterns.iter().filter_map(|pattern| sizes.get(*pattern));
+        let size = own.fold(0_usize, |sum, size| sum.saturating_add(*size)).min(largest);
+        let patterns = patterns.iter().map(|pattern| (*pattern).clone()).collect();
+        let set = Automaton::of(patterns, largest, LAZY_BYTES)?;
+        self.0.set(self.0.get().saturating_sub(size.saturating_mul(2)));
+        Ok(Some(set))
+    }
 }
 
 fn sorted(mut places: Vec<usize>) -> Vec<usize> {
@@ -182,8 +219,8 @@ impl Texts {
             return true;
         }
         search.consider(candidates, &self.too_large, Truth::True);
-        if !self.of_pattern.is_empty() {
-            for places in self.set.matches(text).iter().filter_map(|matched| self.of_pattern.get(matched)) {
+        if let Some(set) = &self.set {
+            for places in set.set().matches(text).iter().filter_map(|matched| self.of_pattern.get(matched)) {
                 search.consider(candidates, places, Truth::True);
             }
         }
