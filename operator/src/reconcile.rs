@@ -1,8 +1,8 @@
-//! The pipeline of every namespace: gather (stores) -> plan (pure) -> publish grants -> report (status) -> publish
-//! bundles. Grants go first: a suspension waits for nothing. A bundle goes out only after its version stands in the
-//! agent's status, so that a version is never used twice.
+//! The pipeline of every namespace: gather (stores) -> publish grants -> plan (pure) -> report (status) -> publish
+//! bundles. Grants go first, those of all namespaces that changed before anything is compiled: a suspension waits for
+//! nothing. A bundle goes out only after its version stands in the agent's status, so that a version is never used twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use aegis_cluster::Watched;
 use aegis_crds::api::ApprovalRequest;
 use aegis_crds::api::approval::Phase;
 use aegis_runtime::tasks::TaskResult;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
@@ -17,7 +19,7 @@ use kube::core::object::HasStatus;
 
 use crate::control::Control;
 use crate::hub::View;
-use crate::plan::{Gathered, Plan, plan};
+use crate::plan::{Gathered, Known, Plan, plan, views};
 use crate::report::{self, EventKind, Planned};
 use crate::wait;
 
@@ -26,17 +28,39 @@ const RESYNC: Duration = Duration::from_mins(5);
 /// A failed namespace is planned again after this time.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Namespaces that are planned at the same time. One whose policies take long to compile holds up no other.
+const PLANS: usize = 2;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
 /// Runs until the drain begins.
 pub async fn run(control: Arc<Control>) -> TaskResult {
     let mut resync = tokio::time::interval(RESYNC);
     let mut due: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut with_agents: BTreeSet<String> = BTreeSet::new();
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    let mut queue = Queue::default();
+    let mut plans = FuturesUnordered::new();
     let mut leadership = control.leadership.clone();
     loop {
+        while plans.len() < PLANS
+            && let Some(namespace) = queue.start()
+        {
+            let known = known.remove(&namespace).unwrap_or_default();
+            plans.push(reconcile(Arc::clone(&control), namespace, known));
+        }
         let next = due.values().min().copied();
         let namespaces = tokio::select! {
             () = control.drain.begun() => return Ok(()),
             namespaces = control.changes.namespaces.take() => namespaces,
+            Some((namespace, compiled, planned)) = plans.next(), if !plans.is_empty() => {
+                queue.end(&namespace);
+                if !control.stores.is_empty(&namespace) {
+                    known.insert(namespace.clone(), compiled);
+                }
+                plan_again(&control, &mut due, namespace, planned);
+                continue;
+            }
             _ = resync.tick() => control.stores.namespaces(),
             // What the replica that led has not written is written now.
             () = leadership.changed() => {
@@ -48,52 +72,107 @@ pub async fn run(control: Arc<Control>) -> TaskResult {
             }
             () = wait::until(next) => {
                 let now = Timestamp::now();
-                due.iter().filter(|(_, at)| **at <= now).map(|(namespace, _)| namespace.clone()).collect()
+                let (past, ahead) = std::mem::take(&mut due).into_iter().partition(|(_, at)| *at <= now);
+                due = ahead;
+                BTreeMap::into_keys(past).collect()
             }
         };
+        for namespace in &namespaces {
+            publish_grants(&control, namespace, &mut with_agents);
+        }
+        control.changes.namespaces.settle();
         for namespace in namespaces {
-            match reconcile(&control, &namespace, &mut with_agents).await {
-                Ok(Some(again)) => {
-                    control.metrics.planned("ok");
-                    due.insert(namespace, again);
-                }
-                Ok(None) => {
-                    control.metrics.planned("ok");
-                    due.remove(&namespace);
-                }
-                Err(error) => {
-                    control.metrics.planned("failed");
-                    tracing::warn!(namespace, %error, "not all of the plan could be carried out, trying again");
-                    let retry =
-                        Timestamp::now().saturating_add(jiff::SignedDuration::try_from(RETRY).unwrap_or_default());
-                    due.insert(namespace, retry.unwrap_or(Timestamp::MAX));
-                }
-            }
+            queue.add(namespace);
         }
     }
 }
 
-async fn reconcile(
-    control: &Control,
-    namespace: &str,
-    with_agents: &mut BTreeSet<String>,
-) -> Result<Option<Timestamp>, kube::Error> {
-    let gathered = gather(control, namespace);
-    let plan = plan(&gathered, &control.mesh, Timestamp::now());
-    control.metrics.enforced(namespace, &plan.enforcement().collect::<Vec<_>>());
-    publish_grants(control, namespace, &gathered, &plan);
-    let leads = control.leadership.leads();
-    if gathered.agents.is_empty() {
-        with_agents.remove(namespace);
-    } else if with_agents.insert(namespace.to_owned()) {
-        control.changes.appeared.notify_one();
-    }
-    let recorded = if leads { report(control, &plan).await? } else { BTreeSet::new() };
-    for view in &plan.views {
-        // A bundle under a version that another replica may have given to another one would be refused by sidecars.
-        if recorded.contains(&view.agent.uid) || is_recorded(&gathered, view) {
-            control.hub.publish(view.clone());
+/// Namespaces to be planned, in the order in which they came: one that changes all the time waits for the others.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<String>,
+    under_way: BTreeSet<String>,
+}
+
+impl Queue {
+    fn add(&mut self, namespace: String) {
+        if !self.waiting.contains(&namespace) {
+            self.waiting.push_back(namespace);
         }
+    }
+
+    /// The next one. None while it is planned already: its bundles get their versions one after another.
+    fn start(&mut self) -> Option<String> {
+        let place = self.waiting.iter().position(|namespace| !self.under_way.contains(namespace))?;
+        let namespace = self.waiting.remove(place)?;
+        self.under_way.insert(namespace.clone());
+        Some(namespace)
+    }
+
+    fn end(&mut self, namespace: &str) {
+        self.under_way.remove(namespace);
+    }
+}
+
+/// Notes when the namespace has to be planned again.
+fn plan_again(
+    control: &Control,
+    due: &mut BTreeMap<String, Timestamp>,
+    namespace: String,
+    planned: Result<Option<Timestamp>, Failed>,
+) {
+    match planned {
+        Ok(Some(again)) => {
+            control.metrics.planned("ok");
+            due.insert(namespace, again);
+        }
+        Ok(None) => {
+            control.metrics.planned("ok");
+            due.remove(&namespace);
+        }
+        Err(error) => {
+            control.metrics.planned("failed");
+            tracing::warn!(namespace, %error, "not all of the plan could be carried out, trying again");
+            let retry = Timestamp::now().saturating_add(jiff::SignedDuration::try_from(RETRY).unwrap_or_default());
+            due.insert(namespace, retry.unwrap_or(Timestamp::MAX));
+        }
+    }
+}
+
+/// Plans one namespace off the threads that serve, and carries the plan out. Answers what was compiled and when time
+/// alone changes the plan.
+async fn reconcile(
+    control: Arc<Control>,
+    namespace: String,
+    known: Known,
+) -> (String, Known, Result<Option<Timestamp>, Failed>) {
+    let gathered = Gathered { known, ..gather(&control, &namespace) };
+    let mesh = Arc::clone(&control.mesh);
+    let planned = tokio::task::spawn_blocking(move || {
+        let plan = plan(&gathered, &mesh, Timestamp::now());
+        (gathered, plan)
+    });
+    match planned.await {
+        Ok((gathered, mut plan)) => {
+            let known = std::mem::take(&mut plan.known);
+            let carried_out = carry_out(&control, &namespace, &gathered, &plan).await;
+            (namespace, known, carried_out.map(|()| plan.check_again_at).map_err(Failed::from))
+        }
+        Err(error) => (namespace, Known::default(), Err(error.into())),
+    }
+}
+
+async fn carry_out(control: &Control, namespace: &str, gathered: &Gathered, plan: &Plan) -> Result<(), kube::Error> {
+    control.metrics.enforced(namespace, &plan.enforcement().collect::<Vec<_>>());
+    let leads = control.leadership.leads();
+    let recorded = if leads { report(control, plan).await? } else { BTreeSet::new() };
+    // A bundle under a version that another replica may have given to another one would be refused by sidecars.
+    let goes_out = |view: &&View| recorded.contains(&view.agent.uid) || is_recorded(gathered, view);
+    let bundles = plan.views.iter().filter(goes_out);
+    let bundles = bundles.map(|view| (view.agent.uid.clone(), view.bundle.clone())).collect();
+    // What was taken away since the plan began stays away: with the bundles go the grants of now.
+    for view in views(&gather(control, namespace), &bundles, Timestamp::now()) {
+        control.hub.publish(view);
     }
     if leads {
         control.changes.planned.mark(namespace);
@@ -101,7 +180,7 @@ async fn reconcile(
     if control.hub.set_planned(namespace) {
         look_at_requests(control, namespace, |_| true);
     }
-    Ok(plan.check_again_at)
+    Ok(())
 }
 
 /// Whether the bundle of this view is the one that the agent's status names.
@@ -131,19 +210,17 @@ fn gather(control: &Control, namespace: &str) -> Gathered {
         fences: uids.iter().filter_map(|uid| Some((uid.clone(), control.fences.of(uid)?))).collect(),
         releases: uids.iter().map(|uid| (uid.clone(), control.released.of(uid))).collect(),
         published: uids.iter().filter_map(|uid| Some((uid.clone(), control.hub.view(uid)?))).collect(),
+        known: Known::default(),
         agents,
     }
 }
 
 /// Tells the sidecars at once what may have been taken away, with the bundle that they have.
-fn publish_grants(control: &Control, namespace: &str, gathered: &Gathered, plan: &Plan) {
+fn publish_grants(control: &Control, namespace: &str, with_agents: &mut BTreeSet<String>) {
+    let gathered = gather(control, namespace);
     let mut changed = false;
-    for view in &plan.views {
-        if let Some(before) = gathered.published.get(&view.agent.uid) {
-            let mut early = view.clone();
-            early.bundle.clone_from(&before.bundle);
-            changed |= control.hub.publish(early);
-        }
+    for view in views(&gathered, &BTreeMap::new(), Timestamp::now()) {
+        changed |= control.hub.publish(view);
     }
     let present: BTreeSet<_> = gathered.agents.iter().filter_map(|agent| agent.uid()).collect();
     for uid in control.hub.uids(namespace) {
@@ -151,6 +228,11 @@ fn publish_grants(control: &Control, namespace: &str, gathered: &Gathered, plan:
             control.hub.retire(&uid);
             changed = true;
         }
+    }
+    if gathered.agents.is_empty() {
+        with_agents.remove(namespace);
+    } else if with_agents.insert(namespace.to_owned()) {
+        control.changes.appeared.notify_one();
     }
     if changed {
         // Lifecycle or delegation may have ended: open requests of the namespace are looked at again.
@@ -178,7 +260,7 @@ fn is_open(request: &ApprovalRequest) -> bool {
 /// Writes every status that differs. One failure does not stop the others; the first is returned. Answers the agents
 /// whose status is now as planned.
 async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube::Error> {
-    let Plan { views: _, agents, tools, policies, registries, delegations, tiers, check_again_at: _ } = plan;
+    let Plan { views: _, agents, tools, policies, registries, delegations, tiers, check_again_at: _, known: _ } = plan;
     let mut first = Ok(());
     let mut recorded = BTreeSet::new();
     for (agent, wanted) in agents {
@@ -248,5 +330,35 @@ async fn announce<K: Watched>(control: &Control, object: &K, before: Option<&[Co
         let event =
             if is.status == "False" && is.reason != "Mediated" { EventKind::Warning } else { EventKind::Normal };
         control.events.publish(&object.object_ref(&()), event, &is.reason, &is.message).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_changes_all_the_time_waits_for_the_others() {
+        let mut queue = Queue::default();
+        for namespace in ["loud", "loud", "quiet", "still"] {
+            queue.add(namespace.to_owned());
+        }
+        assert_eq!(queue.start().as_deref(), Some("loud"));
+        queue.add("loud".to_owned());
+        assert_eq!(queue.start().as_deref(), Some("quiet"));
+        queue.end("loud");
+        assert_eq!(queue.start().as_deref(), Some("still"));
+        assert_eq!(queue.start().as_deref(), Some("loud"));
+    }
+
+    #[test]
+    fn no_namespace_is_planned_twice_at_the_same_time() {
+        let mut queue = Queue::default();
+        queue.add("shop".to_owned());
+        assert_eq!(queue.start().as_deref(), Some("shop"));
+        queue.add("shop".to_owned());
+        assert_eq!(queue.start(), None);
+        queue.end("shop");
+        assert_eq!(queue.start().as_deref(), Some("shop"));
     }
 }

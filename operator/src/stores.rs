@@ -5,7 +5,7 @@
 //! when that confirmation grows old, not when an error is seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aegis_cluster::{Watched, watch};
@@ -81,21 +81,60 @@ impl<K: Watched> Kind<K> {
 /// Namespaces in which something changed.
 #[derive(Debug, Default)]
 pub struct Dirty {
-    namespaces: Mutex<BTreeSet<String>>,
+    marks: Mutex<Marks>,
     changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Marks {
+    namespaces: BTreeSet<String>,
+    /// Marks that were ever made, taken, and dealt with.
+    made: u64,
+    taken: u64,
+    settled: u64,
 }
 
 impl Dirty {
     /// Something changed in this namespace.
     pub fn mark(&self, namespace: &str) {
-        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned());
+        {
+            let mut marks = self.marks();
+            marks.namespaces.insert(namespace.to_owned());
+            marks.made = marks.made.saturating_add(1);
+        }
         self.changed.notify_one();
+    }
+
+    /// Number of marks up to now.
+    pub fn made(&self) -> u64 {
+        self.marks().made
+    }
+
+    /// Whoever takes the marks has dealt with all that it took.
+    pub fn settle(&self) {
+        let mut marks = self.marks();
+        marks.settled = marks.taken;
+    }
+
+    /// Whether the first `made` marks have been dealt with.
+    pub fn is_settled(&self, made: u64) -> bool {
+        self.marks().settled >= made
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_now(&self) -> BTreeSet<String> {
+        let mut marks = self.marks();
+        marks.taken = marks.made;
+        std::mem::take(&mut marks.namespaces)
     }
 
     /// Waits until something changed, and takes the namespaces.
     pub async fn take(&self) -> BTreeSet<String> {
         loop {
-            let taken = std::mem::take(&mut *self.namespaces.lock().unwrap_or_else(PoisonError::into_inner));
+            let taken = self.take_now();
             if !taken.is_empty() {
                 return taken;
             }
@@ -151,7 +190,7 @@ pub fn start(
     let pods = starter.pods(&stores.agents);
     let stores = Stores { pods, ..stores };
     let confirmations = std::mem::take(&mut starter.confirmations);
-    starter.tasks.spawn("confirm", confirm_all(confirmations, Arc::clone(hub), drain.clone()));
+    starter.tasks.spawn("confirm", confirm_all(confirmations, Arc::clone(changes), Arc::clone(hub), drain.clone()));
     stores
 }
 
@@ -172,6 +211,13 @@ impl Stores {
         all(&self.tiers).await?;
         all(&self.requests).await?;
         all(&self.pods).await
+    }
+
+    /// Whether a namespace holds nothing that is compiled.
+    pub fn is_empty(&self, namespace: &str) -> bool {
+        self.agents.of(namespace).is_empty()
+            && self.tools.of(namespace).is_empty()
+            && self.policies.of(namespace).is_empty()
     }
 
     /// Every namespace that holds an object of ours.
@@ -326,24 +372,40 @@ fn newer_or_same(held: &Versions, listed: &Versions) -> bool {
         && held.iter().all(|(uid, version)| listed.contains_key(uid) || *version > newest)
 }
 
-/// Confirms the oldest of all kinds.
-async fn confirm_all(confirmations: Vec<Arc<Mutex<Option<Timestamp>>>>, hub: Arc<Hub>, drain: Drain) -> TaskResult {
+/// Confirms the oldest of all kinds, once sidecars were told the grants that follow from all that the stores held then.
+async fn confirm_all(
+    confirmations: Vec<Arc<Mutex<Option<Timestamp>>>>,
+    changes: Arc<Changes>,
+    hub: Arc<Hub>,
+    drain: Drain,
+) -> TaskResult {
+    let mut waiting: Option<(Timestamp, u64)> = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     loop {
         tokio::select! {
             () = drain.begun() => return Ok(()),
             _ = tick.tick() => {}
         }
-        let oldest = confirmations
-            .iter()
-            .map(|confirmation| *confirmation.lock().unwrap_or_else(PoisonError::into_inner))
-            .try_fold(Timestamp::MAX, |oldest, at| at.map(|at| oldest.min(at)));
-        if let Some(as_of) = oldest
-            && *hub.as_of().borrow() != Some(as_of)
+        if waiting.is_none() {
+            waiting = complete_at(&confirmations)
+                .filter(|as_of| *hub.as_of().borrow() != Some(*as_of))
+                .map(|as_of| (as_of, changes.namespaces.made()));
+        }
+        if let Some((as_of, made)) = waiting
+            && changes.namespaces.is_settled(made)
         {
             hub.confirm(as_of);
+            waiting = None;
         }
     }
+}
+
+/// When the stores of all kinds were last known to be complete.
+fn complete_at(confirmations: &[Arc<Mutex<Option<Timestamp>>>]) -> Option<Timestamp> {
+    confirmations
+        .iter()
+        .map(|confirmation| *confirmation.lock().unwrap_or_else(PoisonError::into_inner))
+        .try_fold(Timestamp::MAX, |oldest, at| at.map(|at| oldest.min(at)))
 }
 
 #[cfg(test)]
@@ -362,6 +424,36 @@ mod tests {
         assert!(!newer_or_same(&of(&[("a", 4), ("b", 7)]), &listed), "an old version");
         assert!(!newer_or_same(&of(&[("a", 5)]), &listed), "one is missing");
         assert!(!newer_or_same(&of(&[("a", 5), ("b", 7), ("c", 3)]), &listed), "one was deleted");
+    }
+
+    #[tokio::test]
+    async fn marks_are_settled_once_what_was_taken_is_dealt_with() {
+        let dirty = Dirty::default();
+        assert!(dirty.is_settled(dirty.made()), "nothing was marked");
+        dirty.mark("shop");
+        let made = dirty.made();
+        dirty.settle();
+        assert!(!dirty.is_settled(made), "not taken yet");
+        dirty.take().await;
+        assert!(!dirty.is_settled(made), "taken, not dealt with");
+        dirty.mark("shop");
+        dirty.settle();
+        assert!(dirty.is_settled(made) && !dirty.is_settled(dirty.made()), "what came later has no part in it");
+    }
+
+    #[tokio::test]
+    async fn sidecars_are_told_grants_before_they_are_told_that_these_are_fresh() {
+        let (changes, hub, drain) = (Arc::new(Changes::default()), Arc::new(Hub::default()), Drain::new());
+        let complete = Arc::new(Mutex::new(Some(Timestamp::UNIX_EPOCH)));
+        changes.namespaces.mark("shop");
+        let confirm = confirm_all(vec![complete], Arc::clone(&changes), Arc::clone(&hub), drain);
+        let mut confirm = std::pin::pin!(confirm);
+        let early = tokio::time::timeout(Duration::from_millis(600), &mut confirm).await;
+        assert!(early.is_err() && hub.as_of().borrow().is_none(), "a plan of the namespace is still to come");
+        changes.namespaces.take().await;
+        changes.namespaces.settle();
+        let later = tokio::time::timeout(Duration::from_millis(600), &mut confirm).await;
+        assert!(later.is_err() && *hub.as_of().borrow() == Some(Timestamp::UNIX_EPOCH));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! One bundle, one set of grants and one status per agent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aegis_crds::api::agent::{BundleStatus, MeshStatus};
@@ -10,13 +11,14 @@ use aegis_decision::agent::{Agent as CoreAgent, Lifecycle, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
 use aegis_decision::delegation::Delegation;
+use aegis_decision::digest::Digest;
 use aegis_decision::feed::Grants;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::pods;
-use super::{Gathered, Plan};
+use super::{Gathered, Known, Plan};
 use crate::conditions::{self, Wanted};
 use crate::hub::{Published, View};
 use crate::owned::{self, Fence};
@@ -31,45 +33,65 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
         match lower::agent(agent) {
             Ok((core, standing)) => {
                 let bound = holds_account(gathered, agent);
-                let bundle = bundle(gathered, agent, before, now);
+                let bundle = bundle(gathered, agent, before, now, &mut plan.known);
                 let found = pods::find(&core, bound, &gathered.pods, mesh, now);
                 plan.check_again_at = [plan.check_again_at, found.check_again_at].into_iter().flatten().min();
                 let mut owned = vec![found.condition];
                 owned.extend(fenced(agent, &core, gathered.fences.get(&core.uid)));
                 let status = status(agent, &core, &standing, bound, &bundle, owned, now);
-                let standing = reviewed_as_judged(&core, standing, bundle.published.as_deref());
                 let (mesh, pods) = (Some(mesh_status(agent, mesh)), Some(found.counts));
                 let status = AgentStatus { mesh, pods, ..status };
-                plan.views.push(View {
-                    grants: Arc::new(Grants {
-                        standing,
-                        delegations: delegations(gathered, &core.name, now),
-                        releases: gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
-                        probe_requested: probe_requested(agent),
-                    }),
-                    workload_bound: bound,
-                    bundle: bundle.published,
-                    agent: Arc::new(core),
-                });
+                plan.views.push(view(gathered, agent, core, standing, bundle.published, now));
                 plan.agents.push((agent.clone(), status));
             }
             Err(invalid) => {
-                // What cannot be read is not trusted: the agent is suspended until it can be.
-                if let Some(before) = before {
-                    let mut view = before.clone();
-                    let standing = Standing { lifecycle: Lifecycle::Suspended, review: None };
-                    view.grants = Arc::new(Grants {
-                        standing,
-                        delegations: Vec::new(),
-                        releases: Vec::new(),
-                        probe_requested: None,
-                    });
-                    plan.views.push(view);
-                }
+                plan.views.extend(before.map(suspended));
                 plan.agents.push((agent.clone(), invalid_status(agent, &invalid.to_string(), now)));
             }
         }
     }
+}
+
+/// What sidecars should know now, by the bundles that stand in `bundles` for agents' uids, else by those that they have.
+/// An agent without any has no view yet. Nothing is compiled here: a suspension waits for no policy, least of all for
+/// another namespace's.
+pub fn views(gathered: &Gathered, bundles: &BTreeMap<String, Option<Arc<Published>>>, now: Timestamp) -> Vec<View> {
+    let view_of = |agent: &Arc<Agent>| {
+        let uid = agent.uid()?;
+        let before = gathered.published.get(&uid);
+        let Ok((core, standing)) = lower::agent(agent) else { return before.map(suspended) };
+        let bundle = bundles.get(&uid).or(before.map(|view| &view.bundle))?;
+        Some(view(gathered, agent, core, standing, bundle.clone(), now))
+    };
+    gathered.agents.iter().filter_map(view_of).collect()
+}
+
+fn view(
+    gathered: &Gathered,
+    agent: &Agent,
+    core: CoreAgent,
+    standing: Standing,
+    bundle: Option<Arc<Published>>,
+    now: Timestamp,
+) -> View {
+    View {
+        grants: Arc::new(Grants {
+            standing: reviewed_as_judged(&core, standing, bundle.as_deref()),
+            delegations: delegations(gathered, &core.name, now),
+            releases: gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
+            probe_requested: probe_requested(agent),
+        }),
+        workload_bound: holds_account(gathered, agent),
+        bundle,
+        agent: Arc::new(core),
+    }
+}
+
+/// What cannot be read is not trusted: the agent is suspended until it can be.
+fn suspended(before: &View) -> View {
+    let standing = Standing { lifecycle: Lifecycle::Suspended, review: None };
+    let grants = Grants { standing, delegations: Vec::new(), releases: Vec::new(), probe_requested: None };
+    View { grants: Arc::new(grants), ..before.clone() }
 }
 
 /// The standing for sidecars. They judge by the bundle that they have, and it stays as long as the next one cannot be made:
@@ -124,7 +146,7 @@ struct Planned {
     status: Option<BundleStatus>,
 }
 
-fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timestamp) -> Planned {
+fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timestamp, known: &mut Known) -> Planned {
     let recorded = agent.status.as_ref().and_then(|status| status.bundle.clone());
     let last = before.and_then(|view| view.bundle.clone());
     let source = gather::bundle_source(
@@ -140,6 +162,10 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
     };
     if let Some(same) = last.as_ref().filter(|last| *last.bundle.source() == source) {
         return Planned { published: Some(Arc::clone(same)), fault: None, status: recorded };
+    }
+    let digest = Digest::of(&source);
+    if let Some(fault) = known.fault(&gathered.known, digest) {
+        return Planned { published: last, fault: Some(fault), status: recorded };
     }
     match Bundle::assemble(source) {
         Ok(bundle) => {
@@ -163,7 +189,10 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
             let version = u64::try_from(version).unwrap_or(1);
             Planned { published: Some(Arc::new(Published { version, bundle })), fault: None, status: Some(status) }
         }
-        Err(error) => Planned { published: last, fault: Some(error.to_string()), status: recorded },
+        Err(error) => {
+            let fault = known.keep_fault(digest, error.to_string());
+            Planned { published: last, fault: Some(fault), status: recorded }
+        }
     }
 }
 

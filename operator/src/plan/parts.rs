@@ -11,7 +11,7 @@ use aegis_decision::delegation::DelegationState;
 use aegis_decision::digest::Digest;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt as _;
+use kube::{Resource, ResourceExt as _};
 
 use super::{Gathered, Plan};
 use crate::conditions::{self, Wanted};
@@ -19,7 +19,8 @@ use crate::conditions::{self, Wanted};
 /// Lowers everything but agents.
 pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
     for tool in &gathered.tools {
-        let result = lower::tool(tool).map_err(Problem::from).and_then(compiles::tool);
+        let compile = || lower::tool(tool).map_err(Problem::from).and_then(compiles::tool);
+        let result = plan.known.part(&gathered.known, &("Tool", tool.name_any(), &tool.spec), compile);
         let current = tool.status.clone().unwrap_or_default();
         let generation = tool.metadata.generation;
         let status = ToolStatus {
@@ -36,7 +37,13 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
             let policies = gathered.policies.iter().map(AsRef::as_ref);
             let missing = gather::missing(&core, policies, tools.clone(), registries.clone(), tiers.clone());
             missing.into_iter().next().map_or(Ok(()), Err)?;
-            compiles::policy(&core, tools, registries, tiers)?;
+            let specs = (
+                specs(&gathered.tools, |name| core.tools.contains(name), |tool| &tool.spec),
+                specs(&gathered.registries, |name| core.registries.contains(name), |registry| &registry.spec),
+                specs(&gathered.tiers, |_| true, |tier| &tier.spec),
+            );
+            let compile = || compiles::policy(&core, tools, registries, tiers);
+            plan.known.part(&gathered.known, &("ToolPolicy", &core, specs), compile)?;
             Ok(core)
         });
         let current = policy.status.clone().unwrap_or_default();
@@ -97,6 +104,16 @@ fn delegations(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         };
         plan.delegations.push((delegation.clone(), status));
     }
+}
+
+/// Names and specs of objects of one kind: what else they have has no part in what they are lowered to.
+fn specs<'a, K: Resource<DynamicType = ()>, S>(
+    objects: &'a [Arc<K>],
+    named: impl Fn(&String) -> bool,
+    spec: impl Fn(&'a K) -> &'a S,
+) -> Vec<(String, &'a S)> {
+    let all = objects.iter().map(|object| (object.name_any(), spec(object)));
+    all.filter(|(name, _)| named(name)).collect()
 }
 
 /// What policies can name.
