@@ -140,7 +140,7 @@ mod tests {
         let tool = object("Tool", "till", &json!({"endpoint": "https://till.example.com/", "operations": [operation]}));
         let now = Timestamp::UNIX_EPOCH;
         let mut gathered = Gathered {
-            agents: vec![agent("Active")],
+            agents: vec![agent("Registered")],
             tools: vec![tool],
             policies: vec![policy(&["[A-Z]{3}".to_owned()])],
             ..Gathered::default()

@@ -35,7 +35,8 @@ impl Desk {
     fn new(source: BundleSource) -> Self {
         let compile = |policy: &Policy| CompiledPolicy::compile(policy, &source).unwrap();
         let policies: Vec<_> = source.policies.iter().map(compile).collect();
-        let table = Table::compile(&policies, &[0], &source.tools[0].operations[0], &SetRoom::default());
+        let places: Vec<_> = (0..policies.len()).collect();
+        let table = Table::compile(&policies, &places, &source.tools[0].operations[0], &SetRoom::default());
         Self { source, policies, table }
     }
 
@@ -43,14 +44,21 @@ impl Desk {
         Self::new(serde_json::from_value(given::bundle(kinds, rules)).unwrap())
     }
 
-    /// With Allow rules, each about a reference that matches a pattern.
+    /// With Allow rules, each about a reference that matches a pattern. Of large ones a policy has room for some.
     fn of_patterns(patterns: impl Iterator<Item = String>) -> Self {
         let mut desk = given::bundle(Rules::Keyed, 1);
         let rule = |(at, pattern): (usize, String)| {
             let when = [serde_json::json!({"field": "reference", "predicate": {"matches": pattern}})];
             serde_json::json!({"name": format!("rule-{at}"), "operations": ["*"], "effect": "Allow", "when": when})
         };
-        desk["policies"][0]["rules"] = patterns.enumerate().map(rule).collect();
+        let rules: Vec<_> = patterns.enumerate().map(rule).collect();
+        let policy = |(at, rules): (usize, &[serde_json::Value])| {
+            let mut policy = desk["policies"][0].clone();
+            policy["name"] = format!("policy-{at:02}").into();
+            policy["rules"] = rules.into();
+            policy
+        };
+        desk["policies"] = rules.chunks(16).enumerate().map(policy).collect();
         Self::new(serde_json::from_value(desk).unwrap())
     }
 
