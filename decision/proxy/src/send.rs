@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, Problem};
 use crate::claim::Won;
 use crate::failpoint;
-use crate::forward::{Exchange, Fault, idempotency_key, redacted};
+use crate::forward::{Exchange, Fault, idempotency_key};
 use crate::gate::Call;
 use crate::record::compose::{self, About, Approval};
 use crate::runs::Underway;
@@ -57,11 +57,10 @@ impl Call {
         let mut underway = self.underway.take();
         underway.iter_mut().for_each(Underway::leaves);
         failpoint!("send.before" if approved);
-        let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref()).await;
-        failpoint!("send.after" if approved);
         // The agent gets, and the record knows, only what may be seen of the answer.
         let redactor = output.operation.as_deref().and_then(|name| view.policy.bundle.redactor(&tool.name, name));
-        let exchange = redacted(exchange, redactor);
+        let exchange = self.worker.upstream.forward(permit, receipt, tool, time, key.as_deref(), redactor).await;
+        failpoint!("send.after" if approved);
         let execution = exchange.execution();
         shared.metrics.ended(execution, &tool.name);
         let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());

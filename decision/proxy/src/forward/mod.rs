@@ -7,6 +7,7 @@
 mod answer;
 mod credential;
 mod dial;
+mod echo;
 mod redact;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use aegis_decision::call::Emitted;
 use aegis_decision::permit::{FactPermit, Permit};
 use aegis_decision::record::ErrorClass;
+use aegis_decision::sanitize::Redactor;
 use aegis_decision::tool::{Class, Endpoint, Tls, Tool};
 use bytes::Bytes;
 use hickory_resolver::TokioResolver;
@@ -29,7 +31,7 @@ pub use answer::{Exchange, Fault, UpstreamAnswer};
 pub use credential::{CredentialError, Credentials, Injection};
 use dial::Connection;
 pub(crate) use dial::tls_config;
-pub use redact::redacted;
+use redact::redacted;
 
 use crate::record::AuditReceipt;
 
@@ -53,10 +55,11 @@ struct Line {
 }
 
 /// A request ready to be sent, with what its answer needs.
-struct Outgoing {
+struct Outgoing<'a> {
     head: http::request::Parts,
     body: Bytes,
     injection: Option<Injection>,
+    redactor: Option<&'a Redactor>,
     max_bytes: usize,
     deadline: Instant,
 }
@@ -97,7 +100,8 @@ impl Upstream {
         self.credentials.injection(tool).map(|_| ())
     }
 
-    /// Sends a permitted call whose decision is recorded; `key` is from [`idempotency_key`].
+    /// Sends a permitted call whose decision is recorded; `key` is from [`idempotency_key`]. What comes back is free of the
+    /// credential and of what `redactor` takes out.
     pub async fn forward(
         &self,
         permit: Permit,
@@ -105,17 +109,18 @@ impl Upstream {
         tool: &Tool,
         time: Duration,
         key: Option<&str>,
+        redactor: Option<&Redactor>,
     ) -> Exchange {
         receipt.spend();
         let class = permit.class();
-        self.exchange(permit.into_emitted(), tool, class, time, key).await
+        self.exchange(permit.into_emitted(), tool, class, time, key, redactor).await
     }
 
     /// Reads a fact that a tool declares.
     pub async fn forward_fact(&self, permit: FactPermit, tool: &Tool) -> (String, Exchange) {
         let time = Duration::from_secs(permit.timeout_seconds().into());
         let (name, emitted) = permit.into_parts();
-        (name, self.exchange(emitted, tool, Class::Read, time, None).await)
+        (name, self.exchange(emitted, tool, Class::Read, time, None, None).await)
     }
 
     async fn exchange(
@@ -125,10 +130,11 @@ impl Upstream {
         class: Class,
         time: Duration,
         key: Option<&str>,
+        redactor: Option<&Redactor>,
     ) -> Exchange {
         let deadline = Instant::now() + time;
         let outgoing = match self.outgoing(&emitted, tool, key, deadline) {
-            Ok(outgoing) => outgoing,
+            Ok(outgoing) => Outgoing { redactor, ..outgoing },
             Err((error, what)) => return unsent(tool, error, what),
         };
         if class == Class::Read
@@ -162,7 +168,7 @@ impl Upstream {
         tool: &Tool,
         key: Option<&str>,
         deadline: Instant,
-    ) -> Result<Outgoing, (ErrorClass, &'static str)> {
+    ) -> Result<Outgoing<'static>, (ErrorClass, &'static str)> {
         let unfit = |_: http::Error| (ErrorClass::Send, "the request cannot be written");
         let injection = self.credentials.injection(tool).map_err(|error| {
             tracing::error!(tool = tool.name, %error, "no credential");
@@ -196,11 +202,11 @@ impl Upstream {
         let (mut head, ()) = request.into_parts();
         head.headers = headers;
         let max_bytes = usize::try_from(tool.limits.response_bytes).unwrap_or(usize::MAX);
-        Ok(Outgoing { head, body: emitted.body_bytes().into(), injection, max_bytes, deadline })
+        Ok(Outgoing { head, body: emitted.body_bytes().into(), injection, redactor: None, max_bytes, deadline })
     }
 
     /// Sends on this connection, reads the answer whole, and keeps the connection for the next Read.
-    async fn send(&self, mut connection: Connection, outgoing: &Outgoing, tool: &Tool, class: Class) -> Attempt {
+    async fn send(&self, mut connection: Connection, outgoing: &Outgoing<'_>, tool: &Tool, class: Class) -> Attempt {
         let before = connection.written();
         let request = Request::from_parts(outgoing.head.clone(), Full::new(outgoing.body.clone()));
         let answered = timeout_at(outgoing.deadline, async {
@@ -218,7 +224,7 @@ impl Upstream {
                 if class == Class::Read {
                     self.keep(tool, connection);
                 }
-                return Attempt::Ended(Exchange::Answered(answer));
+                return Attempt::Ended(redacted(answer, outgoing.redactor, outgoing.injection.as_ref()));
             }
             Ok(None) => return Attempt::BrokeOff { sent: connection.end().await > before },
             Ok(Some(Err(fault))) => fault,

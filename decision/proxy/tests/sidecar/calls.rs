@@ -53,6 +53,14 @@ async fn an_allowed_read_gets_the_credential_and_nothing_of_the_agents_own() {
 }
 
 #[tokio::test]
+async fn a_credential_that_a_tool_repeats_in_other_letters_is_taken_out() {
+    let bed = Bed::new().await;
+    let sidecar = bed.start().await;
+    let answer = sidecar.get("/ledger/notes/escaped").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, r#"{"you sent":"Bearer [redacted]"}"#));
+}
+
+#[tokio::test]
 async fn an_allowed_commit_sends_the_judged_tree_once_with_a_key() {
     let bed = Bed::new().await;
     let sidecar = bed.start().await;

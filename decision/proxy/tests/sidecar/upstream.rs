@@ -127,6 +127,7 @@ impl Upstream {
                 .body(Either::Left(Full::default()))
                 .unwrap(),
             "/v1/notes/drip" => Response::new(Either::Right(Drip(false))),
+            "/v1/notes/escaped" => json(200, format!(r#"{{"you sent":"{}"}}"#, secret.replace('-', r"\u002D"))),
             "/v1/notes/large" => json(200, "x".repeat(200_000)),
             "/v1/notes/gzip" => Response::builder()
                 .header("content-encoding", "gzip")
