@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aegis_decision::tool::{Class, Operation, Tool};
+use aegis_decision::tool::{Class, Endpoint, Operation, Tool};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-/// Calls under way by tool. Holds only names of declared tools, so it is as small as they are few.
+/// Calls under way by tool. Holds only names and places of declared tools, so it is as small as they are few.
 #[derive(Debug, Default)]
 pub struct Slots {
     taken: Arc<Mutex<HashMap<String, u16>>>,
-    turns: Mutex<HashMap<String, Arc<RwLock<()>>>>,
+    turns: Mutex<HashMap<Place, Arc<RwLock<()>>>>,
 }
+
+/// Scheme, host and port of an endpoint. Several tools may lead to one, for different credentials or below different
+/// paths: what one of them changes, another reads.
+type Place = (&'static str, String, u16);
 
 /// A write's turn at a tool; ends when dropped.
 #[derive(Debug)]
@@ -45,14 +49,16 @@ impl Slots {
 
     /// Waits for the turn of a call. A write that is judged by facts is alone from the reading of its facts to its answer:
     /// else the same agent could change, with a second call, what the first was judged by (read an order of 100, make it
-    /// 100,000, confirm). Against writers that do not pass this sidecar only the tool itself can guard.
+    /// 100,000, confirm), be it by another tool of the same endpoint. Against writers that do not pass this sidecar only the
+    /// tool itself can guard.
     pub async fn turn(&self, tool: &Tool, operation: &Operation) -> Turn {
         if operation.class == Class::Read {
             return Turn::Read;
         }
         let turns = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(tool.name.clone()).or_default())
+            let Endpoint { scheme, host, port, base_path: _ } = &tool.endpoint;
+            Arc::clone(turns.entry((scheme.as_str(), host.clone(), *port)).or_default())
         };
         if operation.facts.is_empty() {
             Turn::Shared(turns.read_owned().await)
@@ -79,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use aegis_decision::path::{Path, Root, Step};
-    use aegis_decision::tool::{Endpoint, Fact, HttpBinding, Limits, ResponseRules, Scheme};
+    use aegis_decision::tool::{Fact, HttpBinding, Limits, ResponseRules, Scheme};
 
     use super::*;
 
@@ -148,5 +154,22 @@ mod tests {
         assert!(matches!(slots.turn(&tool, &read).await, Turn::Read));
         drop(alone);
         assert!(tokio::time::timeout(soon, slots.turn(&tool, &edit)).await.is_ok());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn tools_of_one_endpoint_take_turns_with_each_other() {
+        let (slots, tool) = (Slots::default(), tool());
+        let edit = operation(Class::Draft, 0);
+        let confirm = operation(Class::Commit, 1);
+        let soon = Duration::from_secs(1);
+        let mut drafts = tool.clone();
+        drafts.name = "erp-drafts".to_owned();
+        drafts.endpoint.base_path = "/drafts".to_owned();
+        let mut other = tool.clone();
+        other.endpoint.port = 2;
+        let alone = slots.turn(&tool, &confirm).await;
+        assert!(tokio::time::timeout(soon, slots.turn(&drafts, &edit)).await.is_err(), "the same endpoint");
+        assert!(tokio::time::timeout(soon, slots.turn(&other, &edit)).await.is_ok(), "another one");
+        drop(alone);
+        assert!(tokio::time::timeout(soon, slots.turn(&drafts, &edit)).await.is_ok());
     }
 }
