@@ -126,7 +126,7 @@ impl Call {
             return self.own(&view, &arrived).await;
         }
         let mut hold = Hold::default();
-        while hold.next_round() {
+        loop {
             // A held call may have waited for minutes: each round judges with what is known then.
             let Some(view) = self.worker.shared.state.view() else { return Code::NotReady.into() };
             match self.round(&view, &arrived, &mut hold).await {
@@ -134,7 +134,6 @@ impl Call {
                 Round::Again => {}
             }
         }
-        Code::ControlUnavailable.into()
     }
 
     /// Bytes become a request that can be named.
@@ -177,6 +176,9 @@ impl Call {
         };
         let Some(tool) = bundle.tool(&call.tool) else { return Round::Answer(Code::UnknownTool.into()) };
         let (class, about) = (call.class, About::new(tool, &call));
+        if !hold.next_round() {
+            return Round::Answer(self.turn_away(view, about, &call, Code::ControlUnavailable).await);
+        }
         if let Err(code) = view.is_open_for(class, Timestamp::now()) {
             return Round::Answer(self.turn_away(view, about, &call, code).await);
         }
@@ -219,13 +221,14 @@ impl Call {
             Outcome::AllowOnce(once) => {
                 // What would fail after the claim would burn the approval: it is tried before.
                 if worker.upstream.is_prepared_for(tool).is_err() {
-                    return Round::Answer(unsent(tool, ErrorClass::Credential, "the credential cannot be added"));
+                    let (code, approval) = (Code::UpstreamUnreachable, Approval::released(once.release()));
+                    let answer = unsent(tool, ErrorClass::Credential, "the credential cannot be added");
+                    return self.not_released(view, about, output, code, approval, answer).await;
                 }
                 if !self.recorder.is_writable() {
                     let (code, approval) = (Code::RecordNotWritable, Approval::released(once.release()));
-                    let output = refused_by_approval(output, code);
                     // Writing down the refusal finds out whether the next one can be written.
-                    return Round::Answer(self.keep_refusal(view, about, &output, approval, code.into()).await);
+                    return self.not_released(view, about, output, code, approval, code.into()).await;
                 }
                 match claim(&worker.shared, view, *once, &output, &self.id).await {
                     Claimed::Won(permit, won) => {
@@ -237,10 +240,9 @@ impl Call {
                     }
                     Claimed::Refused(code, release) => {
                         self.underway = None;
-                        let output = refused_by_approval(output, code);
                         let approval = Approval::released(&release);
                         let answer = Problem::new(code).about(release.request_name);
-                        Round::Answer(self.keep_refusal(view, about, &output, approval, answer.into()).await)
+                        self.not_released(view, about, output, code, approval, answer.into()).await
                     }
                 }
             }
@@ -257,13 +259,12 @@ impl Call {
                         Round::Answer(self.keep_refusal(view, about, &output, approval, problem.into()).await)
                     }
                     Held::Refused(code, answer) => {
-                        let output = refused_by_approval(output, code);
                         let approval = answer.as_ref().map(Approval::asked).unwrap_or_default();
                         let mut problem = Problem::new(code);
                         if let Some(answer) = answer {
                             problem = problem.about(answer.name);
                         }
-                        Round::Answer(self.keep_refusal(view, about, &output, approval, problem.into()).await)
+                        self.not_released(view, about, output, code, approval, problem.into()).await
                     }
                 }
             }
@@ -325,6 +326,23 @@ impl Call {
         self.keep_refusal(view, about, &decision.output, Approval::default(), answer.into()).await
     }
 
+    /// Records that a call that was held or released here is refused: for what is known about its approval, or for what
+    /// would fail after its claim.
+    async fn not_released(
+        &self,
+        view: &View,
+        about: About,
+        mut output: DecisionOutput,
+        code: Code,
+        approval: Approval,
+        answer: Answer,
+    ) -> Round {
+        output.verdict = Verdict::Deny;
+        output.code = Some(code);
+        output.detail = Some(code.cause().to_owned());
+        Round::Answer(self.keep_refusal(view, about, &output, approval, answer).await)
+    }
+
     /// Records a decision that sends nothing. What cannot be recorded is refused for that reason.
     async fn keep_refusal(
         &self,
@@ -341,12 +359,4 @@ impl Call {
             Err(_) => Code::RecordNotWritable.into(),
         }
     }
-}
-
-/// What was held here, and refused by what is known about its approval.
-fn refused_by_approval(mut output: DecisionOutput, code: Code) -> DecisionOutput {
-    output.verdict = Verdict::Deny;
-    output.code = Some(code);
-    output.detail = Some(code.cause().to_owned());
-    output
 }

@@ -1,19 +1,19 @@
-//! `POST /aegis/v1/plan`: intended calls are judged and recorded, and nothing is sent, reserved or released.
+//! `POST /aegis/v1/plan`: intended calls are judged and recorded, and nothing is sent, reserved or released. What is no plan
+//! is recorded as refused, under the plan's id.
 
 use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decide::{self, Evidence};
 use aegis_decision::facts::FactSet;
-use aegis_decision::naming::Malformed;
 use aegis_decision::plan::{Judged, Sent};
 use aegis_decision::record::Mode;
 use aegis_decision::tool::Class;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::answer::{Answer, Problem};
+use crate::answer::Answer;
 use crate::gate::Call;
-use crate::ingress::Arrived;
+use crate::ingress::{Arrived, malformed};
 use crate::patience::{self, REGO_TIME};
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
@@ -35,32 +35,36 @@ impl Call {
     /// Answers a request for one of the sidecar's own paths.
     pub(crate) async fn own(&mut self, view: &View, arrived: &Arrived) -> Answer {
         let http = arrived.http();
-        if (http.method, http.path, http.query) != ("POST", "/v1/plan", None) {
-            let detail = "of the sidecar's own paths there is POST /aegis/v1/plan".to_owned();
-            return Problem::with_detail(Code::UnknownOperation, detail).into();
-        }
-        if let Err(code) = view.is_open_for(Class::Read, Timestamp::now()) {
-            return code.into();
-        }
-        match Sent::read(&http) {
-            Ok(sent) => self.plan(view, sent).await,
-            Err(Malformed { code, detail, .. }) => Problem::with_detail(code, detail).into(),
+        let judged = if (http.method, http.path, http.query) != ("POST", "/v1/plan", None) {
+            let detail = "of the sidecar's own paths there is POST /aegis/v1/plan";
+            Err(malformed(Code::UnknownOperation, detail))
+        } else if let Err(code) = view.is_open_for(Class::Read, Timestamp::now()) {
+            Err(malformed(code, code.cause()))
+        } else {
+            match Sent::read(&http) {
+                Ok(sent) => self.plan(view, sent).await.map_err(|code| malformed(code, code.cause())),
+                Err(malformed) => Err(malformed),
+            }
+        };
+        match judged {
+            Ok(answer) => answer,
+            Err(malformed) => {
+                let decision = decide::refused(&view.policy.bundle, arrived.tool(), malformed);
+                self.refuse(view, About::default(), decision).await
+            }
         }
     }
 
-    async fn plan(&self, view: &View, Sent { plan, delegation, run }: Sent) -> Answer {
+    async fn plan(&self, view: &View, Sent { plan, delegation, run }: Sent) -> Result<Answer, Code> {
         let bundle = &view.policy.bundle;
         let mut steps = Vec::with_capacity(plan.steps.len());
         for step in plan.steps {
             let now = Timestamp::now();
             let input = step.into_input(bundle, delegation.as_deref(), run.as_deref(), now);
-            match self.step(view, &input, now).await {
-                Ok(judged) => steps.push(judged),
-                Err(code) => return code.into(),
-            }
+            steps.push(self.step(view, &input, now).await?);
         }
         // Steps are plain data: they always have a JSON form.
-        Answer::Own(serde_json::to_vec(&Answered { plan: &self.id, steps }).unwrap_or_default().into())
+        Ok(Answer::Own(serde_json::to_vec(&Answered { plan: &self.id, steps }).unwrap_or_default().into()))
     }
 
     /// Judges one step as the call would be judged now, but for its facts: they are not read.

@@ -8,7 +8,7 @@ use aegis_decision::record::RecordedExecution;
 use http::StatusCode;
 
 use crate::bed::{Answer, Sidecar, Trial, WAIT};
-use crate::control::{Asked, Mesh};
+use crate::control::{Asked, Mesh, Told};
 
 const CONFIRM: &str = "/ledger/orders/8/confirm";
 
@@ -44,6 +44,16 @@ pub async fn asked_until(mesh: &Mesh, wanted: impl Fn(&Asked) -> bool) -> (Strin
 pub fn confirmations(mesh: &Mesh) -> Vec<String> {
     let posts = mesh.upstream.seen().into_iter().filter(|seen| seen.method == "POST");
     posts.map(|seen| seen.headers["idempotency-key"].to_str().unwrap().to_owned()).collect()
+}
+
+/// A person is asked about every payment, too.
+fn payments_ask(told: &mut Told) {
+    let rule = told.source.policies[0].rules.iter().find(|rule| rule.name == "large-orders").unwrap();
+    let mut asks = rule.clone();
+    asks.name = "payments".to_owned();
+    asks.operations = vec!["payments.create".to_owned()];
+    asks.when.clear();
+    told.source.policies[0].rules.push(asks);
 }
 
 #[tokio::test]
@@ -161,18 +171,49 @@ async fn a_claim_that_another_won_is_answered_by_its_code() {
 }
 
 #[tokio::test]
+async fn a_call_that_spends_its_rounds_is_refused_and_recorded() {
+    let mesh = Mesh::with(holds(20)).await;
+    let sidecar = mesh.start().await;
+    let (answer, ()) = tokio::join!(confirm(&sidecar), async {
+        let (uid, _) = asked_until(&mesh, |_| true).await;
+        // Released, and claimed in vain: nothing changes from round to round.
+        mesh.control.asked.lock().unwrap().get_mut(&uid).unwrap().refuse = Some(Code::ApprovalRequired);
+        mesh.control.approve(&uid);
+    });
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "control_unavailable"));
+    assert!(confirmations(&mesh).is_empty());
+    let records = sidecar.stop().await;
+    let (decision, outcome) = records.of(&answer);
+    assert_eq!((decision.decision.verdict, decision.decision.code), (Verdict::Deny, Some(Code::ControlUnavailable)));
+    assert_eq!((decision.decision.operation.as_deref(), outcome), (Some("orders.confirm"), None));
+}
+
+#[tokio::test]
+async fn an_approved_call_without_its_credential_is_recorded_and_keeps_its_approval() {
+    let mesh = Mesh::with(holds(20)).await;
+    mesh.control.set(payments_ask);
+    let sidecar = mesh.start().await;
+    let (answer, uid) = tokio::join!(sidecar.post("/ledger/payments/1", r#"{"amount":1}"#), async {
+        let (uid, _) = asked_until(&mesh, |_| true).await;
+        std::fs::remove_file(mesh.folder.path().join("credentials/ledger/key")).unwrap();
+        mesh.control.approve(&uid);
+        uid
+    });
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "upstream_unreachable"));
+    assert_eq!(mesh.control.newest().unwrap().1.nonce, None, "nothing was claimed");
+    assert!(confirmations(&mesh).is_empty());
+    let records = sidecar.stop().await;
+    let (decision, outcome) = records.of(&answer);
+    assert_eq!((decision.decision.code, outcome), (Some(Code::UpstreamUnreachable), None));
+    assert_eq!(decision.approval.as_ref().unwrap().uid, uid);
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_is_reported_as_such() {
     let mesh = Mesh::with(holds(20)).await;
-    mesh.control.set(|told| {
-        // The ceiling's own rule asks for a person, and the upstream never answers.
-        let rule = told.source.policies[0].rules.iter().find(|rule| rule.name == "large-orders").unwrap();
-        let mut asks = rule.clone();
-        asks.name = "payments".to_owned();
-        asks.operations = vec!["payments.create".to_owned()];
-        asks.when.clear();
-        told.source.policies[0].rules.push(asks);
-    });
+    mesh.control.set(payments_ask);
     let sidecar = mesh.start().await;
+    // The upstream never answers.
     let (answer, ()) = tokio::join!(sidecar.post("/ledger/payments/slow", r#"{"amount":1}"#), async {
         let (uid, _) = asked_until(&mesh, |_| true).await;
         mesh.control.approve(&uid);

@@ -1,6 +1,7 @@
 //! Token, feed, staleness, suspension: the sidecar and its control service.
 
 use aegis_decision::agent::Lifecycle;
+use aegis_decision::codes::Code;
 use http::StatusCode;
 
 use crate::bed::{Answer, Sidecar};
@@ -75,8 +76,13 @@ async fn old_knowledge_closes_writes_then_reads_and_opens_again() {
     assert_eq!(payment_until(&sidecar, 503).await.code(), "stale");
     assert_eq!(sidecar.get("/ledger/notes/1").await.status, StatusCode::OK);
     assert_eq!(read_until(&sidecar, 503).await.code(), "stale");
+    let plan = r#"{"steps":[{"tool":"ledger","http":{"method":"GET","path":"/notes/1"}}]}"#;
+    let closed = sidecar.post("/aegis/v1/plan", plan).await;
+    assert_eq!(closed.code(), "stale");
     mesh.control.set(|told| told.alive = true);
     payment_until(&sidecar, 201).await;
+    let records = sidecar.stop().await;
+    assert_eq!(records.of(&closed).0.decision.code, Some(Code::Stale), "a plan that nobody judges is recorded, too");
 }
 
 #[tokio::test]

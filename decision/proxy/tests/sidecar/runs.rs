@@ -1,5 +1,7 @@
 //! Runs, the origins of values, and plans.
 
+use aegis_decision::codes::Code;
+use aegis_decision::decision::Verdict;
 use aegis_decision::record::Mode;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -131,16 +133,20 @@ async fn a_plan_is_judged_and_recorded_and_sends_nothing() {
     assert_eq!(told["steps"][2]["unreadFacts"], json!(["order"]));
     assert!(told["steps"][0]["effectDigest"].is_string());
 
+    let mut refused = Vec::new();
     for (body, code) in [
         (json!({"steps": []}), "malformed_body"),
         (json!({"steps": vec![plan["steps"][0].clone(); 33]}), "malformed_body"),
         (json!({"steps": [{"tool": "ledger"}]}), "malformed_body"),
         (json!({"calls": []}), "malformed_body"),
     ] {
-        assert_eq!(send(&sidecar, None, "POST", "/aegis/v1/plan", &body).await.code(), code);
+        let answer = send(&sidecar, None, "POST", "/aegis/v1/plan", &body).await;
+        assert_eq!(answer.code(), code);
+        refused.push(answer);
     }
     let text = Request::post("/aegis/v1/plan").header("content-type", "text/plain");
-    assert_eq!(sidecar.send(text, &plan.to_string()).await.code(), "unsupported_media_type");
+    refused.push(sidecar.send(text, &plan.to_string()).await);
+    assert_eq!(refused[4].code(), "unsupported_media_type");
     // Headers are read as those of a call, and bodies of no other coding.
     let long = "r".repeat(129);
     assert_eq!(send(&sidecar, Some(&long), "POST", "/aegis/v1/plan", &plan).await.code(), "malformed_request");
@@ -150,7 +156,11 @@ async fn a_plan_is_judged_and_recorded_and_sends_nothing() {
     let coded =
         Request::post("/aegis/v1/plan").header("content-type", "application/json").header("content-encoding", "gzip");
     assert_eq!(sidecar.send(coded, &plan.to_string()).await.code(), "unsupported_media_type");
-    assert_eq!(send(&sidecar, None, "POST", "/aegis/v1/other", &plan).await.code(), "unknown_operation");
+    for (method, path) in [("POST", "/aegis/v1/other"), ("GET", "/aegis/v1/plan"), ("POST", "/aegis/v1/plan?x=1")] {
+        let answer = send(&sidecar, None, method, path, &plan).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "unknown_operation"));
+        refused.push(answer);
+    }
 
     let full = json!({"steps": vec![plan["steps"][0].clone(); 32]});
     assert_eq!(
@@ -163,4 +173,9 @@ async fn a_plan_is_judged_and_recorded_and_sends_nothing() {
     let of_plan: Vec<_> = records.decisions.iter().filter(|one| one.plan.as_deref() == told["plan"].as_str()).collect();
     assert_eq!(of_plan.len(), expected.len());
     assert!(of_plan.iter().all(|one| one.mode == Mode::Plan));
+    for answer in &refused {
+        let record = &records.of(answer).0.decision;
+        assert_eq!((record.verdict, record.code.map(Code::as_str)), (Verdict::Deny, Some(answer.code().as_str())));
+        assert_eq!((record.tool.as_str(), record.detail.as_deref()), ("aegis", answer.json()["detail"].as_str()));
+    }
 }
