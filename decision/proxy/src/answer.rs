@@ -166,8 +166,8 @@ pub(crate) fn last(mut response: Response<Full<Bytes>>, version: Version) -> Res
     response
 }
 
-fn passed_on(UpstreamAnswer { status, headers, body }: UpstreamAnswer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+fn passed_on(UpstreamAnswer { status, headers, body, held }: UpstreamAnswer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(held.around(body)));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

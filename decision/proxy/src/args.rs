@@ -1,7 +1,7 @@
 //! The arguments, read once. A wrong one ends the process with code 64 before a port is bound.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub struct Args {
     /// Connections of the agent at once, per worker
     #[arg(long, env = "AEGIS_MAX_CONNECTIONS", default_value = "256")]
     pub max_connections: NonZeroUsize,
+    /// Bytes that the bodies of requests may take at once, over all workers, and again those of answers
+    #[arg(long, env = "AEGIS_BODY_MEMORY", default_value = "50331648")]
+    pub body_memory: NonZeroU32,
     /// Folder of the record segments
     #[arg(long, env = "AEGIS_RECORDS_DIR")]
     pub records_dir: PathBuf,
@@ -153,6 +156,8 @@ pub struct Settings {
     pub workers: usize,
     /// Connections per worker.
     pub max_connections: usize,
+    /// Bytes that the bodies of requests, and again those of answers, may take at once.
+    pub body_memory: u32,
     /// Folder of the record segments.
     pub records_dir: PathBuf,
     /// Folder of the tools' credentials.
@@ -262,6 +267,7 @@ impl Args {
             address_files: (self.address_file, self.admin_address_file),
             workers: self.workers.map_or_else(cores, NonZeroUsize::get),
             max_connections: self.max_connections.get(),
+            body_memory: self.body_memory.get(),
             records_dir: self.records_dir,
             credentials_dir: self.credentials_dir,
             source,

@@ -144,10 +144,11 @@ impl Call {
         request: Request<Incoming>,
     ) -> Result<Arrived, (String, Malformed)> {
         let (parts, body) = request.into_parts();
+        let budget = &self.worker.shared.requests;
         let tools = &view.policy.bundle.source().tools;
         let head = ingress::head(&parts, door, tools).map_err(|malformed| (String::new(), malformed))?;
         if head.tool == plan::OWN {
-            return match ingress::body(body, plan::MAX_BYTES).await {
+            return match ingress::body(body, plan::MAX_BYTES, budget).await {
                 Ok(body) => Ok(Arrived::new(head, body)),
                 Err(malformed) => Err((head.tool, malformed)),
             };
@@ -157,7 +158,7 @@ impl Call {
             return Err((head.tool, malformed));
         };
         self.tool = Some(tool.name.clone());
-        match ingress::body(body, tool.limits.request_bytes).await {
+        match ingress::body(body, tool.limits.request_bytes, budget).await {
             Ok(body) => Ok(Arrived::new(head, body)),
             Err(malformed) => Err((head.tool, malformed)),
         }

@@ -15,10 +15,10 @@ use aegis_decision::tool::{Scheme, Tool};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Version, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
+use crate::budget::{Budget, Unread};
 use crate::ways::site::Site;
 use crate::ways::{Door, route};
 
@@ -197,20 +197,25 @@ fn host(headers: &HeaderMap, listen: SocketAddr) -> Result<(), Malformed> {
     }
 }
 
-/// Reads a body whole, up to the tool's limit (INV-4: a partial body is never judged).
-pub async fn body(body: Incoming, max_bytes: u32) -> Result<Bytes, Malformed> {
+/// Reads a body whole, up to the tool's limit and what the budget has left (INV-4: a partial body is never judged).
+pub async fn body(body: Incoming, max_bytes: u32, budget: &Budget) -> Result<Bytes, Malformed> {
     let too_large = || malformed(Code::BodyTooLarge, &format!("the body may have at most {max_bytes} bytes"));
     if body.size_hint().lower() > u64::from(max_bytes) {
         return Err(too_large());
     }
     let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    match timeout(BODY_TIME, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) if collected.trailers().is_some() => {
+    match timeout(BODY_TIME, budget.read(body, limit)).await {
+        Ok(Ok(whole)) if whole.has_trailers => {
             Err(malformed(Code::MalformedRequest, "no trailers: they would be judged by nobody"))
         }
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(malformed(Code::MalformedRequest, "the body broke off")),
+        Ok(Ok(whole)) => Ok(whole.held.around(whole.bytes.into())),
+        Ok(Err(Unread::TooLarge)) => Err(too_large()),
+        Ok(Err(Unread::NoRoom)) => {
+            let detail =
+                "the bodies of all calls under way take the memory that there is for them: try again with fewer";
+            Err(malformed(Code::TooManyCalls, detail))
+        }
+        Ok(Err(Unread::BrokeOff)) => Err(malformed(Code::MalformedRequest, "the body broke off")),
         Err(_) => Err(malformed(Code::MalformedRequest, "the body did not arrive within 30 seconds")),
     }
 }

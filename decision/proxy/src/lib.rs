@@ -3,12 +3,13 @@
 //! [`gate`] shows the flow on one screen: [`ingress`] (bytes become a call), [`facts`], decide (in aegis-decision),
 //! [`send`] ([`record`] write-ahead, [`forward`], outcome), [`answer`]. Around it: [`worker`] (one current-thread runtime per
 //! core), [`state`] (what calls are judged with, swapped atomically), [`feed`], [`identity`] and [`control`] (the
-//! control service), [`ways`] (what else leads to the gate, or beside it: proxy, capture, DNS), [`status`], [`hold`] and [`claim`] (a call that a person must approve), [`start`] (the process).
+//! control service), [`ways`] (what else leads to the gate, or beside it: proxy, capture, DNS), [`budget`] (what bodies may take together), [`status`], [`hold`] and [`claim`] (a call that a person must approve), [`start`] (the process).
 //!
 //! Deliberately absent: Kubernetes. The sidecar cannot even parse a custom resource.
 
 pub mod answer;
 pub mod args;
+pub mod budget;
 pub mod claim;
 pub mod control;
 pub mod facts;

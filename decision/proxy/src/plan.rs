@@ -20,8 +20,8 @@ use crate::state::View;
 
 /// The first segment of the sidecar's own paths; no tool has this name.
 pub const OWN: &str = "aegis";
-/// Largest plan in bytes: 32 requests of ordinary size.
-pub const MAX_BYTES: u32 = 1 << 20;
+/// Largest plan in bytes: 32 requests of 8 KiB.
+pub const MAX_BYTES: u32 = 256 * 1024;
 
 /// The answer.
 #[derive(Debug, Serialize)]

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::time::interval;
 
 use crate::args::{ControlSettings, FileSettings, Settings, Source};
+use crate::budget::Budget;
 use crate::control::Control;
 use crate::feed::{Feed, Pending};
 use crate::file::{self, FileError};
@@ -139,9 +140,10 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         }
         _ => None,
     };
+    let answers = Budget::new(settings.body_memory);
     let relay = settings.gateway.zip(control.clone()).map(|(address, control)| {
         let (state, attested) = (Arc::clone(&state), attested.subscribe());
-        RelaySettings { address, control, state, attested }
+        RelaySettings { address, control, state, attested, answers: answers.clone() }
     });
     let stubs = each(&settings.dns_listen, dns::bind).map_err(system("cannot bind --dns-listen"))?;
     let admin = TcpListener::bind(settings.admin_listen).await.map_err(system("cannot bind --admin-listen"))?;
@@ -150,6 +152,8 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         state: Arc::clone(&state),
         recorder: OnceLock::new(),
         slots: Slots::default(),
+        requests: Budget::new(settings.body_memory),
+        answers,
         runs: Arc::new(Runs::default()),
         control: control.clone(),
         reports,

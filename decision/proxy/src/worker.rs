@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::budget::Budget;
 use crate::control::Control;
 use crate::forward::{Credentials, Upstream};
 use crate::framing::Plain;
@@ -56,6 +57,10 @@ pub struct Shared {
     pub recorder: OnceLock<Recorder>,
     /// Calls under way by tool.
     pub slots: Slots,
+    /// What the bodies of requests may take together, before and while they have a slot.
+    pub requests: Budget,
+    /// The same of answers, until the agent has read them.
+    pub answers: Budget,
     /// What is remembered of the agent's runs.
     pub runs: Arc<Runs>,
     /// The control service; none when policy comes from files.
@@ -187,8 +192,9 @@ async fn serve(
         .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false);
     let relay = shared.relay.clone().map(Relay::new).transpose().map_err(std::io::Error::other)?;
+    let upstream = Upstream::new(credentials, resolver, shared.answers.clone());
     let server = Arc::new(Server {
-        worker: Arc::new(Worker { relay, shared, upstream: Upstream::new(credentials, resolver), tunnels }),
+        worker: Arc::new(Worker { relay, shared, upstream, tunnels }),
         calls: TaskTracker::new(),
         connections: TaskTracker::new(),
         http,

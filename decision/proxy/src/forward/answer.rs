@@ -4,10 +4,10 @@ use aegis_decision::record::{ErrorClass, RecordedExecution};
 use aegis_decision::sanitize::RedactError;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::credential::Injection;
+use crate::budget::{Budget, Held, Unread, Whole};
 
 /// Headers of an answer that reach the agent. No cookies, no `Location` (a redirect is returned, never followed, and
 /// where it points is the upstream's business), nothing about the connection.
@@ -31,6 +31,8 @@ pub struct UpstreamAnswer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// What the body takes of the budget for answers.
+    pub held: Held,
 }
 
 /// No answer that could be passed on.
@@ -104,11 +106,12 @@ impl Exchange {
     }
 }
 
-/// Reads an answer whole, within `max_bytes`.
+/// Reads an answer whole, within `max_bytes` and what the budget has left.
 pub async fn read(
     response: http::Response<Incoming>,
     max_bytes: usize,
     injection: Option<&Injection>,
+    budget: &Budget,
 ) -> Result<UpstreamAnswer, (ErrorClass, &'static str)> {
     let (head, body) = response.into_parts();
     if head.status.is_informational() {
@@ -120,12 +123,15 @@ pub async fn read(
     if !head.headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {
         return Err((ErrorClass::Receive, "the upstream's answer is encoded"));
     }
-    let body = match Limited::new(body, max_bytes).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    let Whole { bytes, held, has_trailers: _ } = match budget.read(body, max_bytes).await {
+        Ok(whole) => whole,
+        Err(Unread::TooLarge) => {
             return Err((ErrorClass::TooLarge, "the upstream's answer is larger than the tool allows"));
         }
-        Err(_) => return Err((ErrorClass::Receive, "the upstream's answer broke off")),
+        Err(Unread::NoRoom) => {
+            return Err((ErrorClass::TooLarge, "the answers of all calls take the memory that there is for them"));
+        }
+        Err(Unread::BrokeOff) => return Err((ErrorClass::Receive, "the upstream's answer broke off")),
     };
     let mut headers = HeaderMap::new();
     for name in PASSED {
@@ -141,8 +147,8 @@ pub async fn read(
         }
     }
     let body = match injection {
-        Some(injection) => Bytes::from(injection.scrub(body.into())),
-        None => body,
+        Some(injection) => injection.scrub(bytes),
+        None => bytes,
     };
-    Ok(UpstreamAnswer { status: head.status, headers, body })
+    Ok(UpstreamAnswer { status: head.status, headers, body: body.into(), held })
 }

@@ -33,6 +33,7 @@ use dial::Connection;
 pub(crate) use dial::tls_config;
 use redact::redacted;
 
+use crate::budget::Budget;
 use crate::record::AuditReceipt;
 
 /// Kept connections per tool and worker.
@@ -42,6 +43,7 @@ const MAX_IDLE: usize = 8;
 pub struct Upstream {
     credentials: Arc<Credentials>,
     resolver: Option<TokioResolver>,
+    answers: Budget,
     lines: Mutex<HashMap<String, Line>>,
 }
 
@@ -85,9 +87,10 @@ enum Attempt {
 }
 
 impl Upstream {
-    /// A worker's upstreams. Without a resolver only tools with literal addresses can be reached.
-    pub fn new(credentials: Arc<Credentials>, resolver: Option<TokioResolver>) -> Self {
-        Self { credentials, resolver, lines: Mutex::default() }
+    /// A worker's upstreams, whose answers share one budget with those of the others. Without a resolver only tools with
+    /// literal addresses can be reached.
+    pub fn new(credentials: Arc<Credentials>, resolver: Option<TokioResolver>, answers: Budget) -> Self {
+        Self { credentials, resolver, answers, lines: Mutex::default() }
     }
 
     /// What names are resolved with.
@@ -211,7 +214,10 @@ impl Upstream {
         let request = Request::from_parts(outgoing.head.clone(), Full::new(outgoing.body.clone()));
         let answered = timeout_at(outgoing.deadline, async {
             match connection.sender().send_request(request).await {
-                Ok(response) => Some(answer::read(response, outgoing.max_bytes, outgoing.injection.as_ref()).await),
+                Ok(response) => {
+                    let injection = outgoing.injection.as_ref();
+                    Some(answer::read(response, outgoing.max_bytes, injection, &self.answers).await)
+                }
                 Err(error) => {
                     tracing::warn!(tool = tool.name, %error, "upstream failed");
                     None

@@ -23,11 +23,11 @@ pub fn redacted(answer: UpstreamAnswer, redactor: Option<&Redactor>, injection: 
                 Some(injection) => injection.scrub(body),
                 None => body,
             };
-            let UpstreamAnswer { status, mut headers, .. } = answer;
+            let UpstreamAnswer { status, mut headers, body: _, held } = answer;
             // Both may tell what was in the body: a file's name, or a hash that can be guessed at.
             headers.remove(CONTENT_DISPOSITION);
             headers.remove(ETAG);
-            Exchange::Answered(UpstreamAnswer { status, headers, body: Bytes::from(body) })
+            Exchange::Answered(UpstreamAnswer { status, headers, body: Bytes::from(body), held })
         }
         Err(reason) => Exchange::Withheld { status: answer.status, reason },
     }
@@ -43,6 +43,7 @@ mod tests {
 
     use super::super::echo::Echoes;
     use super::*;
+    use crate::budget::Held;
 
     fn redactor() -> Redactor {
         let redact = json!([{"at": {"field": "iban", "action": {"mask": {"keep": 4, "end": "End"}}}}]);
@@ -56,7 +57,7 @@ mod tests {
         headers.insert(ETAG, HeaderValue::from_static("\"5d41402a\""));
         headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"anna.json\""));
         let status = StatusCode::from_u16(status).unwrap();
-        UpstreamAnswer { status, headers, body: Bytes::from_static(body.as_bytes()) }
+        UpstreamAnswer { status, headers, body: Bytes::from_static(body.as_bytes()), held: Held::default() }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use aegis_runtime::tls::TlsError;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::TOKEN;
 use super::dial::{DIAL_TIME, Dialler, Tries};
 use super::fault::{RelayFault, Unanswered};
 use super::line::{Call, Idle, Line};
+use crate::budget::Budget;
 use crate::control::Control;
 use crate::forward::UpstreamAnswer;
 use crate::identity::Attested;
@@ -33,6 +34,7 @@ const MAX_ANSWER: usize = 65 * 1024 * 1024;
 pub struct Relay {
     dialler: Dialler,
     state: Arc<State>,
+    answers: Budget,
     idle: Idle,
 }
 
@@ -53,6 +55,8 @@ pub struct RelaySettings {
     pub state: Arc<State>,
     /// Says which agent this is.
     pub attested: watch::Receiver<Option<Attested>>,
+    /// What all answers together may take.
+    pub answers: Budget,
 }
 
 /// A fault, and the call if surely nothing of it was written.
@@ -61,8 +65,8 @@ type Failed = (RelayFault, Option<Box<Call>>);
 impl Relay {
     /// A relay without a connection yet.
     pub fn new(settings: RelaySettings) -> Result<Self, TlsError> {
-        let RelaySettings { address, control, state, attested } = settings;
-        Ok(Self { dialler: Dialler::new(address, control, attested)?, state, idle: Idle::default() })
+        let RelaySettings { address, control, state, attested, answers } = settings;
+        Ok(Self { dialler: Dialler::new(address, control, attested)?, state, answers, idle: Idle::default() })
     }
 
     /// Sends a call and brings the gateway's answer back as it is, unless the agent goes away before.
@@ -114,9 +118,10 @@ impl Relay {
             }
         };
         let (parts, body) = response.into_parts();
-        let Ok(body) = Limited::new(body, MAX_ANSWER).collect().await else { return Err((RelayFault::Answer, None)) };
+        let Ok(whole) = self.answers.read(body, MAX_ANSWER).await else { return Err((RelayFault::Answer, None)) };
         self.idle.keep(line);
-        Ok(UpstreamAnswer { status: parts.status, headers: end_to_end(parts.headers), body: body.to_bytes() })
+        let (headers, body) = (end_to_end(parts.headers), whole.bytes.into());
+        Ok(UpstreamAnswer { status: parts.status, headers, body, held: whole.held })
     }
 
     /// A tunnel to a host of `Agent.egress`, through the gateway, which judges it too.

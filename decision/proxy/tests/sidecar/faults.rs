@@ -6,7 +6,7 @@ use http::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, Sidecar};
 
 #[tokio::test]
 async fn a_redirect_is_returned_and_never_followed() {
@@ -93,6 +93,56 @@ async fn calls_over_the_tools_concurrency_are_refused() {
             Some(Code::TooManyCalls),
             "what is turned away is recorded, too"
         );
+    }
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_budget_are_refused_while_others_go_on() {
+    let bed = Bed::with(|trial| trial.source.tools[0].limits.request_bytes = 4096).await;
+    let mut command = bed.command();
+    command.args(["--body-memory", "4096"]);
+    let sidecar = Sidecar::launch(command, bed.folder.path(), bed.keys.clone()).await;
+    sidecar.until_ready().await;
+    let note = format!(r#"{{"text":"{}"}}"#, "x".repeat(2000));
+    assert_eq!(sidecar.post("/ledger/notes", &note).await.status, StatusCode::CREATED);
+    // All of a body but its last byte, which never comes.
+    let mut stream = TcpStream::connect(sidecar.address).await.unwrap();
+    let head = format!(
+        "POST /aegis/v1/plan HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 3000\r\n\r\n",
+        sidecar.address
+    );
+    stream.write_all(format!("{head}{}", " ".repeat(2999)).as_bytes()).await.unwrap();
+    let over = StatusCode::TOO_MANY_REQUESTS;
+    let refused = sidecar.until(|| sidecar.post("/ledger/notes", &note), |answer| answer.status == over).await;
+    assert_eq!(refused.code(), "too_many_calls");
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(
+        sidecar.post("/ledger/notes", r#"{"text":"x"}"#).await.status,
+        StatusCode::CREATED,
+        "there is room for it"
+    );
+    assert_eq!(sidecar.get("/ledger/notes/1").await.status, StatusCode::OK);
+    // What it took is free again once the agent has broken the connection, and after every call.
+    drop(stream);
+    sidecar.until(|| sidecar.post("/ledger/notes", &note), |answer| answer.status == StatusCode::CREATED).await;
+    for _ in 0..4 {
+        assert_eq!(sidecar.post("/ledger/notes", &note).await.status, StatusCode::CREATED);
+    }
+    let records = sidecar.stop().await;
+    assert_eq!(records.of(&refused).0.decision.code, Some(Code::TooManyCalls));
+}
+
+#[tokio::test]
+async fn answers_beyond_the_budget_are_not_passed_on() {
+    let bed = Bed::with(|trial| trial.source.tools[0].limits.response_bytes = 300_000).await;
+    let mut command = bed.command();
+    command.args(["--body-memory", "100000"]);
+    let sidecar = Sidecar::launch(command, bed.folder.path(), bed.keys.clone()).await;
+    sidecar.until_ready().await;
+    for _ in 0..2 {
+        let answer = sidecar.get("/ledger/notes/large").await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "upstream_failed"));
+        assert_eq!(sidecar.get("/ledger/notes/1").await.status, StatusCode::OK, "what was read of it takes nothing");
     }
 }
 
