@@ -81,7 +81,7 @@ pub(crate) fn smallest<T>(
     for class in CLASSES.into_iter().filter(|class| *class <= largest) {
         match build(class) {
             Err(regex::Error::CompiledTooBig(_)) => {}
-            built => return built.map(|built| (built, class)),
+            done => return done.map(|made| (made, class)),
         }
     }
     Err(regex::Error::CompiledTooBig(largest))

@@ -9,6 +9,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// The budgets of a process. Answers have their own: calls that are coming in do not cost the answer of one that was made.
+#[derive(Debug)]
+pub struct Budgets {
+    /// For bodies of requests, from their first byte to the end of their calls.
+    pub requests: Budget,
+    /// For bodies of answers, until the agent has read them.
+    pub answers: Budget,
+}
+
 /// Bytes that are left for bodies.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Semaphore>);
@@ -53,6 +62,13 @@ struct Reading<'a> {
 struct Owner {
     bytes: Bytes,
     _held: Held,
+}
+
+impl Budgets {
+    /// Two budgets of that many bytes each.
+    pub fn new(bytes: u32) -> Self {
+        Self { requests: Budget::new(bytes), answers: Budget::new(bytes) }
+    }
 }
 
 impl Budget {

@@ -144,7 +144,7 @@ impl Call {
         request: Request<Incoming>,
     ) -> Result<Arrived, (String, Malformed)> {
         let (parts, body) = request.into_parts();
-        let budget = &self.worker.shared.requests;
+        let budget = &self.worker.shared.budgets.requests;
         let tools = &view.policy.bundle.source().tools;
         let head = ingress::head(&parts, door, tools).map_err(|malformed| (String::new(), malformed))?;
         if head.tool == plan::OWN {

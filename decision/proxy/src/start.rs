@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::interval;
 
 use crate::args::{ControlSettings, FileSettings, Settings, Source};
-use crate::budget::Budget;
+use crate::budget::Budgets;
 use crate::control::Control;
 use crate::feed::{Feed, Pending};
 use crate::file::{self, FileError};
@@ -102,6 +102,13 @@ async fn program(settings: Settings) -> ExitCode {
     }
 }
 
+/// The listener of the admin surface, and its address.
+async fn admin(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 /// Makes and starts everything.
 async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
     let system = |what| move |source| StartError::System { what, source };
@@ -140,20 +147,17 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         }
         _ => None,
     };
-    let answers = Budget::new(settings.body_memory);
     let relay = settings.gateway.zip(control.clone()).map(|(address, control)| {
         let (state, attested) = (Arc::clone(&state), attested.subscribe());
-        RelaySettings { address, control, state, attested, answers: answers.clone() }
+        RelaySettings { address, control, state, attested }
     });
     let stubs = each(&settings.dns_listen, dns::bind).map_err(system("cannot bind --dns-listen"))?;
-    let admin = TcpListener::bind(settings.admin_listen).await.map_err(system("cannot bind --admin-listen"))?;
-    let admin_address = admin.local_addr().map_err(system("cannot bind --admin-listen"))?;
+    let (admin, admin_address) = admin(settings.admin_listen).await.map_err(system("cannot bind --admin-listen"))?;
     let shared = Arc::new(Shared {
         state: Arc::clone(&state),
         recorder: OnceLock::new(),
         slots: Slots::default(),
-        requests: Budget::new(settings.body_memory),
-        answers,
+        budgets: Budgets::new(settings.body_memory),
         runs: Arc::new(Runs::default()),
         control: control.clone(),
         reports,

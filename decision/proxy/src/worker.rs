@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::Budget;
+use crate::budget::Budgets;
 use crate::control::Control;
 use crate::forward::{Credentials, Upstream};
 use crate::framing::Plain;
@@ -57,10 +57,8 @@ pub struct Shared {
     pub recorder: OnceLock<Recorder>,
     /// Calls under way by tool.
     pub slots: Slots,
-    /// What the bodies of requests may take together, before and while they have a slot.
-    pub requests: Budget,
-    /// The same of answers, until the agent has read them.
-    pub answers: Budget,
+    /// What bodies may take together.
+    pub budgets: Budgets,
     /// What is remembered of the agent's runs.
     pub runs: Arc<Runs>,
     /// The control service; none when policy comes from files.
@@ -191,10 +189,15 @@ async fn serve(
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false);
-    let relay = shared.relay.clone().map(Relay::new).transpose().map_err(std::io::Error::other)?;
-    let upstream = Upstream::new(credentials, resolver, shared.answers.clone());
+    let relay = shared
+        .relay
+        .clone()
+        .map(|relay| Relay::new(relay, shared.budgets.answers.clone()))
+        .transpose()
+        .map_err(std::io::Error::other)?;
+    let upstream = Upstream::new(credentials, resolver, shared.budgets.answers.clone());
     let server = Arc::new(Server {
-        worker: Arc::new(Worker { relay, shared, upstream, tunnels }),
+        worker: Arc::new(Worker { shared, upstream, tunnels, relay }),
         calls: TaskTracker::new(),
         connections: TaskTracker::new(),
         http,

@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_secret_with_backslashes_is_found_as_it_is_and_as_json() {
         let echoes = Echoes::of(None, br#"a\u003d"b\n\"#);
-        for spelling in [r#"a\u003d"b\n\"#, r#"a\\u003d\"b\\n\\"#, r#"a\u005cu003d\u0022b\\n\\"#] {
+        for spelling in [r#"a\u003d"b\n\"#, r#"a\\u003d\"b\\n\\"#, r"a\u005cu003d\u0022b\\n\\"] {
             assert_eq!(scrubbed(&echoes, &format!("<{spelling}>")), "<[redacted]>", "{spelling}");
         }
     }

@@ -55,17 +55,15 @@ pub struct RelaySettings {
     pub state: Arc<State>,
     /// Says which agent this is.
     pub attested: watch::Receiver<Option<Attested>>,
-    /// What all answers together may take.
-    pub answers: Budget,
 }
 
 /// A fault, and the call if surely nothing of it was written.
 type Failed = (RelayFault, Option<Box<Call>>);
 
 impl Relay {
-    /// A relay without a connection yet.
-    pub fn new(settings: RelaySettings) -> Result<Self, TlsError> {
-        let RelaySettings { address, control, state, attested, answers } = settings;
+    /// A relay without a connection yet, whose answers share this budget.
+    pub fn new(settings: RelaySettings, answers: Budget) -> Result<Self, TlsError> {
+        let RelaySettings { address, control, state, attested } = settings;
         Ok(Self { dialler: Dialler::new(address, control, attested)?, state, answers, idle: Idle::default() })
     }
 

@@ -50,7 +50,7 @@ pub fn confirmations(mesh: &Mesh) -> Vec<String> {
 fn payments_ask(told: &mut Told) {
     let rule = told.source.policies[0].rules.iter().find(|rule| rule.name == "large-orders").unwrap();
     let mut asks = rule.clone();
-    asks.name = "payments".to_owned();
+    "payments".clone_into(&mut asks.name);
     asks.operations = vec!["payments.create".to_owned()];
     asks.when.clear();
     told.source.policies[0].rules.push(asks);
