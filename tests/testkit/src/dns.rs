@@ -1,5 +1,6 @@
 //! The DNS server of the outside world, which may lie: an answer can change from query to query, and every name that was asked for is counted.
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -171,10 +172,8 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     let mut tasks = tokio::task::JoinSet::new();
     let mut bound = Vec::new();
     for address in &args.listen {
-        let udp = UdpSocket::bind(address).await.with_context(|| format!("UDP on {address}"))?;
-        let address = udp.local_addr()?;
-        let tcp = TcpListener::bind(address).await.with_context(|| format!("TCP on {address}"))?;
-        bound.push(address);
+        let (udp, tcp) = both(*address).await?;
+        bound.push(udp.local_addr()?);
         tasks.spawn(over_udp(udp, Arc::clone(&server)));
         tasks.spawn(over_tcp(tcp, Arc::clone(&server)));
     }
@@ -185,6 +184,20 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     emit::line(&json!({"dns": bound, "control": control}));
     tasks.join_next().await;
     Ok(false)
+}
+
+/// Sockets of both protocols on one port. What the system chose for one may be taken for the other: then it chooses again.
+async fn both(address: SocketAddr) -> anyhow::Result<(UdpSocket, TcpListener)> {
+    let mut left = 16_u8;
+    loop {
+        left = left.saturating_sub(1);
+        let udp = UdpSocket::bind(address).await.with_context(|| format!("UDP on {address}"))?;
+        let chosen = udp.local_addr()?;
+        match TcpListener::bind(chosen).await {
+            Err(error) if address.port() == 0 && error.kind() == ErrorKind::AddrInUse && left > 0 => {}
+            tcp => return Ok((udp, tcp.with_context(|| format!("TCP on {chosen}"))?)),
+        }
+    }
 }
 
 async fn over_udp(socket: UdpSocket, server: Arc<Server>) {
