@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. The rest are parts of them.
+# Two commands: `make demo` and `make test`. The rest are parts of them, and measurements.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo

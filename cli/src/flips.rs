@@ -34,7 +34,7 @@ impl Side {
     }
 
     pub(crate) fn of(output: &DecisionOutput) -> Self {
-        let rule = output.rule.as_ref().map(|rule| format!("{}/{}", rule.policy, rule.rule));
+        let rule = output.rule.as_ref().map(ToString::to_string);
         Self::new(output.verdict, rule, output.code.map(aegis_decision::codes::Code::as_str))
     }
 

@@ -93,7 +93,7 @@ impl Explained {
         let code = decision.code.map(|code| format!(" ({})", code.as_str())).unwrap_or_default();
         row(&mut text, "verdict", &format!("{}{code}", decision.verdict.as_str()));
         if let Some(rule) = &decision.rule {
-            row(&mut text, "decided by", &format!("{}/{}", rule.policy, rule.rule));
+            row(&mut text, "decided by", &rule.to_string());
         }
         if let Some(detail) = &decision.detail {
             row(&mut text, "because", detail);
@@ -105,8 +105,7 @@ impl Explained {
             row(&mut text, "would pass", allowed);
         }
         if !decision.nearest.is_empty() {
-            let nearest: Vec<_> =
-                decision.nearest.iter().map(|rule| format!("{}/{}", rule.policy, rule.rule)).collect();
+            let nearest: Vec<_> = decision.nearest.iter().map(ToString::to_string).collect();
             row(&mut text, "nearest rules", &nearest.join(", "));
         }
         if let Some(would) = &decision.would {

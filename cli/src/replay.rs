@@ -100,7 +100,7 @@ fn add(record: &DecisionRecord, judges: &Judges, report: &mut Report) -> Option<
     match replay(bundle, record, standing, delegations, &mut worker.borrow_mut()) {
         Ok(now) => {
             let to = |verdict, rule: Option<RuleRef>, code: Option<Code>| {
-                let rule = rule.map(|rule| format!("{}/{}", rule.policy, rule.rule));
+                let rule = rule.map(|rule| rule.to_string());
                 Side::new(verdict, rule, code.map(Code::as_str))
             };
             if let Some(Would { verdict, rule, code, .. }) = now.would {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::args::WhyArgs;
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable};
+use crate::output::{self, Answer, Format, printable, printable_lines};
 
 /// What is known of one call or connection.
 #[derive(Default, Serialize)]
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &WhyArgs, io: &mut Io<'_>) -> Result<Answer> {
         return Ok(Answer::No);
     };
     if args.output == Format::Table {
-        write!(io.out, "{explained}")?;
+        write!(io.out, "{}", printable_lines(&explained))?;
         io.out.flush()?;
         let file = found.file.as_deref().unwrap_or(&args.records).display();
         writeln!(io.err, "\nFrom {file}, as it stands there; aegis verify proves that it was not changed.")?;

@@ -136,7 +136,7 @@ impl Counted {
         }
         let Some(would) = &record.decision.would else { return };
         self.trials.add(&record.agent.namespace, record.decision.verdict, would);
-        let rule = would.rule.as_ref().map(|rule| format!("{}/{}", rule.policy, rule.rule));
+        let rule = would.rule.as_ref().map(ToString::to_string);
         let to = Side::new(would.verdict, rule, would.code.map(Code::as_str));
         self.flips.add(Side::of(&record.decision), to, || record.id.clone());
     }

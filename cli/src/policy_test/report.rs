@@ -7,7 +7,7 @@ use aegis_crds::coverage::{Coverage, RuleCoverage};
 use aegis_crds::load::Resources;
 use aegis_crds::policy_test::{Found, Judged, Suite, expected_words};
 use aegis_crds::test_files::{self, Case};
-use aegis_decision::decision::{DecisionOutput, RuleRef};
+use aegis_decision::decision::DecisionOutput;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -175,13 +175,9 @@ impl TestResult {
             row(&mut text, "failed", &format!("{} {}{limit}{unknown}", failed.field, failed.check));
         }
         if !self.decision.nearest.is_empty() {
-            let nearest: Vec<_> = self.decision.nearest.iter().map(rule_words).collect();
+            let nearest: Vec<_> = self.decision.nearest.iter().map(ToString::to_string).collect();
             row(&mut text, "nearest rules", &nearest.join(", "));
         }
         text
     }
-}
-
-fn rule_words(rule: &RuleRef) -> String {
-    format!("{}/{}", rule.policy, rule.rule)
 }

@@ -8,6 +8,7 @@
 //! | `POST /v1/approvals/{uid}/claim` | [`ClaimRequest`] | [`ClaimAnswer`] |
 //! | `POST /v1/approvals/{uid}/outcome` | [`OutcomeReport`] | 204 |
 //! | `POST /v1/heads` | [`Head`] | 204 |
+//! | `GET /v1/heads` | - | the heads that it knows |
 //! | `POST /v1/trials` | [`crate::trial::TrialReport`] | 204 |
 //! | `POST /v1/probe` | [`ProbeSubmission`] | 204 |
 //! | `GET /jwks.json` | - | [`crate::jws::KeySet`] as JWKS |

@@ -1,6 +1,7 @@
 //! The result of judging a call: a value for the shell to act on, and the same for people and machines to read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -195,6 +196,13 @@ pub struct RuleRef {
     /// The author's reason code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl fmt::Display for RuleRef {
+    /// `policy/rule`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.policy, self.rule)
+    }
 }
 
 /// An argument that was changed before it was judged.

@@ -147,8 +147,8 @@ impl Lineups {
         Some(Chosen { in_force: &one.lineup, tried: tried.map(|tried| (tried, one.beside.as_slice())) })
     }
 
-    /// The digest of rules that are in force for some call, if this is one.
-    pub(crate) fn known_rules(&self, reported: Digest) -> Option<Digest> {
+    /// This digest, where it is that of rules that are in force for some call; else that of the first.
+    pub(crate) fn reported_or_first(&self, reported: Digest) -> Option<Digest> {
         let mut all = self.in_force.iter().map(|one| one.lineup.rules);
         all.clone().find(|rules| *rules == reported).or_else(|| all.next())
     }

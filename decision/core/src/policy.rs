@@ -157,6 +157,43 @@ pub struct Check {
     pub predicate: Predicate,
 }
 
+impl Check {
+    /// Every path that it follows, its field first.
+    pub(crate) fn paths(&self) -> Vec<&Path> {
+        let mut paths = vec![&self.field];
+        match &self.predicate {
+            Predicate::EqualsField(path) | Predicate::RegistryField { key: path, .. } => paths.push(path),
+            Predicate::AtMost(amount)
+            | Predicate::AtLeast(amount)
+            | Predicate::LessThan(amount)
+            | Predicate::GreaterThan(amount) => paths.extend(amount.currency.as_ref().map(|currency| &currency.field)),
+            Predicate::SumEquals(sum) | Predicate::SumAtMost(sum) => {
+                paths.push(&sum.of);
+                paths.extend(&sum.times);
+                if let SumBound::Field(path) = &sum.bound {
+                    paths.push(path);
+                }
+            }
+            Predicate::Document { key, .. } => paths.extend(key),
+            Predicate::Equals(_)
+            | Predicate::In(_)
+            | Predicate::IsTrue(_)
+            | Predicate::Matches(_)
+            | Predicate::Prefix(_)
+            | Predicate::Suffix(_)
+            | Predicate::Contains(_)
+            | Predicate::Length { .. }
+            | Predicate::Exists
+            | Predicate::Absent
+            | Predicate::Format(_)
+            | Predicate::InRegistry(_)
+            | Predicate::HostIn { .. }
+            | Predicate::Within(_) => {}
+        }
+        paths
+    }
+}
+
 /// How strings are changed before they are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Normalize {

@@ -208,7 +208,7 @@ impl State {
 }
 
 impl View {
-    /// Whether a call of this class may be decided now: knowledge and token are fresh enough (`identity.md`: Draft and
+    /// Whether a call of this class may be decided now: knowledge and token are fresh enough (Draft and
     /// Commit close over `maxStaleness` and at five sixths of the token's life, Read at twice that and at its end). They
     /// also close when the pod's probe got out, or has not been heard of for two intervals.
     ///

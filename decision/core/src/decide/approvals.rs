@@ -1,4 +1,4 @@
-//! Steps 3 and 4: which approvals a call needs, and whether a release gives them.
+//! Step 4: which approvals a call needs, and whether a release gives them.
 
 use std::collections::BTreeMap;
 
@@ -34,8 +34,7 @@ pub(super) fn requirements(
     for (name, hold_seconds, asked_by) in of_rules.chain(origins::asking(origins)) {
         // `Bundle::assemble` refuses a rule whose tier does not exist; what slips through cannot be approved by anyone.
         let Some(tier) = bundle.source.tiers.iter().find(|tier| tier.name == *name) else {
-            let title = format!("{}/{}", asked_by.policy, asked_by.rule);
-            let detail = format!("rule {title} asks for approval by tier {name}, which does not exist");
+            let detail = format!("rule {asked_by} asks for approval by tier {name}, which does not exist");
             return Err(Box::new(Refusal { rule: Some(asked_by), ..Refusal::plain(Code::RuleDenies, detail) }));
         };
         let requirement = by_tier.entry(name).or_insert_with(|| Requirement {

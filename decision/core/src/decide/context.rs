@@ -208,7 +208,7 @@ impl Bundle {
         let absent = || Digest::of("aegis.dev/context-absent/v1");
         let lineups = self.lineups(tool, operation);
         ContextParts {
-            rules: lineups.and_then(|lineups| lineups.known_rules(reported.rules)).unwrap_or_else(absent),
+            rules: lineups.and_then(|lineups| lineups.reported_or_first(reported.rules)).unwrap_or_else(absent),
             tool: lineups.map_or_else(absent, |lineups| lineups.tool),
             delegation: delegation_digest(delegation),
             ..reported.clone()

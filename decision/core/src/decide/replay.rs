@@ -23,7 +23,7 @@ use crate::facts::FactSet;
 use crate::json::{Object, Value};
 use crate::lineup::{Chosen, Lineup};
 use crate::path::{Path, Root, Step};
-use crate::policy::{Check, Effect, Predicate, SumBound};
+use crate::policy::{Check, Effect};
 use crate::record::DecisionRecord;
 use crate::rego::{Module, Worker};
 use crate::rules::{Inputs, bound_as_check, outside, whole_path};
@@ -290,8 +290,8 @@ impl Shown<'_> {
         inputs: &Inputs<'_>,
         worker: &mut Worker,
     ) -> Result<Vec<Said<'a>>, Unjudged> {
-        let has_facts = self.operation.facts.is_empty();
-        let beyond = |module: &Module| module.reads_beyond(|name| self.values.contains_key(name), has_facts);
+        let knows_facts = self.operation.facts.is_empty();
+        let beyond = |module: &Module| module.reads_beyond(|name| self.values.contains_key(name), knows_facts);
         let hidden: BTreeSet<String> = bundle.modules_of(lineup).flat_map(|(.., module)| beyond(module)).collect();
         if !hidden.is_empty() {
             return Err(Unjudged::Rego(hidden.into_iter().collect()));
@@ -316,7 +316,7 @@ impl Shown<'_> {
 
     /// The paths of a check that the record does not hold.
     fn hidden(&self, check: &Check) -> Vec<String> {
-        paths(check).into_iter().filter(|path| !self.has(path)).map(ToString::to_string).collect()
+        check.paths().into_iter().filter(|path| !self.has(path)).map(ToString::to_string).collect()
     }
 
     /// Whether the record holds the one value that the path names.
@@ -328,29 +328,6 @@ impl Shown<'_> {
             Root::Input(name) => name != "fact" && name != "run",
         }
     }
-}
-
-/// Every path that a check reads.
-fn paths(check: &Check) -> Vec<&Path> {
-    let mut paths = vec![&check.field];
-    match &check.predicate {
-        Predicate::AtMost(amount)
-        | Predicate::AtLeast(amount)
-        | Predicate::LessThan(amount)
-        | Predicate::GreaterThan(amount) => paths.extend(amount.currency.iter().map(|currency| &currency.field)),
-        Predicate::EqualsField(other) => paths.push(other),
-        Predicate::SumEquals(sum) | Predicate::SumAtMost(sum) => {
-            paths.push(&sum.of);
-            paths.extend(&sum.times);
-            if let SumBound::Field(field) = &sum.bound {
-                paths.push(field);
-            }
-        }
-        Predicate::RegistryField { key, .. } => paths.push(key),
-        Predicate::Document { key, .. } => paths.extend(key),
-        _ => {}
-    }
-    paths
 }
 
 /// The recorded values at their places. What is between them is null, which no check that is asked looks at.

@@ -248,8 +248,8 @@ fn forwarded(verdict: Verdict) -> bool {
 
 fn rule_name(rule: &RuleRef) -> String {
     match &rule.reason {
-        Some(reason) => format!("{}/{} ({reason})", rule.policy, rule.rule),
-        None => format!("{}/{}", rule.policy, rule.rule),
+        Some(reason) => format!("{rule} ({reason})"),
+        None => rule.to_string(),
     }
 }
 

@@ -82,8 +82,8 @@ impl Module {
     }
 
     /// What it may read of a call beyond these members of the arguments, and beyond its facts where they are not known.
-    pub(crate) fn reads_beyond(&self, argument: impl Fn(&str) -> bool, has_facts: bool) -> Vec<String> {
-        self.reads.beyond(argument, has_facts)
+    pub(crate) fn reads_beyond(&self, argument: impl Fn(&str) -> bool, knows_facts: bool) -> Vec<String> {
+        self.reads.beyond(argument, knows_facts)
     }
 
     /// What is wrong with a module, without anything else of its policy.

@@ -80,10 +80,9 @@ impl Worker {
         let mut fuel = Fuel(FUEL);
         let said = catch_unwind(AssertUnwindSafe(|| machine.run(document, &mut fuel, stop)));
         let said = said.unwrap_or(Err(Unsaid::Failed(Failure::Failed { line: None })));
-        if said.is_err() {
-            machine.renew()?;
-        }
+        let renewed = if said.is_err() { machine.renew() } else { Ok(()) };
         self.spent = FUEL.saturating_sub(fuel.0);
+        renewed?;
         Ok(verdict::read(&said?, module)?)
     }
 

@@ -30,7 +30,7 @@ pub(super) struct InputReads {
 
 impl InputReads {
     /// What may be read beyond these members of the arguments, and beyond the facts where they are not there.
-    pub(super) fn beyond(&self, argument: impl Fn(&str) -> bool, has_facts: bool) -> Vec<String> {
+    pub(super) fn beyond(&self, argument: impl Fn(&str) -> bool, knows_facts: bool) -> Vec<String> {
         let mut beyond = Vec::new();
         if self.input.has("arguments") {
             match &self.arguments {
@@ -38,7 +38,7 @@ impl InputReads {
                 Reads::Members(names) => beyond.extend(names.iter().filter(|name| !argument(name)).cloned()),
             }
         }
-        if self.input.has("facts") && !has_facts {
+        if self.input.has("facts") && !knows_facts {
             beyond.push("$fact".to_owned());
         }
         beyond
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_read_beyond_what_is_known_is_named() {
-        let beyond = |module: &str, has_facts| reads(module).beyond(|name| name == "amount", has_facts);
+        let beyond = |module: &str, knows_facts| reads(module).beyond(|name| name == "amount", knows_facts);
         assert!(beyond("x := input.arguments.amount\ny := input.time\nz := input.facts.f", true).is_empty());
         assert_eq!(beyond("x := input.arguments.note\nz := input.facts.f", false), ["note", "$fact"]);
         assert_eq!(beyond("x := input", false), ["all arguments", "$fact"]);

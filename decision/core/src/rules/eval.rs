@@ -4,7 +4,7 @@ use super::compile::CompiledPolicy;
 use super::predicate::CompiledCheck;
 use super::resolve::Scope;
 use super::{Inputs, RegistryRead, RuleEvaluation, explain, registry};
-use crate::decision::{RuleRef, Truth};
+use crate::decision::Truth;
 
 impl CompiledPolicy {
     /// Judges every rule about the operation, in the policy's order. Empty when the policy does not select the agent or
@@ -23,12 +23,9 @@ impl CompiledPolicy {
 
     fn evaluate_rule<'p>(&'p self, index: usize, scope: &Scope<'_>) -> Option<RuleEvaluation<'p>> {
         let (rule, checks) = (self.policy.rules.get(index)?, self.rules.get(index)?);
-        let reference =
-            RuleRef { policy: self.policy.name.clone(), rule: rule.name.clone(), reason: rule.reason.clone() };
         let mut evaluation = RuleEvaluation {
             index,
             rule,
-            reference,
             truth: Truth::True,
             checks: Vec::with_capacity(checks.len()),
             failed: Vec::new(),

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::agent::Agent;
-use crate::decision::{CheckOutcome, FailedCheck, RuleRef, Truth};
+use crate::decision::{CheckOutcome, FailedCheck, Truth};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::Value;
@@ -118,8 +118,6 @@ pub struct RuleEvaluation<'p> {
     pub index: usize,
     /// The rule itself: effect, reason, message.
     pub rule: &'p Rule,
-    /// Names it.
-    pub reference: RuleRef,
     /// Whether its `when` holds: Kleene AND over its checks; true when it has none.
     pub truth: Truth,
     /// Every check in order.

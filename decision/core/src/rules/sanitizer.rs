@@ -5,7 +5,7 @@ use crate::path::{Path, Root, Step};
 use crate::policy::transform::{
     Action, Constant, MAX_CHARACTERS, MAX_KEPT, MAX_SCALE, MAX_SET_BYTES, MAX_SET_INTEGER, MAX_TRANSFORMS,
 };
-use crate::policy::{Check, Predicate, SumBound, Transform};
+use crate::policy::{Check, Predicate, Transform};
 
 /// A field of the rule and what is wrong with it.
 type Wrong = (String, RuleProblem);
@@ -39,47 +39,12 @@ fn asks_only_the_request(check: &Check) -> Result<(), &'static str> {
     if matches!(check.predicate, Predicate::Document { .. }) {
         return Err("asks for the time of the call; a Sanitize rule looks at the request only");
     }
-    if paths(check).into_iter().all(is_known_with_the_request) { Ok(()) } else { Err(NOT_OF_THE_REQUEST) }
+    if check.paths().into_iter().all(is_known_with_the_request) { Ok(()) } else { Err(NOT_OF_THE_REQUEST) }
 }
 
 /// What is wrong with a check that looks elsewhere.
 pub(crate) const NOT_OF_THE_REQUEST: &str =
     "looks at a fact, a delegation or the time of the call; a Sanitize rule looks at the request only";
-
-/// Every path that a check follows.
-pub(crate) fn paths(check: &Check) -> Vec<&Path> {
-    let mut paths = vec![&check.field];
-    match &check.predicate {
-        Predicate::EqualsField(path) | Predicate::RegistryField { key: path, .. } => paths.push(path),
-        Predicate::AtMost(amount)
-        | Predicate::AtLeast(amount)
-        | Predicate::LessThan(amount)
-        | Predicate::GreaterThan(amount) => paths.extend(amount.currency.as_ref().map(|currency| &currency.field)),
-        Predicate::SumEquals(sum) | Predicate::SumAtMost(sum) => {
-            paths.push(&sum.of);
-            paths.extend(&sum.times);
-            if let SumBound::Field(path) = &sum.bound {
-                paths.push(path);
-            }
-        }
-        Predicate::Document { key, .. } => paths.extend(key),
-        Predicate::Equals(_)
-        | Predicate::In(_)
-        | Predicate::IsTrue(_)
-        | Predicate::Matches(_)
-        | Predicate::Prefix(_)
-        | Predicate::Suffix(_)
-        | Predicate::Contains(_)
-        | Predicate::Length { .. }
-        | Predicate::Exists
-        | Predicate::Absent
-        | Predicate::Format(_)
-        | Predicate::InRegistry(_)
-        | Predicate::HostIn { .. }
-        | Predicate::Within(_) => {}
-    }
-    paths
-}
 
 /// Whether a path leads to something that the request and the bundle give. An alias of another input is found where the
 /// operation is known.

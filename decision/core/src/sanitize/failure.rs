@@ -21,8 +21,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, field, action, reason } = self;
         match rule {
-            Some(RuleRef { policy, rule, .. }) => {
-                write!(f, "{field} cannot be sanitized ({action}, by rule {policy}/{rule}): {reason}")
+            Some(rule) => {
+                write!(f, "{field} cannot be sanitized ({action}, by rule {rule}): {reason}")
             }
             None => write!(f, "the sanitized arguments cannot be sent: {reason}"),
         }

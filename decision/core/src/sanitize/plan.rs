@@ -90,8 +90,8 @@ impl Sanitizers {
             for (other_rule, other) in all.iter().skip(place.saturating_add(1)) {
                 if tree::conflict((&one.steps, &one.action), (&other.steps, &other.action)) {
                     return Err(SanitizeProblem::Conflict {
-                        first: title(&rule.reference),
-                        second: title(&other_rule.reference),
+                        first: rule.reference.to_string(),
+                        second: other_rule.reference.to_string(),
                         path: other.field.clone(),
                     });
                 }
@@ -198,10 +198,6 @@ fn reference(policy: &Policy, rule: &Rule) -> RuleRef {
     RuleRef { policy: policy.name.clone(), rule: rule.name.clone(), reason: rule.reason.clone() }
 }
 
-fn title(reference: &RuleRef) -> String {
-    format!("{}/{}", reference.policy, reference.rule)
-}
-
 /// An alias may lead where the path as written does not seem to.
 fn checks_look_at_the_request(policy: &Policy, rule: &Rule, operation: &Operation) -> Result<(), SanitizeProblem> {
     let real = |path: &Path| {
@@ -209,10 +205,10 @@ fn checks_look_at_the_request(policy: &Policy, rule: &Rule, operation: &Operatio
         Path { root: root.clone(), steps: head.iter().chain(tail).cloned().collect() }
     };
     let known = |path: &Path| sanitizer::is_known_with_the_request(&real(path));
-    match rule.when.iter().position(|check| !sanitizer::paths(check).into_iter().all(known)) {
+    match rule.when.iter().position(|check| !check.paths().into_iter().all(known)) {
         None => Ok(()),
         Some(place) => Err(SanitizeProblem::Check {
-            rule: title(&reference(policy, rule)),
+            rule: reference(policy, rule).to_string(),
             place,
             reason: sanitizer::NOT_OF_THE_REQUEST,
         }),
@@ -237,7 +233,7 @@ fn compiled(
         match problem {
             None => Ok(Compiled { field: field.to_string(), steps: field.steps, action: transform.action.clone() }),
             Some(reason) => Err(SanitizeProblem::Transform {
-                rule: title(&reference(policy, rule)),
+                rule: reference(policy, rule).to_string(),
                 place,
                 path: transform.field.to_string(),
                 reason,

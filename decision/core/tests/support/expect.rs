@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{
-    Decision, DecisionOutput, Outcome, RuleRef, Sanitized, Truth, UnknownValue, Verdict, Would,
-};
+use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Sanitized, Truth, UnknownValue, Verdict, Would};
 use aegis_decision::run::Place;
 use serde::Deserialize;
 
@@ -110,7 +108,7 @@ impl Expect {
         found.compare("verdict", &verdict.unwrap_or(Verdict::Allow), &output.verdict);
         found.compare("code", code, &output.code);
         found.wanted("operation", operation.as_ref(), || output.operation.clone().unwrap_or_default());
-        found.wanted("rule", rule.as_ref(), || output.rule.as_ref().map(title).unwrap_or_default());
+        found.wanted("rule", rule.as_ref(), || output.rule.as_ref().map(ToString::to_string).unwrap_or_default());
         found
             .wanted("reason", reason.as_ref(), || output.rule.clone().and_then(|rule| rule.reason).unwrap_or_default());
         found.wanted("failed", failed.as_ref(), || failed_as_said(&output, failed.as_deref().unwrap_or_default()));
@@ -119,17 +117,17 @@ impl Expect {
         });
         found.wanted("allowed", allowed.as_ref(), || output.allowed.clone().unwrap_or_default());
         found.wanted("sanitized", sanitized.as_ref(), || {
-            let said = |one: &Sanitized| format!("{} {} {}", one.field, one.action, title(&one.rule));
+            let said = |one: &Sanitized| format!("{} {} {}", one.field, one.action, one.rule);
             output.sanitized.iter().map(said).collect()
         });
         found.wanted("detail", detail.as_ref(), || output.detail.clone().unwrap_or_default());
         found.words(&output, says.as_deref().unwrap_or_default(), hides.as_deref().unwrap_or_default());
-        found.wanted("nearest", nearest.as_ref(), || output.nearest.iter().map(title).collect());
+        found.wanted("nearest", nearest.as_ref(), || output.nearest.iter().map(ToString::to_string).collect());
         found.wanted("requirements", requirements.as_ref(), || {
             output.requirements.iter().map(|needed| format!("{} {}", needed.tier.name, needed.hold_seconds)).collect()
         });
         found.wanted("asked_by", asked_by.as_ref(), || {
-            output.requirements.iter().flat_map(|needed| &needed.asked_by).map(title).collect()
+            output.requirements.iter().flat_map(|needed| &needed.asked_by).map(ToString::to_string).collect()
         });
         found.wanted("unknown_origins", unknown_origins.as_ref(), || {
             let seen = |place: &Place| format!(" first {} {} {}", place.tool, place.operation, place.path);
@@ -181,12 +179,10 @@ impl Expect {
 
 fn would_as_said(would: &Would) -> String {
     let code = would.code.map(|code| code.as_str().to_owned());
-    let parts = std::iter::once(would.verdict.as_str().to_owned()).chain(code).chain(would.rule.as_ref().map(title));
+    let parts = std::iter::once(would.verdict.as_str().to_owned())
+        .chain(code)
+        .chain(would.rule.as_ref().map(ToString::to_string));
     parts.collect::<Vec<_>>().join(" ")
-}
-
-fn title(rule: &RuleRef) -> String {
-    format!("{}/{}", rule.policy, rule.rule)
 }
 
 /// Failed checks in as many words as the case gives: a limit is compared only where the case has one.

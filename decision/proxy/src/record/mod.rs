@@ -3,7 +3,7 @@
 //! [`Recorder`] is the only maker of an [`AuditReceipt`], and [`crate::forward`] takes one by value: "forwarded without
 //! a record" does not compile.
 //!
-//! ```compile_fail
+//! ```compile_fail,E0451
 //! let receipt = aegis_proxy::record::AuditReceipt { _private: () };
 //! ```
 
