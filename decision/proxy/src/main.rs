@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use aegis_proxy::args::Args;
 use aegis_runtime::{args, exit};
+use mimalloc::MiMalloc;
+
+/// That of musl, which the images are built with, takes one lock for all threads.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     aegis_runtime::install_crypto();

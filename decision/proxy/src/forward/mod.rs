@@ -37,7 +37,7 @@ use crate::budget::Budget;
 use crate::record::AuditReceipt;
 
 /// Kept connections per tool and worker.
-const MAX_IDLE: usize = 8;
+const MAX_IDLE: usize = 32;
 
 /// The upstreams as one worker sees them. Each worker has its own: nothing that counts is shared.
 pub struct Upstream {

@@ -17,7 +17,9 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use aegis_decision::control::Head;
 use aegis_decision::jws::{KeySet, SigningKey};
@@ -26,7 +28,7 @@ use aegis_decision::segment::{Sealer, SegmentError};
 use aegis_decision::tool::Class;
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use writer::WriterError;
@@ -34,8 +36,12 @@ use writer::{Job, Message, Writer};
 
 use crate::metrics::Metrics;
 
-/// Records that may wait for the writer. More are refused.
-const QUEUE: usize = 4096;
+/// Records that may wait for the writer. More wait themselves, with their calls.
+const QUEUE: usize = 1024;
+/// How long a record waits for its place in the queue before it is refused.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks for one. The writer empties the queue by whole batches.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Proof that a decision is recorded as its class demands. Only [`Recorder::decision`] makes one; it is spent by sending.
 #[derive(Debug)]
@@ -73,6 +79,8 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     messages: SyncSender<Message>,
+    /// Sleeps while a batch comes together, unless it is woken.
+    writer: Thread,
     writable: Arc<AtomicBool>,
     pod: PodRef,
     began: Instant,
@@ -113,10 +121,11 @@ fn begin_in<S: Storage + 'static>(storage: S, sealer: Sealer, metrics: Metrics) 
     let attested = sealer.attestation();
     let pod = PodRef { name: attested.pod.name.clone(), uid: attested.pod.uid.clone() };
     let writer = Writer { sealer, storage, messages: receiver, writable: Arc::clone(&writable), head, metrics };
-    std::thread::Builder::new().name("aegis-records".to_owned()).spawn(move || {
+    let thread = thread::Builder::new().name("aegis-records".to_owned()).spawn(move || {
         let _ = done.send(writer.run());
     })?;
-    Ok(Begun { recorder: Recorder { messages, writable, pod, began: Instant::now() }, head: heads, ended })
+    let recorder = Recorder { messages, writer: thread.thread().clone(), writable, pod, began: Instant::now() };
+    Ok(Begun { recorder, head: heads, ended })
 }
 
 impl Recorder {
@@ -135,11 +144,7 @@ impl Recorder {
 
     /// Records how a call ended. Kept even while decisions are refused: it tells of something that happened.
     pub async fn outcome(&self, record: OutcomeRecord, class: Class) -> Result<(), NotWritable> {
-        let (waiter, done) = oneshot::channel();
-        let waits = class != Class::Read;
-        let job = Job { record: Record::Outcome(Box::new(record)), waiter: waits.then_some(waiter) };
-        self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
-        if waits { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+        self.put(Record::Outcome(Box::new(record)), class != Class::Read).await
     }
 
     /// Records what was decided about a connection: queued, as a Read is.
@@ -158,18 +163,40 @@ impl Recorder {
     }
 
     fn queue(&self, record: Record) -> Result<(), NotWritable> {
-        self.messages.try_send(Message::Record(Job { record, waiter: None })).map_err(|_| NotWritable)
+        self.hand(Message::Record(Job { record, waiter: None })).map_err(|_| NotWritable)
     }
 
     async fn keep(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
-        let (waiter, done) = oneshot::channel();
         // Whoever waits learns from the writer itself, which so finds out when the disk is writable again.
         if !durable && !self.is_writable() {
             return Err(NotWritable);
         }
-        let job = Job { record, waiter: durable.then_some(waiter) };
-        self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
+        self.put(record, durable).await
+    }
+
+    /// Queues a record, and waits until it is durable where that is wanted.
+    async fn put(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
+        let (waiter, done) = oneshot::channel();
+        let mut message = Message::Record(Job { record, waiter: durable.then_some(waiter) });
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.hand(message) {
+            message = match error {
+                TrySendError::Full(message) if Instant::now() < until => message,
+                TrySendError::Full(_) | TrySendError::Disconnected(_) => return Err(NotWritable),
+            };
+            sleep(LOOK).await;
+        }
         if durable { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+    }
+
+    /// Puts it in the queue, and wakes the writer where it may not wait for company.
+    fn hand(&self, message: Message) -> Result<(), TrySendError<Message>> {
+        let urgent = message.is_urgent();
+        self.messages.try_send(message)?;
+        if urgent {
+            self.writer.unpark();
+        }
+        Ok(())
     }
 
     /// Whether the last batch was kept. While not, what needs a record fails for sure; a refusal that is recorded finds
@@ -180,14 +207,18 @@ impl Recorder {
 
     /// Writes a renewed attestation of the record key.
     pub fn attest(&self, attestation: String, keys: Arc<KeySet>) -> Result<(), NotWritable> {
-        self.messages.try_send(Message::Attest(attestation, keys)).map_err(|_| NotWritable)
+        self.hand(Message::Attest(attestation, keys)).map_err(|_| NotWritable)
     }
 
     /// Seals what is queued and ends the writer. Nothing can be recorded afterwards.
     pub fn close(&self) {
         // A full queue is drained by the writer; a writer that is gone needs no word.
-        let messages = self.messages.clone();
-        tokio::task::spawn_blocking(move || messages.send(Message::Close));
+        let (messages, writer) = (self.messages.clone(), self.writer.clone());
+        tokio::task::spawn_blocking(move || {
+            let sent = messages.send(Message::Close);
+            writer.unpark();
+            sent
+        });
     }
 
     /// The pod, as attested.

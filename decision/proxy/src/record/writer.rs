@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use aegis_decision::control::Head;
@@ -31,6 +32,16 @@ pub enum Message {
     Attest(String, Arc<KeySet>),
     /// Nothing more comes: seal and end.
     Close,
+}
+
+impl Message {
+    /// Whether it is written at once, with what is there already.
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            Self::Record(job) => job.waiter.is_some(),
+            Self::Attest(..) | Self::Close => true,
+        }
+    }
 }
 
 /// A record, and who waits for it.
@@ -76,7 +87,20 @@ pub struct Writer<S> {
 struct Collected {
     jobs: Vec<Job>,
     attestations: Vec<(String, Arc<KeySet>)>,
+    /// Somebody waits for it.
+    urgent: bool,
     close: bool,
+}
+
+impl Collected {
+    fn add(&mut self, message: Message) {
+        self.urgent |= message.is_urgent();
+        match message {
+            Message::Record(job) => self.jobs.push(job),
+            Message::Attest(attestation, keys) => self.attestations.push((attestation, keys)),
+            Message::Close => self.close = true,
+        }
+    }
 }
 
 impl<S: Storage> Writer<S> {
@@ -94,31 +118,29 @@ impl<S: Storage> Writer<S> {
     }
 
     /// Waits for something to write, then for a little more of it.
+    ///
+    /// While it waits for more it does not receive: each record would wake it, for the price of a small call. Whoever is in a
+    /// hurry wakes it, see [`super::Recorder`].
     fn collect(&self, heartbeat: Duration) -> Collected {
         let mut collected = Collected::default();
-        let mut until = Instant::now() + heartbeat;
-        let mut first = true;
-        while collected.jobs.len() < MAX_BATCH {
-            let hurry = collected.close
-                || !collected.attestations.is_empty()
-                || collected.jobs.last().is_some_and(|job| job.waiter.is_some());
-            let time = if hurry { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-            match self.messages.recv_timeout(time) {
-                Ok(Message::Record(job)) => collected.jobs.push(job),
-                Ok(Message::Attest(attestation, keys)) => collected.attestations.push((attestation, keys)),
-                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
-                    collected.close = true;
-                    break;
+        match self.messages.recv_timeout(heartbeat) {
+            Ok(first) => collected.add(first),
+            Err(RecvTimeoutError::Timeout) => return collected,
+            Err(RecvTimeoutError::Disconnected) => collected.close = true,
+        }
+        let until = Instant::now() + MAX_DELAY;
+        while !collected.close && collected.jobs.len() < MAX_BATCH {
+            match self.messages.try_recv() {
+                Ok(next) => collected.add(next),
+                Err(TryRecvError::Empty) => {
+                    let time = until.saturating_duration_since(Instant::now());
+                    if collected.urgent || time.is_zero() {
+                        break;
+                    }
+                    thread::park_timeout(time);
                 }
-                Err(RecvTimeoutError::Timeout) => break,
+                Err(TryRecvError::Disconnected) => collected.close = true,
             }
-            if hurry {
-                // Somebody waits: only what is there already comes along.
-                until = Instant::now();
-            } else if first {
-                until = Instant::now() + MAX_DELAY;
-            }
-            first = false;
         }
         collected
     }
