@@ -201,13 +201,16 @@ fn enforced(judged: Judgement, call: ToolCall, mut output: DecisionOutput) -> De
 }
 
 /// What needs no fact to be refused: step 0. A sidecar asks this before it reads facts, so that a suspended agent's call
-/// reads nothing. `None`: go on and [`decide`].
+/// reads nothing. `None`: go on and [`decide`], which refuses the same; so it is for an operation that has no facts.
 pub fn refused_without_facts(
     bundle: &Bundle,
     call: &ToolCall,
     standing: &Standing,
     now: Timestamp,
 ) -> Option<Decision> {
+    if bundle.tool(&call.tool).and_then(|tool| tool.operation(&call.operation)).is_none_or(|it| it.facts.is_empty()) {
+        return None;
+    }
     let refusal = screen::screen(bundle, call, standing, now).err()?;
     Some(refusal.into_decision(explain::undecided(bundle, call)))
 }
