@@ -61,7 +61,8 @@ use crate::run::RunView;
 use crate::tool::{Class, Operation};
 
 use findings::Findings;
-use refusal::{Refusal, is_of_policies};
+use modes::Becomes;
+use refusal::Refusal;
 use said::Asking;
 
 /// What the verdict rests on beside bundle and call.
@@ -165,13 +166,11 @@ fn decide_by(
     let case = Case { way, bundle, call: &call, operation, evidence: &Evidence { releases, ..*evidence }, now };
     let Ok(judged) = case.judge(in_force, asking, &mut output) else { return Err(Box::new(output)) };
     output.would = modes::would(&case, tried, mode, asking, &judged, &output);
-    Ok(match (mode, judged) {
-        (Mode::Propose, Ok(_)) => modes::proposed(&operation.name, output),
-        (Mode::Audit, Ok(passed)) => modes::audited(&Ok(passed), permit(call), output),
-        (Mode::Audit, Err(refusal)) if is_of_policies(refusal.code) => {
-            modes::audited(&Err(refusal), permit(call), output)
-        }
-        (_, judged) => enforced(judged, call, output),
+    let code = judged.as_ref().err().map(|refusal| refusal.code);
+    Ok(match modes::becomes(mode, judged.is_err(), code) {
+        Becomes::AsJudged => enforced(judged, call, output),
+        Becomes::Proposed => modes::proposed(&operation.name, output),
+        Becomes::Allowed => modes::audited(&judged, permit(call), output),
     })
 }
 
