@@ -17,7 +17,7 @@ use crate::bundle::Bundle;
 use crate::call::{HttpRequest, ToolCall};
 use crate::codes::Code;
 use crate::decide::{self, Evidence};
-use crate::decision::{Decision, DecisionOutput};
+use crate::decision::{Decision, DecisionOutput, Outcome};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::{self, Object, Value};
@@ -137,7 +137,10 @@ impl Bundle {
                 let run = input.run_view.as_ref();
                 decide(self, call, &Evidence { standing, delegations, facts: &facts, run, releases }, input.at)
             }
-            Err(malformed) => decide::refused(self, &input.tool, malformed),
+            Err(malformed) => Decision {
+                outcome: Outcome::Deny(malformed.code),
+                output: decide::malformed(self, &input.tool, malformed),
+            },
         }
     }
 

@@ -49,8 +49,8 @@ impl Call {
         match judged {
             Ok(answer) => answer,
             Err(malformed) => {
-                let decision = decide::refused(&view.policy.bundle, arrived.tool(), malformed);
-                self.refuse(view, About::default(), decision).await
+                let output = decide::malformed(&view.policy.bundle, arrived.tool(), malformed);
+                self.refuse(view, About::default(), &output).await
             }
         }
     }
@@ -70,8 +70,8 @@ impl Call {
     /// Judges one step as the call would be judged now, but for its facts: they are not read.
     async fn step(&self, view: &View, input: &DecisionInput, now: Timestamp) -> Result<Judged, Code> {
         let (bundle, grants, shared) = (&view.policy.bundle, &view.grants, &self.worker.shared);
-        let (about, decision) = match bundle.call_of_input(input) {
-            Err(malformed) => (About::default(), decide::refused(bundle, &input.tool, malformed)),
+        let (about, output) = match bundle.call_of_input(input) {
+            Err(malformed) => (About::default(), decide::malformed(bundle, &input.tool, malformed)),
             Ok(call) => {
                 let about = bundle.tool(&call.tool).map(|tool| About::new(tool, &call)).unwrap_or_default();
                 let run_view = shared.runs.view(bundle, &call, now);
@@ -83,15 +83,14 @@ impl Call {
                     releases: &grants.releases,
                 };
                 let judged = patience::decide(bundle, call, &evidence, now, REGO_TIME);
-                (about, judged.map_err(|_| Code::PolicyTimeout)?)
+                (about, judged.map_err(|_| Code::PolicyTimeout)?.output)
             }
         };
-        let id = compose::new_id();
-        let (output, latency) = (&decision.output, self.arrived.elapsed());
-        let mut record = compose::decision(&self.recorder, view, &id, about, output, Approval::default(), latency);
+        let (id, latency) = (compose::new_id(), self.arrived.elapsed());
+        let mut record = compose::decision(&self.recorder, view, &id, about, &output, Approval::default(), latency);
         record.mode = Mode::Plan;
         record.plan = Some(self.id.clone());
         self.recorder.refusal(record).await.map_err(|_| Code::RecordNotWritable)?;
-        Ok(Judged::of(id, output))
+        Ok(Judged::of(id, &output))
     }
 }

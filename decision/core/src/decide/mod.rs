@@ -214,7 +214,7 @@ pub fn refused_without_facts(
     Some(refusal.into_decision(explain::undecided(bundle, call)))
 }
 
-/// The output for a request that could not be named.
+/// The output for a request that could not be named: refused.
 pub fn malformed(bundle: &Bundle, tool: &str, malformed: Malformed) -> DecisionOutput {
     let Malformed { code, detail, operation, class } = malformed;
     // The agent's own text, where it names no tool: what could not be a name is not kept, so nothing long or secret gets
@@ -227,11 +227,6 @@ pub fn malformed(bundle: &Bundle, tool: &str, malformed: Malformed) -> DecisionO
     output.operation = operation;
     output.class = class;
     output
-}
-
-/// The decision for a request that could not be named: refused.
-pub fn refused(bundle: &Bundle, tool: &str, malformed: Malformed) -> Decision {
-    Decision { outcome: Outcome::Deny(malformed.code), output: self::malformed(bundle, tool, malformed) }
 }
 
 /// How a call passed.

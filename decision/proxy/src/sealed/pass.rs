@@ -30,8 +30,9 @@ impl Call {
         tracing::warn!(decision = self.id, error = &unanswered as &dyn std::error::Error, "call not relayed");
         match unanswered {
             Unanswered::NotSent(_) => {
-                let decision = decide::refused(&view.policy.bundle, arrived.tool(), malformed(code, code.cause()));
-                self.refuse(&view, About::default(), decision).await
+                let malformed = malformed(code, code.cause());
+                let output = decide::malformed(&view.policy.bundle, arrived.tool(), malformed);
+                self.refuse(&view, About::default(), &output).await
             }
             // The gateway recorded that it would send it, if it did: a denial here would contradict it.
             Unanswered::Unknown(_) => {
@@ -54,8 +55,8 @@ impl Call {
                 Some(self.turn_away(view, about, &call, code).await)
             }
             Err(malformed) => {
-                let decision = decide::refused(bundle, arrived.tool(), malformed);
-                Some(self.refuse(view, About::default(), decision).await)
+                let output = decide::malformed(bundle, arrived.tool(), malformed);
+                Some(self.refuse(view, About::default(), &output).await)
             }
         }
     }
