@@ -77,6 +77,24 @@ pub struct HttpInput {
     pub body: String,
 }
 
+impl DecisionInput {
+    /// Of an agent by its full name: without a call yet, and without evidence.
+    pub fn new(agent: impl Into<String>, tool: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            agent: agent.into(),
+            tool: tool.into(),
+            http: None,
+            operation: None,
+            arguments: None,
+            delegation: None,
+            run: None,
+            facts: BTreeMap::new(),
+            run_view: None,
+            at,
+        }
+    }
+}
+
 impl Bundle {
     /// Judges an input: the output only, as `aegis eval` prints it. Without releases, so a call that needs an approval
     /// is held.
@@ -164,7 +182,7 @@ impl Bundle {
     fn call_with(&self, input: &DecisionInput, arguments: Option<Value>) -> Result<ToolCall, Malformed> {
         let agent = self.agent();
         if input.agent.split_once('/') != Some((&agent.namespace, &agent.name)) {
-            return Err(contradiction(format!("the call is of another agent than {}/{}", agent.namespace, agent.name)));
+            return Err(contradiction(format!("the call is of another agent than {}", agent.full_name())));
         }
         let mut call = match (&input.http, &input.operation, arguments) {
             (Some(http), None, None) => self.name_call(&input.tool, &http.as_request())?,
