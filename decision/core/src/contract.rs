@@ -15,7 +15,6 @@ use crate::agent::Standing;
 use crate::approval::Release;
 use crate::bundle::Bundle;
 use crate::call::{HttpRequest, ToolCall};
-use crate::codes::Code;
 use crate::decide::{self, Evidence};
 use crate::decision::{Decision, DecisionOutput, Outcome};
 use crate::delegation::Delegation;
@@ -182,7 +181,7 @@ impl Bundle {
     fn call_with(&self, input: &DecisionInput, arguments: Option<Value>) -> Result<ToolCall, Malformed> {
         let agent = self.agent();
         if input.agent.split_once('/') != Some((&agent.namespace, &agent.name)) {
-            return Err(contradiction(format!("the call is of another agent than {}", agent.full_name())));
+            return Err(Malformed::request(format!("the call is of another agent than {}", agent.full_name())));
         }
         let mut call = match (&input.http, &input.operation, arguments) {
             (Some(http), None, None) => self.name_call(&input.tool, &http.as_request())?,
@@ -190,7 +189,7 @@ impl Bundle {
                 let arguments = arguments.unwrap_or_else(|| Value::Object(Object::new()));
                 self.call_of(&input.tool, operation, arguments)?
             }
-            _ => return Err(contradiction("a call is given either as http or by operation and arguments".to_owned())),
+            _ => return Err(Malformed::request("a call is given either as http or by operation and arguments")),
         };
         call.delegation = agreed("delegation", call.delegation, input.delegation.as_ref())?;
         call.run = agreed("run", call.run, input.run.as_ref())?;
@@ -222,12 +221,8 @@ impl HttpInput {
 fn agreed(what: &str, of_request: Option<String>, of_input: Option<&String>) -> Result<Option<String>, Malformed> {
     match (of_request, of_input) {
         (Some(request), Some(input)) if request != *input => {
-            Err(contradiction(format!("the request's headers and the input name different {what}s")))
+            Err(Malformed::request(format!("the request's headers and the input name different {what}s")))
         }
         (request, input) => Ok(request.or_else(|| input.cloned())),
     }
-}
-
-fn contradiction(detail: String) -> Malformed {
-    Malformed { code: Code::MalformedRequest, detail, operation: None, class: None }
 }

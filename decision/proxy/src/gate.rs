@@ -155,7 +155,7 @@ impl Call {
             };
         }
         let Some(tool) = view.policy.bundle.tool(&head.tool) else {
-            let malformed = ingress::malformed(Code::UnknownTool, Code::UnknownTool.cause());
+            let malformed = Malformed::new(Code::UnknownTool, Code::UnknownTool.cause());
             return Err((head.tool, malformed));
         };
         self.tool = Some(tool.name.clone());

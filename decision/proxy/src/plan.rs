@@ -5,6 +5,7 @@ use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decide::{self, Evidence};
 use aegis_decision::facts::FactSet;
+use aegis_decision::naming::Malformed;
 use aegis_decision::plan::{Judged, Sent};
 use aegis_decision::record::Mode;
 use aegis_decision::tool::Class;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::gate::Call;
-use crate::ingress::{Arrived, malformed};
+use crate::ingress::Arrived;
 use crate::patience::{self, REGO_TIME};
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
@@ -37,12 +38,12 @@ impl Call {
         let http = arrived.http();
         let judged = if (http.method, http.path, http.query) != ("POST", "/v1/plan", None) {
             let detail = "of the sidecar's own paths there is POST /aegis/v1/plan";
-            Err(malformed(Code::UnknownOperation, detail))
+            Err(Malformed::new(Code::UnknownOperation, detail))
         } else if let Err(code) = view.is_open_for(Class::Read, Timestamp::now()) {
-            Err(malformed(code, code.cause()))
+            Err(Malformed::new(code, code.cause()))
         } else {
             match Sent::read(&http) {
-                Ok(sent) => self.plan(view, sent).await.map_err(|code| malformed(code, code.cause())),
+                Ok(sent) => self.plan(view, sent).await.map_err(|code| Malformed::new(code, code.cause())),
                 Err(malformed) => Err(malformed),
             }
         };
