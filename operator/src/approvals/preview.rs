@@ -183,11 +183,8 @@ fn confusable(text: &str) -> bool {
 }
 
 fn clip(text: &str, bytes: usize) -> (String, bool) {
-    if text.len() <= bytes {
-        return (text.to_owned(), false);
-    }
-    let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    (text.get(..end).unwrap_or_default().to_owned(), true)
+    let end = text.floor_char_boundary(bytes);
+    (text.get(..end).unwrap_or_default().to_owned(), end < text.len())
 }
 
 /// Keeps within the bounds, and says how much is not shown: an approver must know that something is missing.
