@@ -1,7 +1,6 @@
 //! Files of calls, one JSON object a line, as `aegis eval` and `aegis policy diff` read them: one line at a time, each
 //! bounded, so a file may be of any length.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
@@ -137,18 +136,7 @@ struct Member;
 
 impl Member {
     fn of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
-        let mut input = DecisionInput {
-            agent: String::new(),
-            tool: String::new(),
-            http: None,
-            operation: None,
-            arguments: None,
-            delegation: None,
-            run: None,
-            facts: BTreeMap::new(),
-            run_view: None,
-            at,
-        };
+        let mut input = DecisionInput::new("", "", at);
         let (mut has_agent, mut has_tool) = (false, false);
         for (name, value) in members {
             // An absent member may be written as null, but for those that every call has.

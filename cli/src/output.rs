@@ -5,11 +5,15 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use aegis_decision::disguise::disguises;
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::io::Io;
+
+// What came from a server, a record or an agent goes through it before it reaches a terminal.
+pub(crate) use aegis_decision::disguise::printable;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -99,12 +103,12 @@ pub(crate) fn document<T: Serialize>(format: Format, value: &T, io: &mut Io<'_>)
     Ok(io.out.flush()?)
 }
 
-/// YAML, and where that would hold a character that a terminal obeys, the JSON, which is YAML as well.
+/// YAML, and where that would hold a character that hides or turns text, the JSON, which is YAML as well.
 fn yaml<T: Serialize>(value: &T, json: String) -> Result<String> {
     // By way of a tree: the writer of YAML then sees maps and texts only, no types of ours.
     let tree = serde_json::to_value(value).context("cannot write the answer as YAML")?;
     let text = serde_saphyr::to_string(&tree).context("cannot write the answer as YAML")?;
-    Ok(if text.chars().any(|c| c != '\n' && obeyed(c)) { json } else { text })
+    Ok(if text.chars().any(|c| c != '\n' && disguises(c)) { json } else { text })
 }
 
 /// Columns with a header, as kubectl prints them. Ends with a line break.
@@ -127,12 +131,6 @@ pub(crate) fn row(out: &mut String, name: &str, value: &str) {
     out.push('\n');
 }
 
-/// Writes control characters, and those that hide or turn text, as escapes. What came from a server, a record or an
-/// agent goes through here before it reaches a terminal.
-pub fn printable(text: &str) -> String {
-    escaped(text, |c, shown| shown.extend(c.escape_unicode()))
-}
-
 /// As [`printable`], keeping line breaks.
 pub(crate) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
@@ -140,36 +138,18 @@ pub(crate) fn printable_lines(text: &str) -> String {
 
 /// The same for JSON, where these characters stand in strings only (RFC 8259, section 7) and keep their meaning.
 fn printable_json(json: &str) -> String {
-    json.split('\n')
-        .map(|line| {
-            escaped(line, |c, shown| {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a String cannot fail.
-                    let _ = fmt::Write::write_fmt(shown, format_args!("\\u{unit:04x}"));
-                }
-            })
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if obeyed(c) {
-            escape(c, &mut shown);
-        } else {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || !disguises(c) {
             shown.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            let _ = fmt::Write::write_fmt(&mut shown, format_args!("\\u{unit:04x}"));
         }
     }
     shown
-}
-
-/// Control characters, line and paragraph separators, and characters without width or that turn the direction of text.
-fn obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -184,18 +164,19 @@ mod tests {
 
     #[test]
     fn escaped_json_means_the_same() {
-        let value = serde_json::json!({"k\u{202e}": ["\u{1b}", "\u{e0041}", "ü"]});
+        let disguising: String = ('\0'..=char::MAX).filter(|c| disguises(*c)).collect();
+        let value = serde_json::json!({"k\u{202e}": ["\u{1b}", "\u{e0041}", "ü", disguising]});
         let shown = printable_json(&serde_json::to_string_pretty(&value).unwrap());
-        assert!(!shown.chars().any(|c| c != '\n' && obeyed(c)), "{shown}");
+        assert!(!shown.chars().any(|c| c != '\n' && disguises(c)), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]
     fn yaml_never_holds_what_a_terminal_obeys() {
-        for text in ["\u{1b}[2J", "\u{202e}", "plain", "\u{9b}", "two\nlines", "# no: comment"] {
+        for text in ["\u{1b}[2J", "\u{202e}", "plain", "\u{9b}", "\u{a0}", "\u{fe0f}", "two\nlines", "# no: comment"] {
             let value = serde_json::json!({"key": text, "list": [{"a": 1}]});
             let shown = yaml(&value, printable_json(&serde_json::to_string_pretty(&value).unwrap())).unwrap();
-            assert!(!shown.chars().any(|c| c != '\n' && obeyed(c)), "{shown}");
+            assert!(!shown.chars().any(|c| c != '\n' && disguises(c)), "{shown}");
             assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&shown).unwrap(), value);
         }
     }

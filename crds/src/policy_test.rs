@@ -106,16 +106,12 @@ impl<'a> Suite<'a> {
         };
         let fact = |(name, fact): (&String, _)| Ok((name.clone(), tree(fact, || format!("facts.{name}"))?));
         let mut input = DecisionInput {
-            agent: format!("{}/{}", bundle.agent().namespace, bundle.agent().name),
-            tool: test.call.tool.clone(),
-            http: None,
             operation: Some(test.call.operation.clone()),
             arguments: Some(tree(&test.call.arguments, || "arguments".to_owned())?),
             delegation: Some(delegation.name.clone()),
             run: Some(MADE_UP.to_owned()),
             facts: test.call.facts.iter().map(fact).collect::<Result<_, CaseError>>()?,
-            run_view: None,
-            at,
+            ..DecisionInput::new(bundle.agent().full_name(), &test.call.tool, at)
         };
         let mut runs = RunIndex::unkeyed();
         for (index, earlier) in test.call.earlier.iter().enumerate() {

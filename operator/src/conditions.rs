@@ -55,10 +55,7 @@ pub fn whole_second(now: Timestamp) -> Timestamp {
 
 fn clipped(mut message: String) -> String {
     const MAX: usize = 1024;
-    if message.len() > MAX {
-        let end = (0..=MAX).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-    }
+    message.truncate(message.floor_char_boundary(MAX));
     message
 }
 

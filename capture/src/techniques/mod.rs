@@ -145,10 +145,7 @@ fn attempt(number: u8, target: String, finding: Finding) -> Attempt {
 }
 
 fn shortened(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        let end = (0..=MAX_TEXT_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-    }
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
     text
 }
 

@@ -8,6 +8,7 @@ use aegis_decision::codes::Code;
 use aegis_decision::control::Head;
 use aegis_decision::decision::{DecisionOutput, DelegationRef, FailedCheck, RuleRef, Verdict};
 use aegis_decision::digest::Digest;
+use aegis_decision::disguise::disguises;
 use aegis_decision::jws::{KeySet, Purpose, SigningKey};
 use aegis_decision::record::{
     AgentRef, CONNECTION_END_RECORD_V1, CONNECTION_RECORD_V1, ConnectionEndRecord, ConnectionEndTag, ConnectionRecord,
@@ -205,6 +206,15 @@ pub fn connections() -> TempDir {
     let lines: Vec<_> = records.iter().map(|record| String::from_utf8(record.to_bytes().unwrap()).unwrap()).collect();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("e.jsonl"), lines.join("\n") + "\n").unwrap();
+    folder
+}
+
+/// A folder with the record of one call, whose purpose is every character that hides or turns text.
+pub fn disguised() -> TempDir {
+    let purpose = ('\0'..=char::MAX).filter(|c| disguises(*c)).collect();
+    let record = DecisionRecord { purpose: Some(purpose), ..decision("d-1", Verdict::Deny) };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("e.jsonl"), Record::Decision(Box::new(record)).to_bytes().unwrap()).unwrap();
     folder
 }
 

@@ -3,9 +3,10 @@
 use std::fs;
 
 use aegis_cli::Exit;
+use aegis_decision::disguise::disguises;
 
 use crate::aegis;
-use crate::records::{connections, kept};
+use crate::records::{connections, disguised, kept};
 
 #[test]
 fn a_refusal_is_explained_and_nothing_in_it_moves_the_terminal() {
@@ -15,6 +16,17 @@ fn a_refusal_is_explained_and_nothing_in_it_moves_the_terminal() {
     assert_eq!(ran.exit, Exit::Done);
     assert!(!ran.whole().contains('\u{1b}'));
     insta::assert_snapshot!("refused", kept.without_folder(&ran.whole()));
+}
+
+#[test]
+fn no_character_of_a_record_hides_or_turns_what_is_told() {
+    let kept = disguised();
+    for format in ["table", "json", "yaml"] {
+        let ran = aegis(&["why", "d-1", "--records", kept.path().to_str().unwrap(), "-o", format], "");
+        assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+        assert!(ran.out.contains("200b"), "{}", ran.out);
+        assert!(!ran.out.chars().any(|c| c != '\n' && disguises(c)), "{format}: {}", ran.out);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `ToolPolicy` to the core's policy. Its tests are not part of it: they are run against a bundle that holds it.
 
-use aegis_decision::policy::{Effect, Mode, Policy, Rollout, Rule};
+use aegis_decision::policy::{Effect, MAX_HOLD_SECONDS, Mode, Policy, Rollout, Rule};
 use aegis_decision::rego::{Module, ModuleSource, RULE};
 use kube::ResourceExt as _;
 
@@ -69,7 +69,7 @@ fn lower_rollout(rollout: &api::policy::Rollout, policy: &str, mode: Mode) -> Re
 pub(super) fn approval(by: &ApprovalBy, field: &str) -> Result<(String, u32), Invalid> {
     let ApprovalBy { tier, hold } = by;
     let tier = text::label(tier, &format!("{field}.approval.tier"))?;
-    Ok((tier, duration::seconds(hold, 0..=300, &format!("{field}.approval.hold"))?))
+    Ok((tier, duration::seconds(hold, 0..=MAX_HOLD_SECONDS, &format!("{field}.approval.hold"))?))
 }
 
 fn lower_rego(rego: &RegoModule, rules: &[PolicyRule]) -> Result<ModuleSource, Invalid> {

@@ -73,6 +73,11 @@ impl Mode {
 }
 
 impl Agent {
+    /// `namespace/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// What a review attests: ceiling, version, workload, level, egress and mode. A change of one of them makes the review
     /// void.
     pub fn review_digest(&self) -> Digest {

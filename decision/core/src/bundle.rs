@@ -148,7 +148,8 @@ pub struct Bundle {
     pub(crate) digest: Digest,
     pub(crate) review_digest: Digest,
     pub(crate) routers: BTreeMap<String, Router>,
-    pub(crate) schemas: BTreeMap<(String, String), CompiledSchema>,
+    /// By tool and operation, where there are some.
+    pub(crate) schemas: BTreeMap<String, BTreeMap<String, CompiledSchema>>,
     pub(crate) policies: Vec<CompiledPolicy>,
     /// One for each policy, in their order; none for a policy without one.
     modules: Vec<Option<Module>>,
@@ -174,7 +175,7 @@ impl Bundle {
         unique("tier", source.tiers.iter().map(|tier| &tier.name))?;
 
         let mut routers = BTreeMap::new();
-        let mut schemas = BTreeMap::new();
+        let mut schemas: BTreeMap<String, BTreeMap<String, CompiledSchema>> = BTreeMap::new();
         let mut redactors: BTreeMap<String, BTreeMap<String, Redactor>> = BTreeMap::new();
         let room = BundleRoom::default();
         for tool in &source.tools {
@@ -184,16 +185,16 @@ impl Bundle {
                 Router::compile(tool).map_err(|error| AssembleError::Binding { tool: tool.name.clone(), error })?;
             routers.insert(tool.name.clone(), router);
             for operation in &tool.operations {
-                let key = (tool.name.clone(), operation.name.clone());
                 match &operation.arguments {
                     Some(schema) => {
                         let compiled = CompiledSchema::compile_beside(schema, &own).map_err(|error| {
                             AssembleError::Schema { tool: tool.name.clone(), operation: operation.name.clone(), error }
                         })?;
-                        schemas.insert(key, compiled);
+                        schemas.entry(tool.name.clone()).or_default().insert(operation.name.clone(), compiled);
                     }
                     None if operation.class == Class::Commit => {
-                        return Err(AssembleError::MissingSchema { tool: key.0, operation: key.1 });
+                        let (tool, operation) = (tool.name.clone(), operation.name.clone());
+                        return Err(AssembleError::MissingSchema { tool, operation });
                     }
                     None => {}
                 }
@@ -274,7 +275,7 @@ impl Bundle {
 
     /// The schema of an operation's arguments.
     pub(crate) fn schema(&self, tool: &str, operation: &str) -> Option<&CompiledSchema> {
-        self.schemas.get(&(tool.to_owned(), operation.to_owned()))
+        self.schemas.get(tool)?.get(operation)
     }
 
     /// Whether a request for an operation could be another one's of the tool, see [`Router::may_be_another`].

@@ -15,9 +15,8 @@ use crate::agent::Standing;
 use crate::approval::Release;
 use crate::bundle::Bundle;
 use crate::call::{HttpRequest, ToolCall};
-use crate::codes::Code;
 use crate::decide::{self, Evidence};
-use crate::decision::{Decision, DecisionOutput};
+use crate::decision::{Decision, DecisionOutput, Outcome};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::json::{self, Object, Value};
@@ -75,6 +74,24 @@ pub struct HttpInput {
     /// Body as text. A body that is not UTF-8 is malformed before it gets here.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
+}
+
+impl DecisionInput {
+    /// Of an agent by its full name: without a call yet, and without evidence.
+    pub fn new(agent: impl Into<String>, tool: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            agent: agent.into(),
+            tool: tool.into(),
+            http: None,
+            operation: None,
+            arguments: None,
+            delegation: None,
+            run: None,
+            facts: BTreeMap::new(),
+            run_view: None,
+            at,
+        }
+    }
 }
 
 impl Bundle {
@@ -137,7 +154,10 @@ impl Bundle {
                 let run = input.run_view.as_ref();
                 decide(self, call, &Evidence { standing, delegations, facts: &facts, run, releases }, input.at)
             }
-            Err(malformed) => decide::refused(self, &input.tool, malformed),
+            Err(malformed) => Decision {
+                outcome: Outcome::Deny(malformed.code),
+                output: decide::malformed(self, &input.tool, malformed),
+            },
         }
     }
 
@@ -161,7 +181,7 @@ impl Bundle {
     fn call_with(&self, input: &DecisionInput, arguments: Option<Value>) -> Result<ToolCall, Malformed> {
         let agent = self.agent();
         if input.agent.split_once('/') != Some((&agent.namespace, &agent.name)) {
-            return Err(contradiction(format!("the call is of another agent than {}/{}", agent.namespace, agent.name)));
+            return Err(Malformed::request(format!("the call is of another agent than {}", agent.full_name())));
         }
         let mut call = match (&input.http, &input.operation, arguments) {
             (Some(http), None, None) => self.name_call(&input.tool, &http.as_request())?,
@@ -169,7 +189,7 @@ impl Bundle {
                 let arguments = arguments.unwrap_or_else(|| Value::Object(Object::new()));
                 self.call_of(&input.tool, operation, arguments)?
             }
-            _ => return Err(contradiction("a call is given either as http or by operation and arguments".to_owned())),
+            _ => return Err(Malformed::request("a call is given either as http or by operation and arguments")),
         };
         call.delegation = agreed("delegation", call.delegation, input.delegation.as_ref())?;
         call.run = agreed("run", call.run, input.run.as_ref())?;
@@ -201,12 +221,8 @@ impl HttpInput {
 fn agreed(what: &str, of_request: Option<String>, of_input: Option<&String>) -> Result<Option<String>, Malformed> {
     match (of_request, of_input) {
         (Some(request), Some(input)) if request != *input => {
-            Err(contradiction(format!("the request's headers and the input name different {what}s")))
+            Err(Malformed::request(format!("the request's headers and the input name different {what}s")))
         }
         (request, input) => Ok(request.or_else(|| input.cloned())),
     }
-}
-
-fn contradiction(detail: String) -> Malformed {
-    Malformed { code: Code::MalformedRequest, detail, operation: None, class: None }
 }

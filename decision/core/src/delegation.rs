@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::names_operation;
 use crate::tool::Dimension;
 
 /// One `Delegation`.
@@ -60,9 +61,7 @@ impl Delegation {
 
     /// Whether it grants the operation.
     pub fn grants(&self, tool: &str, operation: &str) -> bool {
-        self.grants
-            .iter()
-            .any(|grant| grant.tool == tool && grant.operations.iter().any(|name| name == operation || name == "*"))
+        self.grants.iter().any(|grant| grant.tool == tool && names_operation(&grant.operations, operation))
     }
 
     /// Whether it is in force at `now`.

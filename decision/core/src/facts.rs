@@ -59,7 +59,7 @@ impl Bundle {
         naming::check_query(read, &query).ok()?;
         // The same that is checked when an agent makes this read itself.
         let merged = naming::merge(read, route, None, &path, &query).ok()?;
-        if let Some(schema) = self.schemas.get(&(tool.name.clone(), read.name.clone())) {
+        if let Some(schema) = self.schema(&tool.name, &read.name) {
             schema.check(&merged).ok()?;
         }
         let passed = vec![("accept".to_owned(), "application/json".to_owned())];
@@ -114,11 +114,7 @@ fn given(operation: &Operation, argument: &FactArgument, arguments: &Value) -> O
 
 fn find<'a>(operation: &Operation, path: &Path, arguments: &'a Value) -> Option<&'a Value> {
     let (_, alias, rest) = resolve(path, operation);
-    alias.iter().chain(rest).try_fold(arguments, |value, step| match (value, step) {
-        (Value::Object(object), Step::Key(key)) => object.get(key),
-        (Value::Array(items), Step::Index(index)) => items.get(*index),
-        _ => None,
-    })
+    alias.iter().chain(rest).try_fold(arguments, |value, step| step.of(value))
 }
 
 /// A path after its alias, if its first key is one, was replaced: root, the alias's steps, the rest.

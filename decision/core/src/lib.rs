@@ -20,6 +20,7 @@ pub mod decide;
 pub mod decision;
 pub mod delegation;
 pub mod digest;
+pub mod disguise;
 pub mod egress;
 pub mod facts;
 pub mod feed;

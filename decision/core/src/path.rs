@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::Value;
+
 /// Where a path starts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Root {
@@ -59,6 +61,18 @@ pub enum PathError {
     /// Not well formed at a byte.
     #[error("is not well formed at byte {0}; write names separated by dots, with [*], [?], [0] or [\"name\"]")]
     Syntax(usize),
+}
+
+impl Step {
+    /// What it leads to from a value: none where that is not there, and for a step that ranges over elements.
+    #[inline]
+    pub(crate) fn of<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        match (value, self) {
+            (Value::Object(object), Self::Key(key)) => object.get(key),
+            (Value::Array(items), Self::Index(index)) => items.get(*index),
+            _ => None,
+        }
+    }
 }
 
 impl Path {

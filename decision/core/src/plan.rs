@@ -1,7 +1,5 @@
 //! Plans: calls that an agent intends, judged before the first of them is made. Nothing is sent, reserved or released.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +133,6 @@ impl Step {
         run: Option<&str>,
         at: Timestamp,
     ) -> DecisionInput {
-        let agent = bundle.agent();
         let Self { tool, http, operation, arguments, delegation: own } = self;
         // A request names its own in its headers; what differs is then refused as a contradiction.
         let named = |name: &str| {
@@ -144,16 +141,12 @@ impl Step {
         let delegation = own.or_else(|| delegation.filter(|_| !named("aegis-delegation")).map(str::to_owned));
         let run = run.filter(|_| !named("aegis-run") && !named("traceparent")).map(str::to_owned);
         DecisionInput {
-            agent: format!("{}/{}", agent.namespace, agent.name),
-            tool,
             http,
             operation,
             arguments,
             delegation,
             run,
-            facts: BTreeMap::new(),
-            run_view: None,
-            at,
+            ..DecisionInput::new(bundle.agent().full_name(), tool, at)
         }
     }
 }

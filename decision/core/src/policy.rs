@@ -17,6 +17,9 @@ pub use rollout::{Mode, Rollout, Share};
 pub use transform::Transform;
 pub use window::{Day, Window};
 
+/// Longest time that a rule may let a call wait for people, in seconds.
+pub const MAX_HOLD_SECONDS: u32 = 300;
+
 /// The rules of one `ToolPolicy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -98,7 +101,7 @@ impl Rule {
 }
 
 /// Whether a list of operations has this one; `*` stands for all.
-fn names_operation(operations: &[String], operation: &str) -> bool {
+pub(crate) fn names_operation(operations: &[String], operation: &str) -> bool {
     operations.iter().any(|name| name == operation || name == "*")
 }
 

@@ -120,8 +120,7 @@ impl CompiledSchema {
         for error in self.validator.iter_errors(&instance) {
             let keyword = error.kind().keyword().to_owned();
             let mut pointer = error.instance_path().to_string();
-            let end = (0..=MAX_POINTER_BYTES).rev().find(|end| pointer.is_char_boundary(*end)).unwrap_or_default();
-            pointer.truncate(end);
+            pointer.truncate(pointer.floor_char_boundary(MAX_POINTER_BYTES));
             let failure = SchemaFailure { pointer, keyword };
             if !failures.contains(&failure) {
                 failures.push(failure);

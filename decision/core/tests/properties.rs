@@ -56,16 +56,10 @@ fn delegation() -> Delegation {
 fn judge(bundle: &Bundle, arguments: &Value, fact: Option<&Value>) -> DecisionOutput {
     let parse = |value: &Value| strict::parse(value.to_string().as_bytes()).expect("generated values are strict");
     let input = DecisionInput {
-        agent: "n/clerk".to_owned(),
-        tool: "desk".to_owned(),
-        http: None,
         operation: Some("write".to_owned()),
         arguments: Some(parse(arguments)),
-        delegation: None,
-        run: None,
         facts: fact.map(|fact| BTreeMap::from([("thing".to_owned(), parse(fact))])).unwrap_or_default(),
-        run_view: None,
-        at: AT.parse().unwrap(),
+        ..DecisionInput::new("n/clerk", "desk", AT.parse().unwrap())
     };
     bundle.judge_input(&input, &desk::standing(bundle), &[delegation()])
 }
@@ -422,10 +416,7 @@ proptest! {
     ) {
         let bundle = bundle(&[json!({"effect": "Allow"})]);
         let http = HttpInput { method, path, query, headers, body };
-        let input = DecisionInput {
-            agent: "n/clerk".to_owned(), tool: "desk".to_owned(), http: Some(http), operation: None, arguments: None,
-            delegation: None, run: None, facts: BTreeMap::new(), run_view: None, at: AT.parse().unwrap(),
-        };
+        let input = DecisionInput { http: Some(http), ..DecisionInput::new("n/clerk", "desk", AT.parse().unwrap()) };
         let output = bundle.judge_input(&input, &desk::standing(&bundle), &[delegation()]);
         prop_assert_eq!(output.code.is_none(), output.verdict == Verdict::Allow);
     }
@@ -445,10 +436,7 @@ proptest! {
                 body: http.body.as_bytes(),
             };
             prop_assert!(BUNDLE.name_call("desk", &request).is_ok(), "{http:?}: {:?}", BUNDLE.name_call("desk", &request));
-            let input = DecisionInput {
-                agent: "n/clerk".to_owned(), tool: "desk".to_owned(), http: Some(http), operation: None, arguments: None,
-                delegation: None, run: None, facts: BTreeMap::new(), run_view: None, at: AT.parse().unwrap(),
-            };
+            let input = DecisionInput { http: Some(http), ..DecisionInput::new("n/clerk", "desk", AT.parse().unwrap()) };
             let output = BUNDLE.judge_input(&input, &desk::standing(&BUNDLE), &[delegation()]);
             Ok((output.effect_digest.expect("a request has an effect digest"), meaning))
         };

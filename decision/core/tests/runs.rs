@@ -9,8 +9,6 @@
 #[path = "fuzz/run_index.rs"]
 mod run_index;
 
-use std::collections::BTreeMap;
-
 use aegis_decision::agent::{Review, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::call::HttpRequest;
@@ -114,16 +112,10 @@ fn bundle() -> Bundle {
 fn paid(bundle: &Bundle, index: &RunIndex, run: &str, payee: &str) -> DecisionOutput {
     let at: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
     let mut input = DecisionInput {
-        agent: "n/clerk".to_owned(),
-        tool: "bank".to_owned(),
-        http: None,
         operation: Some("pay".to_owned()),
         arguments: Some(parsed(&json!({"payee": payee}).to_string())),
-        delegation: None,
         run: Some(run.to_owned()),
-        facts: BTreeMap::new(),
-        run_view: None,
-        at,
+        ..DecisionInput::new("n/clerk", "bank", at)
     };
     let call = bundle.call_of_input(&input).unwrap();
     input.run_view = bundle.run_view(&call, index, at);

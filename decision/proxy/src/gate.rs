@@ -1,4 +1,4 @@
-//! The flow of one call, on one screen: listen, ingress, facts, decide, record, forward, outcome, answer.
+//! The flow of one call: listen, ingress, facts, decide, record, forward, outcome, answer.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use aegis_decision::decide::{self, Evidence};
 use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Verdict, Would};
 use aegis_decision::facts::FactSet;
 use aegis_decision::naming::Malformed;
+use aegis_decision::permit::OncePermit;
 use aegis_decision::record::ErrorClass;
 use aegis_decision::rego::OutOfTime;
 use aegis_decision::run::RunView;
@@ -113,8 +114,8 @@ impl Call {
         let arrived = match self.ingress(&view, door, request).await {
             Ok(arrived) => arrived,
             Err((tool, malformed)) => {
-                let decision = decide::refused(&view.policy.bundle, &tool, malformed);
-                return self.refuse(&view, About::default(), decision).await;
+                let output = decide::malformed(&view.policy.bundle, &tool, malformed);
+                return self.refuse(&view, About::default(), &output).await;
             }
         };
         self.arrived = Instant::now();
@@ -154,7 +155,7 @@ impl Call {
             };
         }
         let Some(tool) = view.policy.bundle.tool(&head.tool) else {
-            let malformed = ingress::malformed(Code::UnknownTool, Code::UnknownTool.cause());
+            let malformed = Malformed::new(Code::UnknownTool, Code::UnknownTool.cause());
             return Err((head.tool, malformed));
         };
         self.tool = Some(tool.name.clone());
@@ -171,8 +172,8 @@ impl Call {
         let call = match bundle.name_call(arrived.tool(), &arrived.http()) {
             Ok(call) => call,
             Err(malformed) => {
-                let decision = decide::refused(bundle, arrived.tool(), malformed);
-                return Round::Answer(self.refuse(view, About::default(), decision).await);
+                let output = decide::malformed(bundle, arrived.tool(), malformed);
+                return Round::Answer(self.refuse(view, About::default(), &output).await);
             }
         };
         let Some(tool) = bundle.tool(&call.tool) else { return Round::Answer(Code::UnknownTool.into()) };
@@ -205,10 +206,7 @@ impl Call {
         self.would.clone_from(&decision.output.would);
         let Decision { outcome, output } = decision;
         match outcome {
-            Outcome::Deny(code) => {
-                let decision = Decision { outcome: Outcome::Deny(code), output };
-                Round::Answer(self.refuse(view, about, decision).await)
-            }
+            Outcome::Deny(_) => Round::Answer(self.refuse(view, about, &output).await),
             // There is no permit for it.
             Outcome::Propose => {
                 let answer = Problem::decided(Code::Proposed, &output);
@@ -216,58 +214,71 @@ impl Call {
             }
             // A call that came in here always has a request.
             Outcome::Allow(None) => Round::Answer(Code::MalformedRequest.into()),
-            Outcome::Allow(Some(permit)) => {
-                Round::Answer(self.send(view, tool, class, *permit, &output, about, None).await)
-            }
-            Outcome::AllowOnce(once) => {
-                // What would fail after the claim would burn the approval: it is tried before.
-                if worker.upstream.is_prepared_for(tool).is_err() {
-                    let (code, approval) = (Code::UpstreamUnreachable, Approval::released(once.release()));
-                    let answer = unsent(tool, ErrorClass::Credential, "the credential cannot be added");
-                    return self.not_released(view, about, output, code, approval, answer).await;
-                }
-                if !self.recorder.is_writable() {
-                    let (code, approval) = (Code::RecordNotWritable, Approval::released(once.release()));
-                    // Writing down the refusal finds out whether the next one can be written.
-                    return self.not_released(view, about, output, code, approval, code.into()).await;
-                }
-                match claim(&worker.shared, view, *once, &output, &self.id).await {
-                    Claimed::Won(permit, won) => {
-                        Round::Answer(self.send(view, tool, class, *permit, &output, about, Some(won)).await)
-                    }
-                    Claimed::Again(uid) => {
-                        hold.spend(uid);
-                        Round::Again
-                    }
-                    Claimed::Refused(code, release) => {
-                        self.underway = None;
-                        let approval = Approval::released(&release);
-                        let answer = Problem::new(code).about(release.request_name);
-                        self.not_released(view, about, output, code, approval, answer.into()).await
-                    }
-                }
-            }
+            Outcome::Allow(Some(permit)) => Round::Answer(self.send(view, tool, *permit, &output, about, None).await),
+            Outcome::AllowOnce(once) => self.send_once(view, tool, *once, &output, about, hold).await,
             Outcome::Hold => {
                 // A call that waits for a person keeps no other from the tool.
                 drop((slot, turn));
                 let asking =
                     Asking { http: arrived.input(), facts: &facts, run_view, at: now, traceparent, output: &output };
-                match hold.ask(&worker.shared, view, asking, &self.gone).await {
-                    Held::Released => Round::Again,
-                    Held::Waiting(answer) => {
-                        let problem = Problem::decided(Code::ApprovalRequired, &output).about(answer.name.as_str());
-                        let approval = Approval::asked(&answer);
-                        Round::Answer(self.keep_refusal(view, about, &output, approval, problem.into()).await)
-                    }
-                    Held::Refused(code, answer) => {
-                        let approval = answer.as_ref().map(Approval::asked).unwrap_or_default();
-                        let mut problem = Problem::new(code);
-                        if let Some(answer) = answer {
-                            problem = problem.about(answer.name);
-                        }
-                        self.not_released(view, about, output, code, approval, problem.into()).await
-                    }
+                self.ask(view, about, hold, asking).await
+            }
+        }
+    }
+
+    /// Claims the release that lets the call go, and sends it.
+    async fn send_once(
+        &mut self,
+        view: &View,
+        tool: &Tool,
+        once: OncePermit,
+        output: &DecisionOutput,
+        about: About,
+        hold: &mut Hold,
+    ) -> Round {
+        // What would fail after the claim would burn the approval: it is tried before.
+        if self.worker.upstream.is_prepared_for(tool).is_err() {
+            let (code, approval) = (Code::UpstreamUnreachable, Approval::released(once.release()));
+            let answer = unsent(tool, ErrorClass::Credential, "the credential cannot be added");
+            return self.not_released(view, about, output, code, approval, answer).await;
+        }
+        if !self.recorder.is_writable() {
+            let (code, approval) = (Code::RecordNotWritable, Approval::released(once.release()));
+            // Writing down the refusal finds out whether the next one can be written.
+            return self.not_released(view, about, output, code, approval, code.into()).await;
+        }
+        match claim(&self.worker.shared, view, once, output, &self.id).await {
+            Claimed::Won(permit, won) => Round::Answer(self.send(view, tool, *permit, output, about, Some(won)).await),
+            Claimed::Again(uid) => {
+                hold.spend(uid);
+                Round::Again
+            }
+            Claimed::Refused(code, release) => {
+                self.underway = None;
+                let approval = Approval::released(&release);
+                let answer = Problem::new(code).about(release.request_name);
+                self.not_released(view, about, output, code, approval, answer.into()).await
+            }
+        }
+    }
+
+    /// Asks people, and waits for them as long as the rules say.
+    async fn ask(&self, view: &View, about: About, hold: &mut Hold, asking: Asking<'_>) -> Round {
+        let output = asking.output;
+        match hold.ask(&self.worker.shared, view, asking, &self.gone).await {
+            Held::Released => Round::Again,
+            Held::Waiting(answer) => {
+                let problem = Problem::decided(Code::ApprovalRequired, output).about(answer.name.as_str());
+                let approval = Approval::asked(&answer);
+                Round::Answer(self.keep_refusal(view, about, output, approval, problem.into()).await)
+            }
+            Held::Refused(code, answer) => {
+                let approval = answer.as_ref().map(Approval::asked).unwrap_or_default();
+                let mut problem = Problem::new(code);
+                if let Some(answer) = answer {
+                    problem = problem.about(answer.name);
                 }
+                self.not_released(view, about, output, code, approval, problem.into()).await
             }
         }
     }
@@ -314,17 +325,16 @@ impl Call {
     ) -> Answer {
         let detail = code.cause().to_owned();
         let malformed = Malformed { code, detail, operation: Some(operation), class: Some(class) };
-        let decision = decide::refused(&view.policy.bundle, tool, malformed);
-        self.refuse(view, about, decision).await
+        let output = decide::malformed(&view.policy.bundle, tool, malformed);
+        self.refuse(view, about, &output).await
     }
 
     /// Records a denial and answers it.
-    pub(crate) async fn refuse(&mut self, view: &View, about: About, decision: Decision) -> Answer {
-        self.verdict = Some(decision.output.verdict);
-        self.would.clone_from(&decision.output.would);
-        let code = decision.output.code.unwrap_or(Code::NoRuleAllows);
-        let answer = Problem::decided(code, &decision.output);
-        self.keep_refusal(view, about, &decision.output, Approval::default(), answer.into()).await
+    pub(crate) async fn refuse(&mut self, view: &View, about: About, output: &DecisionOutput) -> Answer {
+        self.verdict = Some(output.verdict);
+        self.would.clone_from(&output.would);
+        let answer = Problem::decided(output.code.unwrap_or(Code::NoRuleAllows), output);
+        self.keep_refusal(view, about, output, Approval::default(), answer.into()).await
     }
 
     /// Records that a call that was held or released here is refused: for what is known about its approval, or for what
@@ -333,14 +343,13 @@ impl Call {
         &self,
         view: &View,
         about: About,
-        mut output: DecisionOutput,
+        output: &DecisionOutput,
         code: Code,
         approval: Approval,
         answer: Answer,
     ) -> Round {
-        output.verdict = Verdict::Deny;
-        output.code = Some(code);
-        output.detail = Some(code.cause().to_owned());
+        let detail = Some(code.cause().to_owned());
+        let output = DecisionOutput { verdict: Verdict::Deny, code: Some(code), detail, ..output.clone() };
         Round::Answer(self.keep_refusal(view, about, &output, approval, answer).await)
     }
 

@@ -148,19 +148,12 @@ impl Hold {
 
 fn submission(view: &View, asking: Asking<'_>) -> Option<Submission> {
     let Asking { http, facts, run_view, at, traceparent, output } = asking;
-    let agent = view.policy.bundle.agent();
     Some(Submission {
         input: DecisionInput {
-            agent: format!("{}/{}", agent.namespace, agent.name),
-            tool: output.tool.clone(),
             http: Some(http?),
-            operation: None,
-            arguments: None,
-            delegation: None,
-            run: None,
             facts: facts.0.clone(),
             run_view,
-            at,
+            ..DecisionInput::new(view.policy.bundle.agent().full_name(), &output.tool, at)
         },
         bundle: view.policy.bundle.digest(),
         effect_digest: output.effect_digest?,

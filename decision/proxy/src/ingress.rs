@@ -82,7 +82,7 @@ impl Arrived {
 
 /// Reads a head that came in at this door. `tools` are those that a proxied or captured request may mean.
 pub fn head(parts: &Parts, door: Door, tools: &[Tool]) -> Result<Head, Malformed> {
-    let refuse = |detail: &str| malformed(Code::MalformedRequest, detail);
+    let refuse = |detail: &str| Malformed::new(Code::MalformedRequest, detail);
     if parts.version != Version::HTTP_11 {
         return Err(refuse("use HTTP/1.1"));
     }
@@ -98,7 +98,7 @@ pub fn head(parts: &Parts, door: Door, tools: &[Tool]) -> Result<Head, Malformed
     // hyper also reads `gzip, chunked` as chunked, and would hand over what is still compressed.
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(malformed(Code::UnsupportedMediaType, "bodies are accepted without content encoding only"));
+        return Err(Malformed::new(Code::UnsupportedMediaType, "bodies are accepted without content encoding only"));
     }
     let (tool, path) = match (door, form) {
         (Door::Calls(listen), Form::Origin) => {
@@ -110,14 +110,14 @@ pub fn head(parts: &Parts, door: Door, tools: &[Tool]) -> Result<Head, Malformed
             let site = Site::parse(authority, Some(default_port));
             let site = site.map_err(|_| refuse("the URL does not plainly name one host"))?;
             if named(&parts.headers, default_port)? != site {
-                return Err(malformed(Code::Misdirected, "the URL and the Host header name different hosts"));
+                return Err(Malformed::new(Code::Misdirected, "the URL and the Host header name different hosts"));
             }
             at(tools, scheme, &site, parts.uri.path())?
         }
         (Door::Captured(original), Form::Origin) => {
             let site = named(&parts.headers, original.port())?;
             if site.port != original.port() {
-                return Err(malformed(
+                return Err(Malformed::new(
                     Code::Misdirected,
                     "the connection is to another port than the Host header says",
                 ));
@@ -164,22 +164,23 @@ enum Form<'a> {
 fn at<'a>(tools: &'a [Tool], scheme: Scheme, site: &Site, path: &'a str) -> Result<(&'a str, &'a str), Malformed> {
     let found = route::tool(tools, scheme, site, path).map(|(tool, path)| (tool.name.as_str(), path));
     let url = scheme.as_str();
-    found
-        .ok_or_else(|| malformed(Code::UnknownHost, &format!("{url}://{site} with this path is no tool of this agent")))
+    found.ok_or_else(|| {
+        Malformed::new(Code::UnknownHost, format!("{url}://{site} with this path is no tool of this agent"))
+    })
 }
 
 /// The site of the one Host header.
 fn named(headers: &HeaderMap, default_port: u16) -> Result<Site, Malformed> {
     let text = one_host(headers)?.to_str().ok();
     text.and_then(|text| Site::parse(text, Some(default_port)).ok())
-        .ok_or_else(|| malformed(Code::Misdirected, "the Host header does not plainly name one host"))
+        .ok_or_else(|| Malformed::new(Code::Misdirected, "the Host header does not plainly name one host"))
 }
 
 fn one_host(headers: &HeaderMap) -> Result<&http::HeaderValue, Malformed> {
     let mut values = headers.get_all(header::HOST).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
-        _ => Err(malformed(Code::MalformedRequest, "send exactly one Host header")),
+        _ => Err(Malformed::new(Code::MalformedRequest, "send exactly one Host header")),
     }
 }
 
@@ -193,36 +194,31 @@ fn host(headers: &HeaderMap, listen: SocketAddr) -> Result<(), Malformed> {
         {
             Ok(())
         }
-        _ => Err(malformed(Code::Misdirected, &format!("this is {listen}; the Host header says otherwise"))),
+        _ => Err(Malformed::new(Code::Misdirected, format!("this is {listen}; the Host header says otherwise"))),
     }
 }
 
 /// Reads a body whole, up to the tool's limit and what the budget has left (INV-4: a partial body is never judged).
 pub async fn body(body: Incoming, max_bytes: u32, budget: &Budget) -> Result<Bytes, Malformed> {
-    let too_large = || malformed(Code::BodyTooLarge, &format!("the body may have at most {max_bytes} bytes"));
+    let too_large = || Malformed::new(Code::BodyTooLarge, format!("the body may have at most {max_bytes} bytes"));
     if body.size_hint().lower() > u64::from(max_bytes) {
         return Err(too_large());
     }
     let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
     match timeout(BODY_TIME, budget.read(body, limit)).await {
         Ok(Ok(whole)) if whole.has_trailers => {
-            Err(malformed(Code::MalformedRequest, "no trailers: they would be judged by nobody"))
+            Err(Malformed::new(Code::MalformedRequest, "no trailers: they would be judged by nobody"))
         }
         Ok(Ok(whole)) => Ok(whole.held.around(whole.bytes.into())),
         Ok(Err(Unread::TooLarge)) => Err(too_large()),
         Ok(Err(Unread::NoRoom)) => {
             let detail =
                 "the bodies of all calls under way take the memory that there is for them: try again with fewer";
-            Err(malformed(Code::TooManyCalls, detail))
+            Err(Malformed::new(Code::TooManyCalls, detail))
         }
-        Ok(Err(Unread::BrokeOff)) => Err(malformed(Code::MalformedRequest, "the body broke off")),
-        Err(_) => Err(malformed(Code::MalformedRequest, "the body did not arrive within 30 seconds")),
+        Ok(Err(Unread::BrokeOff)) => Err(Malformed::new(Code::MalformedRequest, "the body broke off")),
+        Err(_) => Err(Malformed::new(Code::MalformedRequest, "the body did not arrive within 30 seconds")),
     }
-}
-
-/// Something that cannot be named.
-pub fn malformed(code: Code, detail: &str) -> Malformed {
-    Malformed { code, detail: detail.to_owned(), operation: None, class: None }
 }
 
 #[cfg(test)]

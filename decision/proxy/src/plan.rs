@@ -5,6 +5,7 @@ use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decide::{self, Evidence};
 use aegis_decision::facts::FactSet;
+use aegis_decision::naming::Malformed;
 use aegis_decision::plan::{Judged, Sent};
 use aegis_decision::record::Mode;
 use aegis_decision::tool::Class;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::gate::Call;
-use crate::ingress::{Arrived, malformed};
+use crate::ingress::Arrived;
 use crate::patience::{self, REGO_TIME};
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
@@ -37,20 +38,20 @@ impl Call {
         let http = arrived.http();
         let judged = if (http.method, http.path, http.query) != ("POST", "/v1/plan", None) {
             let detail = "of the sidecar's own paths there is POST /aegis/v1/plan";
-            Err(malformed(Code::UnknownOperation, detail))
+            Err(Malformed::new(Code::UnknownOperation, detail))
         } else if let Err(code) = view.is_open_for(Class::Read, Timestamp::now()) {
-            Err(malformed(code, code.cause()))
+            Err(Malformed::new(code, code.cause()))
         } else {
             match Sent::read(&http) {
-                Ok(sent) => self.plan(view, sent).await.map_err(|code| malformed(code, code.cause())),
+                Ok(sent) => self.plan(view, sent).await.map_err(|code| Malformed::new(code, code.cause())),
                 Err(malformed) => Err(malformed),
             }
         };
         match judged {
             Ok(answer) => answer,
             Err(malformed) => {
-                let decision = decide::refused(&view.policy.bundle, arrived.tool(), malformed);
-                self.refuse(view, About::default(), decision).await
+                let output = decide::malformed(&view.policy.bundle, arrived.tool(), malformed);
+                self.refuse(view, About::default(), &output).await
             }
         }
     }
@@ -70,8 +71,8 @@ impl Call {
     /// Judges one step as the call would be judged now, but for its facts: they are not read.
     async fn step(&self, view: &View, input: &DecisionInput, now: Timestamp) -> Result<Judged, Code> {
         let (bundle, grants, shared) = (&view.policy.bundle, &view.grants, &self.worker.shared);
-        let (about, decision) = match bundle.call_of_input(input) {
-            Err(malformed) => (About::default(), decide::refused(bundle, &input.tool, malformed)),
+        let (about, output) = match bundle.call_of_input(input) {
+            Err(malformed) => (About::default(), decide::malformed(bundle, &input.tool, malformed)),
             Ok(call) => {
                 let about = bundle.tool(&call.tool).map(|tool| About::new(tool, &call)).unwrap_or_default();
                 let run_view = shared.runs.view(bundle, &call, now);
@@ -83,15 +84,14 @@ impl Call {
                     releases: &grants.releases,
                 };
                 let judged = patience::decide(bundle, call, &evidence, now, REGO_TIME);
-                (about, judged.map_err(|_| Code::PolicyTimeout)?)
+                (about, judged.map_err(|_| Code::PolicyTimeout)?.output)
             }
         };
-        let id = compose::new_id();
-        let (output, latency) = (&decision.output, self.arrived.elapsed());
-        let mut record = compose::decision(&self.recorder, view, &id, about, output, Approval::default(), latency);
+        let (id, latency) = (compose::new_id(), self.arrived.elapsed());
+        let mut record = compose::decision(&self.recorder, view, &id, about, &output, Approval::default(), latency);
         record.mode = Mode::Plan;
         record.plan = Some(self.id.clone());
         self.recorder.refusal(record).await.map_err(|_| Code::RecordNotWritable)?;
-        Ok(Judged::of(id, output))
+        Ok(Judged::of(id, &output))
     }
 }

@@ -7,7 +7,7 @@ use aegis_decision::control::Execution;
 use aegis_decision::decision::DecisionOutput;
 use aegis_decision::permit::Permit;
 use aegis_decision::record::ErrorClass;
-use aegis_decision::tool::{Class, Tool};
+use aegis_decision::tool::Tool;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -22,18 +22,17 @@ use crate::state::View;
 
 impl Call {
     /// Records, forwards, records the outcome, answers.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one call, each needed")]
     pub(crate) async fn send(
         &mut self,
         view: &View,
         tool: &Tool,
-        class: Class,
         permit: Permit,
         output: &DecisionOutput,
         about: About,
         won: Option<Won>,
     ) -> Answer {
         let shared = &self.worker.shared;
+        let class = permit.class();
         let approved = won.is_some();
         let approval = won.as_ref().map(Approval::claimed).unwrap_or_default();
         let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, self.arrived.elapsed());

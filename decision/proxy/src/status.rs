@@ -72,10 +72,7 @@ impl Sources {
         Status {
             version: env!("CARGO_PKG_VERSION"),
             level: self.level,
-            agent: policy.as_ref().map(|policy| {
-                let agent = policy.bundle.agent();
-                format!("{}/{}", agent.namespace, agent.name)
-            }),
+            agent: policy.as_ref().map(|policy| policy.bundle.agent().full_name()),
             bundle: policy
                 .as_ref()
                 .map(|policy| BundleStatus { version: policy.version, digest: policy.bundle.digest() }),

@@ -2,6 +2,7 @@
 //! declares sensitive, nothing that can disguise itself.
 
 use aegis_decision::decision::{Sanitized, UnknownValue};
+use aegis_decision::disguise::printable;
 use aegis_decision::json::Value;
 use aegis_decision::path::{Path, Root, Step};
 use aegis_decision::policy::transform::Action;
@@ -75,7 +76,7 @@ pub fn preview<'a>(
 ) -> Vec<Row> {
     let removed = sanitized.iter().filter(|one| one.action == Action::Remove.name());
     let removed = removed.map(|one| Row {
-        path: clip(&escape(&one.field).0, MAX_PATH).0,
+        path: clip(&printable(&one.field), MAX_PATH).0,
         value: "(removed)".to_owned(),
         flags: vec![Flag::Sanitized],
     });
@@ -102,7 +103,7 @@ fn origin(unknown: &UnknownValue) -> Row {
         }
         None => "unknown: it appeared in no earlier answer of this run".to_owned(),
     };
-    let path = clip(&escape(&format!("$origin.{}", unknown.field)).0, MAX_PATH).0;
+    let path = clip(&printable(&format!("$origin.{}", unknown.field)), MAX_PATH).0;
     row(path, &Value::String(seen.into()))
 }
 
@@ -148,7 +149,7 @@ fn covers(path: &Path, root: &Root, steps: &[Step]) -> bool {
 fn written(root: &Root, steps: &[Step]) -> String {
     // A key of the agent's choice may hold anything; it is shown escaped, never interpreted.
     let path = Path { root: root.clone(), steps: steps.to_vec() };
-    clip(&escape(&path.to_string()).0, MAX_PATH).0
+    clip(&printable(&path.to_string()), MAX_PATH).0
 }
 
 fn row(path: String, scalar: &Value) -> Row {
@@ -157,8 +158,8 @@ fn row(path: String, scalar: &Value) -> Row {
         other => String::from_utf8_lossy(&aegis_decision::json::emit(other)).into_owned(),
     };
     let mut flags = Vec::new();
-    let (escaped, changed) = escape(&text);
-    if changed {
+    let escaped = printable(&text);
+    if escaped != text {
         flags.push(Flag::Escaped);
     }
     if confusable(&text) {
@@ -169,31 +170,6 @@ fn row(path: String, scalar: &Value) -> Row {
         flags.push(Flag::Truncated);
     }
     Row { path, value, flags }
-}
-
-/// Writes characters that are invisible or change direction as `\u{...}`.
-fn escape(text: &str) -> (String, bool) {
-    let mut escaped = String::with_capacity(text.len());
-    let mut changed = false;
-    for c in text.chars() {
-        if disguises(c) {
-            escaped.extend(c.escape_unicode());
-            changed = true;
-        } else {
-            escaped.push(c);
-        }
-    }
-    (escaped, changed)
-}
-
-/// Control, format, direction, variation and filler characters: what a screen does not show as itself.
-fn disguises(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-        || (c.is_whitespace() && c != ' ')
 }
 
 /// Latin letters beside Greek, Cyrillic, Armenian, Cherokee or full-width ones.
@@ -207,11 +183,8 @@ fn confusable(text: &str) -> bool {
 }
 
 fn clip(text: &str, bytes: usize) -> (String, bool) {
-    if text.len() <= bytes {
-        return (text.to_owned(), false);
-    }
-    let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    (text.get(..end).unwrap_or_default().to_owned(), true)
+    let end = text.floor_char_boundary(bytes);
+    (text.get(..end).unwrap_or_default().to_owned(), end < text.len())
 }
 
 /// Keeps within the bounds, and says how much is not shown: an approver must know that something is missing.
@@ -238,6 +211,8 @@ fn bounded(rows: Vec<Row>) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use aegis_decision::decision::RuleRef;
+    use aegis_decision::disguise::disguises;
+    use aegis_decision::json::Object;
 
     use super::*;
 
@@ -311,6 +286,18 @@ mod tests {
         let rows = rows(r#"{"payee": "Nord\u202ewind\n"}"#, &[]);
         assert_eq!(rows[0].value, "Nord\\u{202e}wind\\u{a}");
         assert_eq!(rows[0].flags, [Flag::Escaped]);
+    }
+
+    #[test]
+    fn every_character_that_disguises_is_written_out() {
+        for c in ('\0'..=char::MAX).filter(|c| disguises(*c)) {
+            let mut arguments = Object::new();
+            let _ = arguments.insert(format!("k{c}"), Value::String(format!("v{c}").into()));
+            let rows = preview(&[], &Value::Object(arguments), std::iter::empty(), &[], &[]);
+            assert_eq!(rows[0].value, printable(&format!("v{c}")));
+            assert_eq!(rows[0].flags, [Flag::Escaped], "{}", rows[0].value);
+            assert!(!rows[0].path.chars().any(disguises), "{}", rows[0].path);
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub async fn submit(
 async fn intake(control: &Control, claims: &AgentClaims, submission: &Submission) -> Result<ApprovalAnswer, Refusal> {
     let agent = control.hub.view(&claims.agent.uid).ok_or(Refusal::UnknownAgent)?;
     let published = agent.bundle.clone().ok_or(Refusal::BundleChanged)?;
-    if submission.input.agent != format!("{}/{}", agent.agent.namespace, agent.agent.name) {
+    if submission.input.agent != agent.agent.full_name() {
         return Err(Refusal::UnknownAgent);
     }
     if submission.bundle != published.bundle.digest() {

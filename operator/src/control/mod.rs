@@ -133,7 +133,7 @@ async fn in_time(request: Request, next: Next) -> Result<Response, Refusal> {
 }
 
 /// A text that a pod sent, for the log: bounded, printable.
-fn printable(text: &str) -> String {
+fn loggable(text: &str) -> String {
     text.chars().filter(|char| char.is_ascii_graphic() || *char == ' ').take(128).collect()
 }
 

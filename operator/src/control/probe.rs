@@ -74,7 +74,7 @@ pub async fn settle(
         }
     }
     if let Err(fault) = &result {
-        let got_out: Vec<String> = statement.got_out.iter().take(16).map(|text| super::printable(text)).collect();
+        let got_out: Vec<String> = statement.got_out.iter().take(16).map(|text| super::loggable(text)).collect();
         tracing::warn!(pod = %name.name, agent = %view.agent.name, %fault, ?got_out, "capture not proven");
     }
     Ok(result?)

@@ -22,7 +22,7 @@ use kube::{Api, ResourceExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{AUDIENCE, Control, Refusal, printable, probe};
+use super::{AUDIENCE, Control, Refusal, loggable, probe};
 use crate::hub::View;
 use crate::pods::ProofFault;
 
@@ -66,7 +66,7 @@ pub async fn exchange(
         stranger.proven();
     }
     if let Err(refusal) = &result {
-        tracing::warn!(agent = %printable(&form.agent), reason = refusal.reason(), %refusal, "no token");
+        tracing::warn!(agent = %loggable(&form.agent), reason = refusal.reason(), %refusal, "no token");
     }
     result.map(Json)
 }

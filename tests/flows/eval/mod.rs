@@ -49,18 +49,7 @@ struct Sent {
 
 /// What `aegis eval` is asked about a request, without facts and at no time yet.
 fn input(agent: String, tool: &str, http: HttpInput) -> DecisionInput {
-    DecisionInput {
-        agent,
-        tool: tool.to_owned(),
-        http: Some(http),
-        operation: None,
-        arguments: None,
-        delegation: None,
-        run: None,
-        facts: BTreeMap::new(),
-        run_view: None,
-        at: Timestamp::UNIX_EPOCH,
-    }
+    DecisionInput { http: Some(http), ..DecisionInput::new(agent, tool, Timestamp::UNIX_EPOCH) }
 }
 
 /// The agent sends a request to its sidecar: the answer, with the decision's id.

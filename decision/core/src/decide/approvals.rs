@@ -93,7 +93,7 @@ pub(super) fn matching<'a>(
         is_of(release, agent)
             && release.effect_digest == effect
             && release.context_digest == context
-            && now < release.expires_at
+            && release.in_force(now)
     });
     let latest = |release: &&Release| (release.expires_at, release.request_uid.clone());
     match &call.approval {

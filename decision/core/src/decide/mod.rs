@@ -7,10 +7,13 @@
 //! 1. any `Deny` rule that is true or indeterminate denies
 //! 2. a delegation in force grants the operation, and the call is within its data bounds; no protected argument that must
 //!    be of known origin is of unknown origin
-//! 3. an `Allow` rule is true, else deny `no_rule_allows` (an approval never allows by itself, so nobody is asked in vain)
-//! 4. `RequireApproval` rules that are true or indeterminate hold the call, and so do protected arguments of unknown origin, unless a release for exactly this effect in
-//!    exactly this context is there
+//! 3. an `Allow` rule is true, else deny `no_rule_allows` (an approval never allows by itself, so nobody is asked in
+//!    vain); an approval that the call names is not one for another effect
+//! 4. `RequireApproval` rules that are true or indeterminate hold the call, and so do protected arguments of unknown
+//!    origin, unless a release for exactly this effect in exactly this context is there
 //! 5. the call may go
+//!
+//! Of an audited agent the delegation and its data bounds come before step 1.
 //!
 //! Most calls simply go, and the operation's decision table ([`crate::rules`]) finds that out without a look at most
 //! rules. Every other verdict is reached the plain way, rule by rule, because it has to be explained; so is every verdict
@@ -47,7 +50,7 @@ use crate::approval::Release;
 use crate::bundle::Bundle;
 use crate::call::ToolCall;
 use crate::codes::Code;
-use crate::decision::{ContextParts, Decision, DecisionOutput, Outcome, Verdict};
+use crate::decision::{Decision, DecisionOutput, FailedCheck, Outcome, Verdict};
 use crate::delegation::Delegation;
 use crate::facts::FactSet;
 use crate::lineup::{Chosen, Lineup};
@@ -56,13 +59,14 @@ use crate::permit::{OncePermit, Permit};
 use crate::policy::Effect;
 use crate::provenance::{Judged, Witnesses};
 use crate::rego::{OutOfTime, Worker};
-use crate::rules;
+use crate::rules::{self, Inputs, RegistryRead};
 use crate::run::RunView;
 use crate::tool::{Class, Operation};
 
-use findings::Findings;
-use refusal::{Refusal, is_of_policies};
-use said::Asking;
+use findings::{Finding, Findings};
+use modes::Becomes;
+use refusal::Refusal;
+use said::{Asking, Said};
 
 /// What the verdict rests on beside bundle and call.
 #[derive(Debug, Clone, Copy)]
@@ -165,13 +169,11 @@ fn decide_by(
     let case = Case { way, bundle, call: &call, operation, evidence: &Evidence { releases, ..*evidence }, now };
     let Ok(judged) = case.judge(in_force, asking, &mut output) else { return Err(Box::new(output)) };
     output.would = modes::would(&case, tried, mode, asking, &judged, &output);
-    Ok(match (mode, judged) {
-        (Mode::Propose, Ok(_)) => modes::proposed(&operation.name, output),
-        (Mode::Audit, Ok(passed)) => modes::audited(&Ok(passed), permit(call), output),
-        (Mode::Audit, Err(refusal)) if is_of_policies(refusal.code) => {
-            modes::audited(&Err(refusal), permit(call), output)
-        }
-        (_, judged) => enforced(judged, call, output),
+    let code = judged.as_ref().err().map(|refusal| refusal.code);
+    Ok(match modes::becomes(mode, judged.is_err(), code) {
+        Becomes::AsJudged => enforced(judged, call, output),
+        Becomes::Proposed => modes::proposed(&operation.name, output),
+        Becomes::Allowed => modes::audited(&judged, permit(call), output),
     })
 }
 
@@ -215,7 +217,7 @@ pub fn refused_without_facts(
     Some(refusal.into_decision(explain::undecided(bundle, call)))
 }
 
-/// The output for a request that could not be named.
+/// The output for a request that could not be named: refused.
 pub fn malformed(bundle: &Bundle, tool: &str, malformed: Malformed) -> DecisionOutput {
     let Malformed { code, detail, operation, class } = malformed;
     // The agent's own text, where it names no tool: what could not be a name is not kept, so nothing long or secret gets
@@ -228,11 +230,6 @@ pub fn malformed(bundle: &Bundle, tool: &str, malformed: Malformed) -> DecisionO
     output.operation = operation;
     output.class = class;
     output
-}
-
-/// The decision for a request that could not be named: refused.
-pub fn refused(bundle: &Bundle, tool: &str, malformed: Malformed) -> Decision {
-    Decision { outcome: Outcome::Deny(malformed.code), output: self::malformed(bundle, tool, malformed) }
 }
 
 /// How a call passed.
@@ -248,26 +245,6 @@ enum Passed {
 /// What is found of a call by the policies of a lineup.
 type Judgement = Result<Passed, Box<Refusal>>;
 
-/// Why a call did not pass.
-enum Stop {
-    /// It is refused.
-    Refused(Box<Refusal>),
-    /// It was not decided.
-    OutOfTime,
-}
-
-impl From<Box<Refusal>> for Stop {
-    fn from(refusal: Box<Refusal>) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<OutOfTime> for Stop {
-    fn from(OutOfTime: OutOfTime) -> Self {
-        Self::OutOfTime
-    }
-}
-
 /// One call with what it is judged by, from step 1 on.
 #[derive(Debug, Clone, Copy)]
 struct Case<'a> {
@@ -279,6 +256,17 @@ struct Case<'a> {
     now: Timestamp,
 }
 
+/// What is known of a call before its rules are judged.
+struct Seen<'a> {
+    delegation: Result<&'a Delegation, Box<Refusal>>,
+    inputs: Inputs<'a>,
+    /// Bounds of the delegation that it is outside of.
+    outside: Vec<FailedCheck>,
+    origins: Judged<'a>,
+    /// What the Rego modules say.
+    said: Vec<Said<'a>>,
+}
+
 impl Case<'_> {
     /// Judges by the policies of a lineup; what is found on the way is in the output.
     fn judge(
@@ -287,21 +275,28 @@ impl Case<'_> {
         asking: &mut Asking<'_>,
         output: &mut DecisionOutput,
     ) -> Result<Judgement, OutOfTime> {
-        match self.pass(lineup, asking, output) {
-            Ok(passed) => Ok(Ok(passed)),
-            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
-            Err(Stop::OutOfTime) => Err(OutOfTime),
-        }
+        let facts = context::declared_facts(self.operation, self.evidence.facts);
+        let seen = self.see(&facts, lineup, asking, output)?;
+        Ok(match self.by_table(&seen, lineup, output) {
+            Some(passed) => Ok(passed),
+            None => self.by_steps(seen, lineup, output),
+        })
     }
 
-    fn pass(&self, lineup: &Lineup, asking: &mut Asking<'_>, output: &mut DecisionOutput) -> Result<Passed, Stop> {
-        let Self { way, bundle, call, operation, evidence, now } = *self;
+    /// Gathers what rules look at, and what has a say beside them.
+    fn see<'s>(
+        &'s self,
+        facts: &'s FactSet,
+        lineup: &Lineup,
+        asking: &mut Asking<'_>,
+        output: &mut DecisionOutput,
+    ) -> Result<Seen<'s>, OutOfTime> {
+        let Self { way: _, bundle, call, operation, evidence, now } = *self;
         // Rules may look at the delegation, so it is chosen before they are judged and counts after the Deny rules.
         let delegation = delegation::choose(bundle.agent(), call, evidence.delegations, now);
-        let facts = context::declared_facts(operation, evidence.facts);
         let inputs =
-            findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), &facts, evidence.run, now);
-        output.facts = context::fact_digests(operation, &facts);
+            findings::inputs(bundle, call, operation, delegation.as_ref().ok().copied(), facts, evidence.run, now);
+        output.facts = context::fact_digests(operation, facts);
         let (outside, origins) = match &delegation {
             Ok(delegation) => {
                 let witnesses = Witnesses { delegation, run: evidence.run };
@@ -310,30 +305,37 @@ impl Case<'_> {
             Err(_) => (Vec::new(), Judged::default()),
         };
         output.unknown_origins = origins::listed(&origins, evidence.run);
-        let effect = output.effect_digest;
-        let named = || approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), effect);
-
         let said = said::ask(bundle, lineup, call, operation, &inputs, asking)?;
+        Ok(Seen { delegation, inputs, outside, origins, said })
+    }
 
-        // All of the steps at once, where each one lets the call pass and nobody has to be asked.
-        if let (Way::Table, Ok(delegation)) = (way, &delegation)
-            && outside.is_empty()
-            && !origins::stop(&origins)
-            && let Some(allowing) = lineup.table.allows(&bundle.policies, &inputs)
-            && said.iter().all(|said| said.rule.effect == Effect::Allow)
-            && named().is_ok()
-        {
-            let allowing = findings::Finding::from(allowing);
-            output.delegation = Some(delegation::reference(delegation));
-            let reads = || {
-                let of_modules = said::registry_reads(bundle, lineup);
-                [lineup.table.registry_reads(&bundle.policies, &inputs), of_modules].concat()
-            };
-            set_context(output, || context::parts(bundle, lineup, operation, delegation, &inputs, &origins, reads));
-            output.rule = Some(allowing.reference());
-            output.rules = vec![allowing.outcome()];
-            return Ok(Passed::Freely);
+    /// All of the steps at once, where each one lets the call pass and nobody has to be asked.
+    fn by_table(&self, seen: &Seen<'_>, lineup: &Lineup, output: &mut DecisionOutput) -> Option<Passed> {
+        let Self { way, bundle, .. } = *self;
+        let Seen { delegation, inputs, outside, origins, said } = seen;
+        let (Way::Table, Ok(delegation)) = (way, delegation) else { return None };
+        if !outside.is_empty() || origins::stop(origins) {
+            return None;
         }
+        let allowing = lineup.table.allows(&bundle.policies, inputs)?;
+        if said.iter().any(|said| said.rule.effect != Effect::Allow) || self.named(output).is_err() {
+            return None;
+        }
+        let allowing = Finding::from(allowing);
+        let reads = || {
+            let of_modules = said::registry_reads(bundle, lineup);
+            [lineup.table.registry_reads(&bundle.policies, inputs), of_modules].concat()
+        };
+        self.bind(lineup, delegation, inputs, origins, reads, output);
+        output.rule = Some(allowing.reference());
+        output.rules = vec![allowing.outcome()];
+        Some(Passed::Freely)
+    }
+
+    /// One step after the other.
+    fn by_steps(&self, seen: Seen<'_>, lineup: &Lineup, output: &mut DecisionOutput) -> Judgement {
+        let Self { way, bundle, call, operation, evidence, now } = *self;
+        let Seen { delegation, inputs, outside, origins, said } = seen;
         let findings = Findings::evaluate(bundle, lineup, call, &inputs, &said);
         output.rules = call.sanitation.rules.iter().cloned().chain(findings.outcomes()).collect();
         if way == Way::Table {
@@ -342,35 +344,27 @@ impl Case<'_> {
 
         // What an audited agent may do at all is not up to policies, so a Deny rule hides nothing of it.
         if bundle.agent().mode == Mode::Audit {
-            let delegation = delegation.clone()?;
-            if !outside.is_empty() {
-                output.delegation = Some(delegation::reference(delegation));
-                return Err(Box::new(explain::outside_delegation(operation, delegation, outside)).into());
-            }
+            within(operation, delegation.clone()?, &outside, output)?;
         }
 
         // 1. any Deny
         if let Some(rule) = findings.denying() {
-            return Err(Box::new(explain::rule_denies(operation, rule)).into());
+            return Err(Box::new(explain::rule_denies(operation, rule)));
         }
 
         // 2. the delegation
         let delegation = delegation?;
-        output.delegation = Some(delegation::reference(delegation));
         let reads =
             || [context::plain_reads(bundle, lineup, call, &inputs), said::registry_reads(bundle, lineup)].concat();
-        set_context(output, || context::parts(bundle, lineup, operation, delegation, &inputs, &origins, reads));
-
-        if !outside.is_empty() {
-            return Err(Box::new(explain::outside_delegation(operation, delegation, outside)).into());
-        }
+        self.bind(lineup, delegation, &inputs, &origins, reads, output);
+        within(operation, delegation, &outside, output)?;
         origins::refused(operation, &origins, evidence.run)?;
 
         // 3. some Allow
         let Some(allowing) = findings.allowing() else {
-            return Err(Box::new(explain::no_rule_allows(operation, &findings)).into());
+            return Err(Box::new(explain::no_rule_allows(operation, &findings)));
         };
-        named()?;
+        self.named(output)?;
 
         // 4. approvals
         output.requirements = approvals::requirements(bundle, &findings, &origins)?;
@@ -394,16 +388,45 @@ impl Case<'_> {
         let why = origins::held(&origins, evidence.run);
         Ok(Passed::Held(explain::held(operation, &findings, &output.requirements, why)))
     }
+
+    /// Refuses a call that names an approval for another one.
+    fn named(&self, output: &DecisionOutput) -> Result<(), Box<Refusal>> {
+        let Self { bundle, call, evidence, .. } = *self;
+        approvals::named_is_for_this_effect(call, evidence.releases, bundle.agent(), output.effect_digest)
+    }
+
+    /// The delegation and the context that the call is judged in. A context counts only beside an effect.
+    fn bind(
+        &self,
+        lineup: &Lineup,
+        delegation: &Delegation,
+        inputs: &Inputs<'_>,
+        origins: &Judged<'_>,
+        reads: impl FnOnce() -> Vec<RegistryRead>,
+        output: &mut DecisionOutput,
+    ) {
+        output.delegation = Some(delegation::reference(delegation));
+        if output.effect_digest.is_some()
+            && let Some(parts) = context::parts(self.bundle, lineup, self.operation, delegation, inputs, origins, reads)
+        {
+            output.context_digest = Some(parts.digest());
+            output.context_parts = Some(parts);
+        }
+    }
 }
 
-/// A context counts only beside an effect.
-fn set_context(output: &mut DecisionOutput, parts: impl FnOnce() -> Option<ContextParts>) {
-    if output.effect_digest.is_some()
-        && let Some(parts) = parts()
-    {
-        output.context_digest = Some(parts.digest());
-        output.context_parts = Some(parts);
+/// Refuses a call that is outside of a bound of its delegation.
+fn within(
+    operation: &Operation,
+    delegation: &Delegation,
+    outside: &[FailedCheck],
+    output: &mut DecisionOutput,
+) -> Result<(), Box<Refusal>> {
+    if outside.is_empty() {
+        return Ok(());
     }
+    output.delegation = Some(delegation::reference(delegation));
+    Err(Box::new(explain::outside_delegation(operation, delegation, outside.to_vec())))
 }
 
 /// Leave to send the call's request. Only a Commit carries the agent's idempotency key.

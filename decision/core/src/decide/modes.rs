@@ -2,6 +2,7 @@
 //! enforced.
 
 use super::explain;
+use super::refusal::is_of_policies;
 use super::said::Asking;
 use super::{Case, Evidence, Judgement, Passed};
 use crate::agent::Mode;
@@ -9,6 +10,26 @@ use crate::codes::Code;
 use crate::decision::{Decision, DecisionOutput, Outcome, Verdict, Would};
 use crate::lineup::Lineup;
 use crate::permit::Permit;
+
+/// What becomes of a call by its agent's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Becomes {
+    /// What the verdict says.
+    AsJudged,
+    /// It is proposed.
+    Proposed,
+    /// It goes.
+    Allowed,
+}
+
+/// What a mode makes of a verdict; a refusal without a code is not one by policies.
+pub(super) fn becomes(mode: Mode, refused: bool, code: Option<Code>) -> Becomes {
+    match mode {
+        Mode::Propose if !refused => Becomes::Proposed,
+        Mode::Audit if !refused || code.is_some_and(is_of_policies) => Becomes::Allowed,
+        Mode::Enforce | Mode::Propose | Mode::Audit => Becomes::AsJudged,
+    }
+}
 
 /// What would become of the call; none where nothing is tried out for it, or where that could not be found out in time.
 /// Releases do not count: they are for what is in force.

@@ -10,7 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::{self, Finding, Findings};
-use super::refusal::{Refusal, is_of_policies};
+use super::modes::{self, Becomes};
+use super::refusal::Refusal;
 use super::said::{self, Asking, Said};
 use super::{context, delegation};
 use crate::agent::{Mode, Standing};
@@ -157,14 +158,13 @@ pub fn replay(
 
 /// What the agent's mode makes of a verdict.
 fn in_mode(mode: Mode, replayed: Replayed) -> Replayed {
-    let refused = replayed.verdict == Verdict::Deny;
-    match mode {
-        Mode::Propose if !refused => Replayed { verdict: Verdict::Propose, code: Some(Code::Proposed), ..replayed },
-        Mode::Audit if !refused || replayed.code.is_some_and(is_of_policies) => {
+    match modes::becomes(mode, replayed.verdict == Verdict::Deny, replayed.code) {
+        Becomes::AsJudged => replayed,
+        Becomes::Proposed => Replayed { verdict: Verdict::Propose, code: Some(Code::Proposed), ..replayed },
+        Becomes::Allowed => {
             let rule = replayed.rule.filter(|_| replayed.verdict == Verdict::Allow);
             Replayed { verdict: Verdict::Allow, code: None, rule, would: None }
         }
-        Mode::Enforce | Mode::Propose | Mode::Audit => replayed,
     }
 }
 

@@ -27,8 +27,7 @@ pub(super) fn screen<'a>(
 
 fn may_call(bundle: &Bundle, standing: &Standing, now: Timestamp) -> Result<(), Box<Refusal>> {
     let Err(code) = standing.may_call(bundle.review_digest(), now) else { return Ok(()) };
-    let agent = bundle.agent();
-    let name = format!("agent {}/{}", agent.namespace, agent.name);
+    let name = format!("agent {}", bundle.agent().full_name());
     let detail = match (standing.lifecycle, &standing.review) {
         (Lifecycle::Registered, _) => format!("{name} is registered but not active; its owner must activate it"),
         (Lifecycle::Suspended, _) => format!("{name} is suspended; every call is refused until it is active again"),

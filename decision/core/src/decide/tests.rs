@@ -259,8 +259,7 @@ fn a_suspended_agent_is_refused_before_facts_are_read() {
 #[test]
 fn a_text_that_can_be_no_tools_name_is_not_kept() {
     let judge = bundle(&json!([]));
-    let unknown =
-        || Malformed { code: Code::UnknownTool, detail: "no such tool".to_owned(), operation: None, class: None };
+    let unknown = || Malformed::new(Code::UnknownTool, "no such tool");
     assert_eq!(malformed(&judge, "bank", unknown()).tool, "bank");
     for text in ["a secret".to_owned(), "x".repeat(64), "%73ecret".to_owned()] {
         assert_eq!(malformed(&judge, &text, unknown()).tool, "", "{text}");

@@ -90,7 +90,8 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+    /// Of no operation that was recognised.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), operation: None, class: None }
     }
 

@@ -169,13 +169,7 @@ impl Route {
 
     fn body_matches(&self, body: Option<&Value>) -> bool {
         self.discriminators.iter().all(|(path, expected)| {
-            let found = body.and_then(|body| {
-                path.steps.iter().try_fold(body, |value, step| match (value, step) {
-                    (Value::Object(object), Step::Key(key)) => object.get(key),
-                    (Value::Array(items), Step::Index(index)) => items.get(*index),
-                    _ => None,
-                })
-            });
+            let found = body.and_then(|body| path.steps.iter().try_fold(body, |value, step| step.of(value)));
             // `5` and `"5"` stay different: only a string equals the declared text.
             found.and_then(Value::as_str) == Some(expected)
         })

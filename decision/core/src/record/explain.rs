@@ -6,6 +6,7 @@ use super::connection::{ConnectionEndRecord, ConnectionRecord, ConnectionVerdict
 use super::decision::{AgentRef, DecisionRecord};
 use super::outcome::{OutcomeRecord, RecordedExecution};
 use crate::decision::{RuleRef, Sanitized, Truth, Verdict, Would};
+use crate::disguise::printable;
 
 /// Explains one call: who, on whose behalf, what, when, which rule, what failed, what would pass, the approval, the
 /// outcome. Ends with a line break. Contains no value but those that the record keeps in clear.
@@ -253,22 +254,9 @@ fn rule_name(rule: &RuleRef) -> String {
     }
 }
 
+// It goes to a terminal, and names come from a call.
 fn row(out: &mut String, name: &str, value: &str) -> std::fmt::Result {
     writeln!(out, "  {name:<14} {}", printable(value))
-}
-
-/// Escapes control characters and those that turn the direction of text: it goes to a terminal, and names come from a
-/// call.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
 }
 
 fn optional(out: &mut String, name: &str, value: Option<&str>) -> std::fmt::Result {

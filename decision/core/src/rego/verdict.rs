@@ -6,7 +6,7 @@ use regorus::Value;
 
 use super::compile::Module;
 use super::error::Failure;
-use crate::policy::Effect;
+use crate::policy::{Effect, MAX_HOLD_SECONDS};
 
 /// Most verdicts of one module for one call.
 pub const MAX_VERDICTS: usize = 32;
@@ -83,7 +83,7 @@ fn asks(approval: &Value, module: &Module) -> Result<Effect, Failure> {
         Some(Value::Number(seconds)) => seconds
             .as_u64()
             .and_then(|seconds| u32::try_from(seconds).ok())
-            .filter(|seconds| *seconds <= 300)
+            .filter(|seconds| *seconds <= MAX_HOLD_SECONDS)
             .ok_or(Failure::Malformed("holdSeconds is no integer from 0 to 300"))?,
         Some(_) => return Err(Failure::Malformed("holdSeconds is no integer from 0 to 300")),
     };

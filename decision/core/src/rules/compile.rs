@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use iso_currency::Currency as IsoCurrency;
 
 use super::equal::Comparable;
-use super::error::{RuleError, RuleProblem};
+use super::error::{RuleError, RuleProblem, Wrong};
 use super::exact::Exact;
 use super::explain;
 use super::host_in::{self, Domains, HostSet};
@@ -81,9 +81,6 @@ fn indexes(policy: &Policy, operation: &str) -> Vec<usize> {
     let judging = rules.filter(|(_, rule)| rule.applies_to(operation) && rule.effect.transforms().is_none());
     judging.map(|(index, _)| index).collect()
 }
-
-/// A field of a check and what is wrong with it.
-type Wrong = (String, RuleProblem);
 
 /// What a check is compiled in.
 pub(super) struct Compiler<'a> {

@@ -16,6 +16,9 @@ pub struct RuleError {
     pub problem: RuleProblem,
 }
 
+/// A field and what is wrong with it.
+pub(super) type Wrong = (String, RuleProblem);
+
 /// What is wrong with a field of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleProblem {

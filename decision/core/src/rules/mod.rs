@@ -69,6 +69,7 @@ pub use error::{RuleError, RuleProblem};
 pub(crate) use format::is as has_format;
 pub(crate) use resolve::whole_path;
 pub(crate) use table::{Allowing, SetRoom, Table};
+pub(crate) use text::why_no_pattern;
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
 
 pub use crate::room::NoRoom;

@@ -36,10 +36,9 @@ impl<'a> Subject<'a> {
     }
 
     fn step(self, step: &Step) -> Option<Self> {
-        match (self, step) {
-            (Self::Json(Value::Object(object)), Step::Key(key)) => object.get(key).map(Self::Json),
-            (Self::Json(Value::Array(items)), Step::Index(index)) => items.get(*index).map(Self::Json),
-            _ => None,
+        match self {
+            Self::Json(value) => step.of(value).map(Self::Json),
+            Self::Text(_) => None,
         }
     }
 }
@@ -121,6 +120,11 @@ impl<'a> Resolved<'a> {
         self.head.iter().chain(self.tail)
     }
 
+    /// As one path.
+    pub(super) fn whole(self) -> Path {
+        Path { root: self.root.clone(), steps: self.steps().cloned().collect() }
+    }
+
     /// Whether another path can be followed from each element of this one: its quantifiers are all in the part that
     /// both share.
     pub(super) fn correlates(self, other: Self) -> bool {
@@ -149,8 +153,7 @@ impl<'a> Resolved<'a> {
 
 /// The path with what its first key stands for in the operation.
 pub(crate) fn whole_path(path: &Path, operation: &Operation) -> Path {
-    let resolved = Resolved::of(path, Names::of(operation));
-    Path { root: resolved.root.clone(), steps: resolved.steps().cloned().collect() }
+    Resolved::of(path, Names::of(operation)).whole()
 }
 
 /// Whether `wide` is a quantifier and `own` any step into a list.

@@ -1,14 +1,11 @@
 //! What a `Sanitize` rule may say, as far as it can be told without knowing the operation.
 
-use super::error::RuleProblem;
+use super::error::{RuleProblem, Wrong};
 use crate::path::{Path, Root, Step};
 use crate::policy::transform::{
     Action, Constant, MAX_CHARACTERS, MAX_KEPT, MAX_SCALE, MAX_SET_BYTES, MAX_SET_INTEGER, MAX_TRANSFORMS,
 };
 use crate::policy::{Check, Predicate, Transform};
-
-/// A field of the rule and what is wrong with it.
-type Wrong = (String, RuleProblem);
 
 /// Checks a rule's `when` and its transforms.
 pub(super) fn check(when: &[Check], transforms: &[Transform]) -> Result<(), Wrong> {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::automaton::Automaton;
@@ -108,11 +109,15 @@ impl Pattern {
     }
 }
 
+fn no_pattern(error: &dyn Display) -> RuleProblem {
+    RuleProblem::NotAPattern(why_no_pattern(error))
+}
+
 /// The message ends in the one line that says what is wrong, below a drawing of where.
-fn no_pattern(error: &dyn std::fmt::Display) -> RuleProblem {
+pub(crate) fn why_no_pattern(error: &dyn Display) -> String {
     let message = error.to_string();
     let last = message.lines().last().unwrap_or_default();
-    RuleProblem::NotAPattern(last.trim().trim_start_matches("error: ").to_owned())
+    last.trim().trim_start_matches("error: ").to_owned()
 }
 
 /// Characters (Unicode scalar values) of a string, elements of an array.

@@ -10,7 +10,7 @@ use crate::path::{Path, Step};
 use crate::policy::Transform;
 use crate::policy::transform::Action;
 use crate::room::{self, BundleRoom, NoRoom, Room};
-use crate::rules::{MAX_PATTERN_BYTES, sanitizer};
+use crate::rules::{MAX_PATTERN_BYTES, sanitizer, why_no_pattern};
 use crate::sanitize::{MAX_MATCH_BYTES, MAX_REDACTIONS};
 use crate::tool::Redaction;
 
@@ -171,12 +171,7 @@ fn search(place: usize, pattern: &str) -> Result<(Regex, usize), RedactionError>
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(wrong("is longer than 1024 bytes"));
     }
-    let syntax = |error: &dyn std::fmt::Display| {
-        // The message ends in the one line that says what is wrong, below a drawing of where.
-        let message = error.to_string();
-        let last = message.lines().last().unwrap_or_default();
-        RedactionError::Syntax { place, message: last.trim().trim_start_matches("error: ").to_owned() }
-    };
+    let syntax = |error: &dyn std::fmt::Display| RedactionError::Syntax { place, message: why_no_pattern(error) };
     let parsed = regex_syntax::ParserBuilder::new().nest_limit(64).build().parse(pattern);
     let parsed = parsed.map_err(|error| syntax(&error))?;
     let properties = parsed.properties();

@@ -2,13 +2,15 @@
 
 use aegis_decision::control::Head;
 use aegis_decision::digest::Digest;
+use aegis_decision::disguise::disguises;
 use aegis_decision::json;
 use aegis_decision::jws::{Purpose, SigningKey};
-use aegis_decision::record::{MAX_RECORD_BYTES, Record, explain};
+use aegis_decision::record::{MAX_RECORD_BYTES, Record, explain, explain_connection};
 use aegis_decision::segment::{End, Entry, Problem, Sealer, SegmentError, Torn, read, verify};
 
 use crate::sample::{
-    Numbers, agent, at, attestation, control_key, decision, keys, keys_of, lines, outcome, record_key, segment,
+    Numbers, agent, at, attestation, connection, control_key, decision, keys, keys_of, lines, outcome, record_key,
+    segment,
 };
 
 fn open() -> (Sealer, Vec<u8>) {
@@ -205,4 +207,20 @@ fn a_decision_is_told_in_plain_words() {
         workflow: "restock".to_owned(),
     });
     insta::assert_snapshot!(explain(&record, Some(&outcome("o-1", "d-1"))));
+}
+
+#[test]
+fn nothing_in_a_record_disguises_what_is_told_of_it() {
+    let disguising: String = ('\0'..=char::MAX).filter(|c| disguises(*c)).collect();
+    let mut record = decision("d-1", 7200);
+    record.agent.name.clone_from(&disguising);
+    record.decision.operation = Some(disguising.clone());
+    record.decision.detail = Some(disguising.clone());
+    record.purpose = Some(disguising.clone());
+    let mut connection = connection("c-1");
+    connection.host = Some(disguising);
+    for told in [explain(&record, None), explain_connection(&connection, None)] {
+        assert!(told.contains("\\u{200b}"), "{told}");
+        assert!(!told.lines().any(|line| line.chars().any(disguises)), "{told}");
+    }
 }

@@ -3,6 +3,7 @@
 
 use aegis_decision::codes::Code;
 use aegis_decision::decide;
+use aegis_decision::naming::Malformed;
 use aegis_decision::record::RecordedExecution;
 use aegis_decision::tool::Class;
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use super::fault::Unanswered;
 use super::relay::Relay;
 use crate::answer::{Answer, Problem};
 use crate::gate::Call;
-use crate::ingress::{Arrived, malformed};
+use crate::ingress::Arrived;
 use crate::record::compose::About;
 use crate::state::View;
 
@@ -30,8 +31,9 @@ impl Call {
         tracing::warn!(decision = self.id, error = &unanswered as &dyn std::error::Error, "call not relayed");
         match unanswered {
             Unanswered::NotSent(_) => {
-                let decision = decide::refused(&view.policy.bundle, arrived.tool(), malformed(code, code.cause()));
-                self.refuse(&view, About::default(), decision).await
+                let malformed = Malformed::new(code, code.cause());
+                let output = decide::malformed(&view.policy.bundle, arrived.tool(), malformed);
+                self.refuse(&view, About::default(), &output).await
             }
             // The gateway recorded that it would send it, if it did: a denial here would contradict it.
             Unanswered::Unknown(_) => {
@@ -54,8 +56,8 @@ impl Call {
                 Some(self.turn_away(view, about, &call, code).await)
             }
             Err(malformed) => {
-                let decision = decide::refused(bundle, arrived.tool(), malformed);
-                Some(self.refuse(view, About::default(), decision).await)
+                let output = decide::malformed(bundle, arrived.tool(), malformed);
+                Some(self.refuse(view, About::default(), &output).await)
             }
         }
     }

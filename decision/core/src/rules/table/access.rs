@@ -1,6 +1,6 @@
 //! How a value leads to a check: the check's key, if it has one.
 
-use super::intern::{Interner, names_one};
+use super::intern::Interner;
 use super::literals;
 use super::slots::SlotId;
 use crate::path::Path;
@@ -41,7 +41,7 @@ pub(super) struct Range {
 impl<'p> Access<'p> {
     /// The key of a check whose field, alias replaced, is `path`.
     pub(super) fn of(check: &'p CompiledCheck, path: Path, interner: &mut Interner<'p>) -> Self {
-        if !names_one(&path) {
+        if path.quantifiers() > 0 {
             return Self::Asked;
         }
         if let Question::OnSide(bound) = &check.question {

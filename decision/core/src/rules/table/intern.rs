@@ -4,7 +4,7 @@ use super::access::Access;
 use super::keys::Keys;
 use super::slots::{Slot, SlotId};
 use super::texts::SetRoom;
-use crate::path::{Path, Step};
+use crate::path::Path;
 use crate::policy::{Check, Normalize};
 use crate::rules::CompiledPolicy;
 use crate::rules::predicate::CompiledCheck;
@@ -93,17 +93,11 @@ impl<'p> Interner<'p> {
 
     /// The path with its alias, if its first key is one, replaced.
     pub(super) fn resolved(&self, path: &Path) -> Path {
-        let resolved = Resolved::of(path, self.names);
-        Path { root: resolved.root.clone(), steps: resolved.steps().cloned().collect() }
+        Resolved::of(path, self.names).whole()
     }
 
     /// How a check's value leads to it.
     pub(super) fn access(&self, check: CheckId) -> &Access<'p> {
         self.checks.get(check).map_or(&Access::Asked, |known| &known.access)
     }
-}
-
-/// Whether a path names one value rather than many.
-pub(super) fn names_one(path: &Path) -> bool {
-    !path.steps.iter().any(|step| matches!(step, Step::All | Step::Any))
 }
