@@ -3,15 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 
 use aegis_decision::contract::{DecisionInput, HttpInput};
 use aegis_decision::json::{self, Object, Value};
+use aegis_decision::run::RunIndex;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use crate::io::Io;
+use crate::output::printable;
+use crate::progress::Progress;
 use crate::runs::Answered;
 
 /// Longest line in bytes. A tool's own limit on its requests is far below.
@@ -79,8 +82,47 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Judges each call of a file by what tools returned in the lines before it, and gives `then` the line's number and
+/// what came of it. A line that cannot be read is printed and does not stop the others; answers how many there are.
+/// Without a time a line is of `at`.
+pub(crate) fn each<T>(
+    file: &Path,
+    at: Timestamp,
+    io: &mut Io<'_>,
+    judge: impl Fn(DecisionInput, &RunIndex) -> Result<T, Unreadable>,
+    mut then: impl FnMut(u64, T, &mut Io<'_>) -> Result<()>,
+) -> Result<u64> {
+    let mut lines = Lines::of(file, io)?;
+    let mut progress = Progress::of(io, lines.length);
+    let mut runs = RunIndex::unkeyed();
+    let mut unreadable = 0_u64;
+    while let Some(line) = lines.next().with_context(|| format!("cannot read {}", file.display()))? {
+        let Some(input) = line.input(at) else { continue };
+        progress.at(lines.bytes);
+        let judged = match input {
+            Ok(Input::Answered(answered)) => {
+                answered.tell(&mut runs);
+                continue;
+            }
+            Ok(Input::Call(call)) => judge(*call, &runs),
+            Err(problem) => Err(problem),
+        };
+        match judged {
+            Ok(judged) => then(lines.number, judged, io)?,
+            Err(Unreadable(problem)) => {
+                unreadable = unreadable.saturating_add(1);
+                // In the order of the lines, where both streams are looked at together.
+                io.out.flush()?;
+                let told = format!("{}:{}: {}", file.display(), lines.number, printable(&problem));
+                progress.say(&mut io.err, &told)?;
+            }
+        }
+    }
+    Ok(unreadable)
+}
+
 /// What a line says.
-pub(crate) enum Input {
+enum Input {
     /// A call to judge.
     Call(Box<DecisionInput>),
     /// What a tool returned earlier in a run.
@@ -89,7 +131,7 @@ pub(crate) enum Input {
 
 impl Line<'_> {
     /// What a line says; none for one that is empty. Without a time it is `at`.
-    pub(crate) fn input(&self, at: Timestamp) -> Option<Result<Input, Unreadable>> {
+    fn input(&self, at: Timestamp) -> Option<Result<Input, Unreadable>> {
         match self {
             Self::Whole(bytes) if bytes.trim_ascii().is_empty() => None,
             Self::Whole(bytes) => Some(input(bytes, at)),
