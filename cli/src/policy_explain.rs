@@ -44,8 +44,8 @@ pub(crate) fn run(args: &PolicyExplainArgs, io: &mut Io<'_>) -> Result<Answer> {
     let about = |tools: &[String]| tools.contains(&decision.tool);
     let others = source.policies.iter().filter(|policy| !about(&policy.tools));
     let rules = source.policies.iter().filter(|policy| about(&policy.tools)).flat_map(|policy| &policy.rules);
-    let is_other =
-        |operations: &[String]| !operations.iter().any(|name| name == "*" || Some(name) == decision.operation.as_ref());
+    // A call that could not be named is about no operation: only rules about all of them are about it.
+    let operation = decision.operation.as_deref().unwrap_or("*");
     // Where no rule was considered, no module may have been asked.
     let asked = !decision.rules.is_empty();
     let speaks = |name: &String| decision.rules.iter().any(|one| one.policy == *name && one.reason.is_some());
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &PolicyExplainArgs, io: &mut Io<'_>) -> Result<Answer> {
     let silent = modules.map(|policy| &policy.name).filter(|name| asked && !speaks(name));
     let explained = Explained {
         silent_modules: silent.cloned().collect(),
-        other_rules: rules.filter(|rule| is_other(&rule.operations)).count(),
+        other_rules: rules.filter(|rule| !rule.applies_to(operation)).count(),
         other_policies: others.map(|policy| policy.name.clone()).collect(),
         words: decision.rules.iter().map(|rule| checks_in_words(source, rule)).collect(),
         decision,
