@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, Problem};
 use crate::claim::Won;
 use crate::failpoint;
-use crate::forward::{Exchange, Fault, idempotency_key};
+use crate::forward::{self, Exchange, Fault, idempotency_key};
 use crate::gate::Call;
 use crate::record::compose::{self, About, Approval};
 use crate::runs::Underway;
@@ -108,6 +108,5 @@ fn forwarded(exchange: Exchange) -> Answer {
 
 /// The answer for a call that was let through and could not be sent.
 pub(crate) fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Answer {
-    let detail = format!("{}: {what}; nothing was sent", tool.name);
-    forwarded(Exchange::Fault(Fault { error, sent: false, detail }))
+    forwarded(forward::unsent(tool, error, what))
 }

@@ -135,11 +135,7 @@ impl Recorder {
 
     /// Records how a call ended. Kept even while decisions are refused: it tells of something that happened.
     pub async fn outcome(&self, record: OutcomeRecord, class: Class) -> Result<(), NotWritable> {
-        let (waiter, done) = oneshot::channel();
-        let waits = class != Class::Read;
-        let job = Job { record: Record::Outcome(Box::new(record)), waiter: waits.then_some(waiter) };
-        self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
-        if waits { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+        self.put(Record::Outcome(Box::new(record)), class != Class::Read).await
     }
 
     /// Records what was decided about a connection: queued, as a Read is.
@@ -162,14 +158,22 @@ impl Recorder {
     }
 
     async fn keep(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
-        let (waiter, done) = oneshot::channel();
         // Whoever waits learns from the writer itself, which so finds out when the disk is writable again.
         if !durable && !self.is_writable() {
             return Err(NotWritable);
         }
-        let job = Job { record, waiter: durable.then_some(waiter) };
+        self.put(record, durable).await
+    }
+
+    /// Queues a record, and waits until it is durable where that is asked for.
+    async fn put(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
+        if !durable {
+            return self.queue(record);
+        }
+        let (waiter, done) = oneshot::channel();
+        let job = Job { record, waiter: Some(waiter) };
         self.messages.try_send(Message::Record(job)).map_err(|_| NotWritable)?;
-        if durable { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+        done.await.map_err(|_| NotWritable)
     }
 
     /// Whether the last batch was kept. While not, what needs a record fails for sure; a refusal that is recorded finds
