@@ -49,7 +49,7 @@ pub struct Metrics {
     pub holds: Counter,
     /// Claims that were won.
     pub claims: Counter,
-    /// Connections of the agent that were not HTTP.
+    /// Connections of the agent that were not HTTP, or broke.
     pub broken_connections: Counter,
     probes: Family<ProbeLabels, Counter>,
     connections: Family<ConnectionLabels, Counter>,
@@ -138,7 +138,11 @@ impl Metrics {
             trust_failures: metric(registry, "trust_failures", "Reads of what is trusted that failed"),
             holds: metric(registry, "holds", "Calls submitted for approval"),
             claims: metric(registry, "claims", "Claims that were won"),
-            broken_connections: metric(registry, "broken_connections", "Connections of the agent that were not HTTP"),
+            broken_connections: metric(
+                registry,
+                "broken_connections",
+                "Connections of the agent that were not HTTP, or broke",
+            ),
             probes: metric(registry, "probes", "Runs of the pod's probe by what they found"),
             connections: metric(registry, "connections", "Connections that asked for a tunnel, by way in and code"),
             connection_ends: metric(registry, "connection_ends", "Tunnels by what ended them"),
