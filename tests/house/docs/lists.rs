@@ -139,7 +139,7 @@ fn options(source: &str) -> Vec<String> {
                 && !line.starts_with('#')
                 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
             {
-                if attribute.contains("long") {
+                if attribute.contains("long") && !attribute.contains("hide = true") {
                     found.push(format!("--{}", name.replace('_', "-")));
                 }
                 if let Some(env) = attribute.split("env = \"").nth(1) {

@@ -156,6 +156,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         recorder: OnceLock::new(),
         slots: Slots::default(),
         budgets: Budgets::new(settings.body_memory),
+        rego_time: settings.rego_time,
         runs: Arc::new(Runs::default()),
         control: control.clone(),
         reports,
