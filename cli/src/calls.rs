@@ -161,7 +161,7 @@ fn members(line: &[u8]) -> Result<Object, Unreadable> {
 }
 
 fn call_of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
-    let input = Member::of(members, at)?;
+    let input = read(members, at)?;
     if input.http.is_some() == input.operation.is_some() {
         return Err(Unreadable("http, operation: give exactly one of them".to_owned()));
     }
@@ -175,57 +175,53 @@ fn call_of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> 
 }
 
 /// Reads members by moving them, without another tree in between.
-struct Member;
-
-impl Member {
-    fn of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
-        let mut input = DecisionInput {
-            agent: String::new(),
-            tool: String::new(),
-            http: None,
-            operation: None,
-            arguments: None,
-            delegation: None,
-            run: None,
-            facts: BTreeMap::new(),
-            run_view: None,
-            at,
-        };
-        let (mut has_agent, mut has_tool) = (false, false);
-        for (name, value) in members {
-            // An absent member may be written as null, but for those that every call has.
-            match (name.as_str(), value) {
-                ("agent", value) => (input.agent, has_agent) = (Self::text("agent", value)?, true),
-                ("tool", value) => (input.tool, has_tool) = (Self::text("tool", value)?, true),
-                ("at", value) => input.at = typed("at", &value)?,
-                ("operation" | "delegation" | "run" | "http" | "arguments" | "runView", Value::Null) => {}
-                ("operation", value) => input.operation = Some(Self::text("operation", value)?),
-                ("delegation", value) => input.delegation = Some(Self::text("delegation", value)?),
-                ("run", value) => input.run = Some(Self::text("run", value)?),
-                ("http", value) => input.http = Some(typed::<HttpInput>("http", &value)?),
-                ("runView", value) => input.run_view = Some(typed("runView", &value)?),
-                ("arguments", value) => input.arguments = Some(value),
-                ("facts", Value::Object(facts)) => {
-                    input.facts = facts.into_iter().map(|(name, fact)| (name.into_string(), fact)).collect();
-                }
-                ("facts", _) => return Err(Unreadable("facts: is not an object".to_owned())),
-                (unknown, _) => {
-                    return Err(Unreadable(format!("unknown field `{unknown}`, expected one of {FIELDS}")));
-                }
+fn read(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
+    let mut input = DecisionInput {
+        agent: String::new(),
+        tool: String::new(),
+        http: None,
+        operation: None,
+        arguments: None,
+        delegation: None,
+        run: None,
+        facts: BTreeMap::new(),
+        run_view: None,
+        at,
+    };
+    let (mut has_agent, mut has_tool) = (false, false);
+    for (name, value) in members {
+        // An absent member may be written as null, but for those that every call has.
+        match (name.as_str(), value) {
+            ("agent", value) => (input.agent, has_agent) = (text("agent", value)?, true),
+            ("tool", value) => (input.tool, has_tool) = (text("tool", value)?, true),
+            ("at", value) => input.at = typed("at", &value)?,
+            ("operation" | "delegation" | "run" | "http" | "arguments" | "runView", Value::Null) => {}
+            ("operation", value) => input.operation = Some(text("operation", value)?),
+            ("delegation", value) => input.delegation = Some(text("delegation", value)?),
+            ("run", value) => input.run = Some(text("run", value)?),
+            ("http", value) => input.http = Some(typed::<HttpInput>("http", &value)?),
+            ("runView", value) => input.run_view = Some(typed("runView", &value)?),
+            ("arguments", value) => input.arguments = Some(value),
+            ("facts", Value::Object(facts)) => {
+                input.facts = facts.into_iter().map(|(name, fact)| (name.into_string(), fact)).collect();
+            }
+            ("facts", _) => return Err(Unreadable("facts: is not an object".to_owned())),
+            (unknown, _) => {
+                return Err(Unreadable(format!("unknown field `{unknown}`, expected one of {FIELDS}")));
             }
         }
-        match (has_agent, has_tool) {
-            (false, _) => Err(Unreadable("missing field `agent`".to_owned())),
-            (_, false) => Err(Unreadable("missing field `tool`".to_owned())),
-            _ => Ok(input),
-        }
     }
+    match (has_agent, has_tool) {
+        (false, _) => Err(Unreadable("missing field `agent`".to_owned())),
+        (_, false) => Err(Unreadable("missing field `tool`".to_owned())),
+        _ => Ok(input),
+    }
+}
 
-    fn text(name: &str, value: Value) -> Result<String, Unreadable> {
-        match value {
-            Value::String(text) => Ok(text.into_string()),
-            _ => Err(Unreadable(format!("{name}: is not a string"))),
-        }
+fn text(name: &str, value: Value) -> Result<String, Unreadable> {
+    match value {
+        Value::String(text) => Ok(text.into_string()),
+        _ => Err(Unreadable(format!("{name}: is not a string"))),
     }
 }
 

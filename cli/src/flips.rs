@@ -186,8 +186,7 @@ fn values<S: serde::Serializer>(groups: &BTreeMap<(Side, Side), Group>, serializ
     serializer.collect_seq(groups.values())
 }
 
-// Serde passes a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }

@@ -96,12 +96,7 @@ impl Verified {
             Outcome::Findings(findings) => {
                 let mut text = format!("{file}: NOT verified\n");
                 for told in findings {
-                    text.extend([
-                        "  ",
-                        &printable(&told.message),
-                        "
-",
-                    ]);
+                    text.extend(["  ", &printable(&told.message), "\n"]);
                 }
                 text
             }
