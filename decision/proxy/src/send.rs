@@ -20,6 +20,9 @@ use crate::record::compose::{self, About, Approval};
 use crate::runs::Underway;
 use crate::state::View;
 
+/// Time for a call of an operation that its tool does not declare. There is none: such a call gets no permit.
+const UNDECLARED_SECONDS: u32 = 30;
+
 impl Call {
     /// Records, forwards, records the outcome, answers.
     #[expect(clippy::too_many_arguments, reason = "the parts of one call, each needed")]
@@ -51,7 +54,7 @@ impl Call {
             return code.into();
         }
         let seconds = output.operation.as_deref().and_then(|name| tool.operation(name)).map(|it| it.timeout_seconds);
-        let time = Duration::from_secs(seconds.unwrap_or(30).into());
+        let time = Duration::from_secs(seconds.unwrap_or(UNDECLARED_SECONDS).into());
         let key = idempotency_key(&permit, &self.id);
         let began = Instant::now();
         let mut underway = self.underway.take();
