@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help demo test tools testbed erp upstreams bless lint bench gate peers fuzz latency whole images test-images node-images reproducible faults
+.PHONY: help demo test tools testbed erp upstreams bless lint bench gate peers eval-speed fuzz latency whole images test-images node-images reproducible faults
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ gate: ## Compare instructions with the committed baseline (needs valgrind); AEGI
 
 peers: ## Count the same policies in regorus, Cedar and CEL (needs valgrind; builds for release, about 10 minutes)
 	@bench/peers/run
+
+eval-speed: tools ## Measure how many calls a second aegis eval judges (builds its image; CALLS=n: n calls instead of a million)
+	@images/make aegis
+	@$(if $(CALLS),CALLS=$(CALLS) )bench/eval
 
 fuzz: tools ## Run every fuzz target for 20 seconds (SECONDS_EACH=n: for n)
 	@scripts/step "fuzz targets" scripts/fuzz $(or $(SECONDS_EACH),20)

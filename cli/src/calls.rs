@@ -2,15 +2,18 @@
 //! bounded, so a file may be of any length.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 
 use aegis_decision::contract::{DecisionInput, HttpInput};
 use aegis_decision::json::{self, Object, Value};
+use aegis_decision::run::RunIndex;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 
 use crate::io::Io;
+use crate::output::printable;
+use crate::progress::Progress;
 use crate::runs::Answered;
 
 /// Longest line in bytes. A tool's own limit on its requests is far below.
@@ -78,8 +81,47 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Judges each call of a file by what tools returned in the lines before it, and gives `then` the line's number and
+/// what came of it. A line that cannot be read is printed and does not stop the others; answers how many there are.
+/// Without a time a line is of `at`.
+pub(crate) fn each<T>(
+    file: &Path,
+    at: Timestamp,
+    io: &mut Io<'_>,
+    judge: impl Fn(DecisionInput, &RunIndex) -> Result<T, Unreadable>,
+    mut then: impl FnMut(u64, T, &mut Io<'_>) -> Result<()>,
+) -> Result<u64> {
+    let mut lines = Lines::of(file, io)?;
+    let mut progress = Progress::of(io, lines.length);
+    let mut runs = RunIndex::unkeyed();
+    let mut unreadable = 0_u64;
+    while let Some(line) = lines.next().with_context(|| format!("cannot read {}", file.display()))? {
+        let Some(input) = line.input(at) else { continue };
+        progress.at(lines.bytes);
+        let judged = match input {
+            Ok(Input::Answered(answered)) => {
+                answered.tell(&mut runs);
+                continue;
+            }
+            Ok(Input::Call(call)) => judge(*call, &runs),
+            Err(problem) => Err(problem),
+        };
+        match judged {
+            Ok(judged) => then(lines.number, judged, io)?,
+            Err(Unreadable(problem)) => {
+                unreadable = unreadable.saturating_add(1);
+                // In the order of the lines, where both streams are looked at together.
+                io.out.flush()?;
+                let told = format!("{}:{}: {}", file.display(), lines.number, printable(&problem));
+                progress.say(&mut io.err, &told)?;
+            }
+        }
+    }
+    Ok(unreadable)
+}
+
 /// What a line says.
-pub(crate) enum Input {
+enum Input {
     /// A call to judge.
     Call(Box<DecisionInput>),
     /// What a tool returned earlier in a run.
@@ -88,7 +130,7 @@ pub(crate) enum Input {
 
 impl Line<'_> {
     /// What a line says; none for one that is empty. Without a time it is `at`.
-    pub(crate) fn input(&self, at: Timestamp) -> Option<Result<Input, Unreadable>> {
+    fn input(&self, at: Timestamp) -> Option<Result<Input, Unreadable>> {
         match self {
             Self::Whole(bytes) if bytes.trim_ascii().is_empty() => None,
             Self::Whole(bytes) => Some(input(bytes, at)),
@@ -118,7 +160,7 @@ fn members(line: &[u8]) -> Result<Object, Unreadable> {
 }
 
 fn call_of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
-    let input = Member::of(members, at)?;
+    let input = read(members, at)?;
     if input.http.is_some() == input.operation.is_some() {
         return Err(Unreadable("http, operation: give exactly one of them".to_owned()));
     }
@@ -132,46 +174,42 @@ fn call_of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> 
 }
 
 /// Reads members by moving them, without another tree in between.
-struct Member;
-
-impl Member {
-    fn of(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
-        let mut input = DecisionInput::new("", "", at);
-        let (mut has_agent, mut has_tool) = (false, false);
-        for (name, value) in members {
-            // An absent member may be written as null, but for those that every call has.
-            match (name.as_str(), value) {
-                ("agent", value) => (input.agent, has_agent) = (Self::text("agent", value)?, true),
-                ("tool", value) => (input.tool, has_tool) = (Self::text("tool", value)?, true),
-                ("at", value) => input.at = typed("at", &value)?,
-                ("operation" | "delegation" | "run" | "http" | "arguments" | "runView", Value::Null) => {}
-                ("operation", value) => input.operation = Some(Self::text("operation", value)?),
-                ("delegation", value) => input.delegation = Some(Self::text("delegation", value)?),
-                ("run", value) => input.run = Some(Self::text("run", value)?),
-                ("http", value) => input.http = Some(typed::<HttpInput>("http", &value)?),
-                ("runView", value) => input.run_view = Some(typed("runView", &value)?),
-                ("arguments", value) => input.arguments = Some(value),
-                ("facts", Value::Object(facts)) => {
-                    input.facts = facts.into_iter().map(|(name, fact)| (name.into_string(), fact)).collect();
-                }
-                ("facts", _) => return Err(Unreadable("facts: is not an object".to_owned())),
-                (unknown, _) => {
-                    return Err(Unreadable(format!("unknown field `{unknown}`, expected one of {FIELDS}")));
-                }
+fn read(members: Object, at: Timestamp) -> Result<DecisionInput, Unreadable> {
+    let mut input = DecisionInput::new("", "", at);
+    let (mut has_agent, mut has_tool) = (false, false);
+    for (name, value) in members {
+        // An absent member may be written as null, but for those that every call has.
+        match (name.as_str(), value) {
+            ("agent", value) => (input.agent, has_agent) = (text("agent", value)?, true),
+            ("tool", value) => (input.tool, has_tool) = (text("tool", value)?, true),
+            ("at", value) => input.at = typed("at", &value)?,
+            ("operation" | "delegation" | "run" | "http" | "arguments" | "runView", Value::Null) => {}
+            ("operation", value) => input.operation = Some(text("operation", value)?),
+            ("delegation", value) => input.delegation = Some(text("delegation", value)?),
+            ("run", value) => input.run = Some(text("run", value)?),
+            ("http", value) => input.http = Some(typed::<HttpInput>("http", &value)?),
+            ("runView", value) => input.run_view = Some(typed("runView", &value)?),
+            ("arguments", value) => input.arguments = Some(value),
+            ("facts", Value::Object(facts)) => {
+                input.facts = facts.into_iter().map(|(name, fact)| (name.into_string(), fact)).collect();
+            }
+            ("facts", _) => return Err(Unreadable("facts: is not an object".to_owned())),
+            (unknown, _) => {
+                return Err(Unreadable(format!("unknown field `{unknown}`, expected one of {FIELDS}")));
             }
         }
-        match (has_agent, has_tool) {
-            (false, _) => Err(Unreadable("missing field `agent`".to_owned())),
-            (_, false) => Err(Unreadable("missing field `tool`".to_owned())),
-            _ => Ok(input),
-        }
     }
+    match (has_agent, has_tool) {
+        (false, _) => Err(Unreadable("missing field `agent`".to_owned())),
+        (_, false) => Err(Unreadable("missing field `tool`".to_owned())),
+        _ => Ok(input),
+    }
+}
 
-    fn text(name: &str, value: Value) -> Result<String, Unreadable> {
-        match value {
-            Value::String(text) => Ok(text.into_string()),
-            _ => Err(Unreadable(format!("{name}: is not a string"))),
-        }
+fn text(name: &str, value: Value) -> Result<String, Unreadable> {
+    match value {
+        Value::String(text) => Ok(text.into_string()),
+        _ => Err(Unreadable(format!("{name}: is not a string"))),
     }
 }
 

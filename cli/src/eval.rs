@@ -10,50 +10,29 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::args::EvalArgs;
-use crate::calls::{Input, Lines, Unreadable};
+use crate::calls::{self, Unreadable};
 use crate::io::Io;
-use crate::output::{Answer, printable};
-use crate::progress::Progress;
+use crate::output::Answer;
 use crate::resources::Judges;
 
 /// Judges every line. A line that cannot be read does not stop the others.
 pub(crate) fn run(args: &EvalArgs, io: &mut Io<'_>) -> Result<Answer> {
     let judges = Judges::load(&args.resources, &args.namespace)?;
-    let at = args.at.unwrap_or(io.now);
-    let mut lines = Lines::of(&args.calls, io)?;
-    let mut progress = Progress::of(io, lines.length);
-    let mut runs = RunIndex::unkeyed();
-    let mut answer = Answer::Yes;
     let mut written = Vec::new();
-    while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
-        let Some(input) = line.input(at) else { continue };
-        progress.at(lines.bytes);
-        let decision = match input {
-            Ok(Input::Answered(answered)) => {
-                answered.tell(&mut runs);
-                continue;
-            }
-            Ok(Input::Call(call)) => judged(&judges, &runs, *call, args.arguments),
-            Err(unreadable) => Err(unreadable),
-        };
-        match decision {
-            Ok(decision) => {
-                written.clear();
-                serde_json::to_writer(&mut written, &decision).context("cannot write the decision")?;
-                written.push(b'\n');
-                io.out.write_all(&written)?;
-            }
-            Err(Unreadable(problem)) => {
-                // In the order of the lines, where both streams are looked at together.
-                io.out.flush()?;
-                let told = format!("{}:{}: {}", args.calls.display(), lines.number, printable(&problem));
-                progress.say(&mut io.err, &told)?;
-                answer = Answer::Incomplete;
-            }
-        }
-    }
+    let unreadable = calls::each(
+        &args.calls,
+        args.at.unwrap_or(io.now),
+        io,
+        |call, runs| judged(&judges, runs, call, args.arguments),
+        |_, decision, io| {
+            written.clear();
+            serde_json::to_writer(&mut written, &decision).context("cannot write the decision")?;
+            written.push(b'\n');
+            Ok(io.out.write_all(&written)?)
+        },
+    )?;
     io.out.flush()?;
-    Ok(answer)
+    Ok(if unreadable == 0 { Answer::Yes } else { Answer::Incomplete })
 }
 
 /// What is printed of a line.

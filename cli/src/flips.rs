@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use aegis_decision::decision::{DecisionOutput, Verdict};
+use aegis_decision::codes::Code;
+use aegis_decision::decision::{DecisionOutput, RuleRef, Verdict};
 use serde::Serialize;
 
 use crate::output::table;
@@ -28,14 +29,13 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    pub(crate) fn new(verdict: Verdict, rule: Option<String>, code: Option<&'static str>) -> Self {
+    pub(crate) fn new(verdict: Verdict, rule: Option<&RuleRef>, code: Option<Code>) -> Self {
         let verdict = if verdict == Verdict::AllowOnce { Verdict::Hold } else { verdict };
-        Self { verdict: verdict.as_str(), rule, code }
+        Self { verdict: verdict.as_str(), rule: rule.map(ToString::to_string), code: code.map(Code::as_str) }
     }
 
     pub(crate) fn of(output: &DecisionOutput) -> Self {
-        let rule = output.rule.as_ref().map(ToString::to_string);
-        Self::new(output.verdict, rule, output.code.map(aegis_decision::codes::Code::as_str))
+        Self::new(output.verdict, output.rule.as_ref(), output.code)
     }
 
     /// Rule, else code.
@@ -186,8 +186,7 @@ fn values<S: serde::Serializer>(groups: &BTreeMap<(Side, Side), Group>, serializ
     serializer.collect_seq(groups.values())
 }
 
-// Serde passes a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -197,17 +196,17 @@ mod tests {
     use super::*;
 
     fn side(verdict: Verdict, rule: &str) -> Side {
-        Side::new(verdict, Some(rule.to_owned()), None)
+        Side::new(verdict, Some(&RuleRef { policy: "p".to_owned(), rule: rule.to_owned(), reason: None }), None)
     }
 
     fn flips() -> Flips {
         let mut flips = Flips::default();
         for line in 1..=5 {
-            flips.add(side(Verdict::Allow, "p/a"), side(Verdict::Deny, "p/d"), || line.to_string());
+            flips.add(side(Verdict::Allow, "a"), side(Verdict::Deny, "d"), || line.to_string());
         }
-        flips.add(side(Verdict::Deny, "p/d"), side(Verdict::Hold, "p/h"), || "6".to_owned());
-        flips.add(side(Verdict::Allow, "p/a"), side(Verdict::Allow, "p/b"), || unreachable!("no flip"));
-        flips.add(side(Verdict::AllowOnce, "p/a"), side(Verdict::Hold, "p/a"), || unreachable!("no flip"));
+        flips.add(side(Verdict::Deny, "d"), side(Verdict::Hold, "h"), || "6".to_owned());
+        flips.add(side(Verdict::Allow, "a"), side(Verdict::Allow, "b"), || unreachable!("no flip"));
+        flips.add(side(Verdict::AllowOnce, "a"), side(Verdict::Hold, "a"), || unreachable!("no flip"));
         flips
     }
 

@@ -23,6 +23,7 @@ mod policy_explain;
 mod policy_lint;
 mod policy_test;
 mod progress;
+mod records;
 mod replay;
 mod resources;
 mod runs;

@@ -92,6 +92,20 @@ pub(crate) fn report_usage(refused: &clap::Error, io: &mut Io<'_>) -> Exit {
     if asked_for && written.is_ok() { Exit::Done } else { Exit::Failed }
 }
 
+/// Writes what a command found: for people in the words of `text`, which end with a line break, else as a document.
+pub(crate) fn print<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> String,
+    io: &mut Io<'_>,
+) -> Result<()> {
+    if format != Format::Table {
+        return document(format, value, io);
+    }
+    write!(io.out, "{}", printable_lines(&text()))?;
+    Ok(io.out.flush()?)
+}
+
 /// Writes a document for programs.
 pub(crate) fn document<T: Serialize>(format: Format, value: &T, io: &mut Io<'_>) -> Result<()> {
     let json = printable_json(&serde_json::to_string_pretty(value).context("cannot write the answer as JSON")?);

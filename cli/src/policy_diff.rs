@@ -4,15 +4,14 @@ use std::path::Path;
 
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::run::RunIndex;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::args::{FlipLimits, PolicyDiffArgs};
-use crate::calls::{Input, Lines, Unreadable};
+use crate::calls::{self, Unreadable};
 use crate::flips::{Flips, Limits, Side};
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable};
-use crate::progress::Progress;
+use crate::output::{self, Answer};
 use crate::resources::Judges;
 
 #[derive(Serialize)]
@@ -30,40 +29,20 @@ struct Report {
 pub(crate) fn run(args: &PolicyDiffArgs, io: &mut Io<'_>) -> Result<Answer> {
     let side = |path: &Path| Judges::load(path, &args.namespace);
     let (old, new) = (side(&args.old)?, side(&args.new)?);
-    let at = args.at.unwrap_or(io.now);
-    let mut lines = Lines::of(&args.calls, io)?;
-    let mut progress = Progress::of(io, lines.length);
-    let mut runs = RunIndex::unkeyed();
-    let mut report = Report { flips: Flips::default(), unreadable: 0, beyond: Vec::new() };
-    while let Some(line) = lines.next().with_context(|| format!("cannot read {}", args.calls.display()))? {
-        let Some(input) = line.input(at) else { continue };
-        progress.at(lines.bytes);
-        let both = match input {
-            Ok(Input::Answered(answered)) => {
-                answered.tell(&mut runs);
-                continue;
-            }
-            Ok(Input::Call(call)) => both(&old, &new, &runs, *call),
-            Err(unreadable) => Err(unreadable),
-        };
-        match both {
-            Ok((from, to)) => report.flips.add(from, to, || lines.number.to_string()),
-            Err(Unreadable(problem)) => {
-                let told = format!("{}:{}: {}", args.calls.display(), lines.number, printable(&problem));
-                progress.say(&mut io.err, &told)?;
-                report.unreadable = report.unreadable.saturating_add(1);
-            }
-        }
-    }
-    drop(progress);
-    report.beyond = report.flips.beyond(&limits(&args.limits));
-    if args.output == Format::Table {
-        write!(io.out, "{}", report.flips.text())?;
-        io.out.flush()?;
-    } else {
-        output::document(args.output, &report, io)?;
-    }
-    answer(&report.beyond, report.unreadable > 0, io)
+    let mut flips = Flips::default();
+    let unreadable = calls::each(
+        &args.calls,
+        args.at.unwrap_or(io.now),
+        io,
+        |call, runs| both(&old, &new, runs, call),
+        |line, (from, to), _| {
+            flips.add(from, to, || line.to_string());
+            Ok(())
+        },
+    )?;
+    let report = Report { beyond: flips.beyond(&limits(&args.limits)), flips, unreadable };
+    output::print(args.output, &report, || report.flips.text(), io)?;
+    answer(&report.beyond, unreadable > 0, io)
 }
 
 fn both(old: &Judges, new: &Judges, runs: &RunIndex, call: DecisionInput) -> Result<(Side, Side), Unreadable> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::args::PolicyExplainArgs;
 use crate::calls::{self, MAX_LINE_BYTES, Unreadable};
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable, row, table};
+use crate::output::{self, Answer, printable, row, table};
 use crate::resources::{Judge, Judges};
 
 /// The decision with every rule, and what was not looked at.
@@ -57,12 +57,7 @@ pub(crate) fn run(args: &PolicyExplainArgs, io: &mut Io<'_>) -> Result<Answer> {
         words: decision.rules.iter().map(|rule| checks_in_words(source, rule)).collect(),
         decision,
     };
-    if args.output == Format::Table {
-        write!(io.out, "{}", explained.text())?;
-        io.out.flush()?;
-    } else {
-        output::document(args.output, &explained, io)?;
-    }
+    output::print(args.output, &explained, || explained.text(), io)?;
     Ok(Answer::Yes)
 }
 

@@ -1,7 +1,6 @@
 //! `aegis verify`: what a record file proves, with the control service's keys and nothing else.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use aegis_decision::json;
@@ -12,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::VerifyArgs;
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable, row};
+use crate::output::{self, Answer, printable, row};
 
 /// What came of one file.
 #[derive(Serialize)]
@@ -53,14 +52,7 @@ pub(crate) fn run(args: &VerifyArgs, io: &mut Io<'_>) -> Result<Answer> {
     );
     let keys = keys(&args.keys)?;
     let verified: Vec<Verified> = args.files.iter().map(|file| verify(file, &keys, args)).collect();
-    if args.output == Format::Table {
-        for one in &verified {
-            write!(io.out, "{}", one.text())?;
-        }
-        io.out.flush()?;
-    } else {
-        output::document(args.output, &verified, io)?;
-    }
+    output::print(args.output, &verified, || verified.iter().map(Verified::text).collect(), io)?;
     Ok(if verified.iter().any(|one| matches!(one.outcome, Outcome::Findings(_))) {
         Answer::No
     } else if verified.iter().any(|one| matches!(one.outcome, Outcome::Error(_))) {
@@ -104,12 +96,7 @@ impl Verified {
             Outcome::Findings(findings) => {
                 let mut text = format!("{file}: NOT verified\n");
                 for told in findings {
-                    text.extend([
-                        "  ",
-                        &printable(&told.message),
-                        "
-",
-                    ]);
+                    text.extend(["  ", &printable(&told.message), "\n"]);
                 }
                 text
             }

@@ -1,19 +1,19 @@
 //! `aegis why`: one decision, about a call or a connection, in plain words, looked up in the records of a sidecar.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use aegis_decision::record::{
-    ConnectionEndRecord, ConnectionRecord, DecisionRecord, MAX_RECORD_BYTES, OutcomeRecord, Record, explain,
-    explain_connection,
+    ConnectionEndRecord, ConnectionRecord, DecisionRecord, OutcomeRecord, Record, explain, explain_connection,
 };
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::args::WhyArgs;
+use crate::calls::{Line, Lines};
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable, printable_lines};
+use crate::output::{self, Answer, Format, printable};
+use crate::records;
 
 /// What is known of one call or connection.
 #[derive(Default, Serialize)]
@@ -47,10 +47,10 @@ impl Found {
 
 /// Explains the decision, or says where it was looked for.
 pub(crate) fn run(args: &WhyArgs, io: &mut Io<'_>) -> Result<Answer> {
-    let files = files(&args.records)?;
+    let files = records::files(&args.records)?;
     let mut found = Found::default();
     for file in &files {
-        search(file, &args.decision, &mut found).with_context(|| format!("cannot read {}", file.display()))?;
+        search(file, &args.decision, &mut found, io)?;
         if found.is_whole() {
             break;
         }
@@ -63,49 +63,20 @@ pub(crate) fn run(args: &WhyArgs, io: &mut Io<'_>) -> Result<Answer> {
         writeln!(io.err, "Each sidecar keeps the records of its own calls; look in those of the pod that answered.")?;
         return Ok(Answer::No);
     };
+    output::print(args.output, &found, || explained, io)?;
     if args.output == Format::Table {
-        write!(io.out, "{}", printable_lines(&explained))?;
-        io.out.flush()?;
         let file = found.file.as_deref().unwrap_or(&args.records).display();
         writeln!(io.err, "\nFrom {file}, as it stands there; aegis verify proves that it was not changed.")?;
-    } else {
-        output::document(args.output, &found, io)?;
     }
     Ok(Answer::Yes)
 }
 
-/// The files of a folder, ordered by name; the path itself where it is a file.
-pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = || format!("cannot read {}", path.display());
-    if fs::metadata(path).with_context(unreadable)?.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = fs::read_dir(path)
-        .with_context(unreadable)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()
-        .with_context(unreadable)?;
-    files.retain(|path| path.is_file());
-    files.sort();
-    ensure!(!files.is_empty(), "{} holds no record files", path.display());
-    Ok(files)
-}
-
 /// Looks for both records of a call. The first of each counts: ids do not repeat.
-fn search(file: &Path, id: &str, found: &mut Found) -> std::io::Result<()> {
-    let mut lines = BufReader::new(File::open(file)?);
-    let limit = u64::try_from(MAX_RECORD_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if lines.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        if line.last() != Some(&b'\n') && line.len() > MAX_RECORD_BYTES {
-            // Longer than any record: not one.
-            lines.skip_until(b'\n')?;
-            continue;
-        }
+fn search(file: &Path, id: &str, found: &mut Found, io: &mut Io<'_>) -> Result<()> {
+    let mut lines = Lines::of(file, io)?;
+    while let Some(line) = lines.next().with_context(|| format!("cannot read {}", file.display()))? {
+        // What is longer is no record.
+        let Line::Whole(line) = line else { continue };
         if !line.windows(id.len().max(1)).any(|window| window == id.as_bytes()) {
             continue;
         }
@@ -128,4 +99,5 @@ fn search(file: &Path, id: &str, found: &mut Found) -> std::io::Result<()> {
             Ok(_) | Err(_) => {}
         }
     }
+    Ok(())
 }

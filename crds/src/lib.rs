@@ -22,3 +22,5 @@ pub mod policy_test;
 mod schema;
 pub mod schemas;
 pub mod test_files;
+
+pub use schema::MAX_INTEGER;

@@ -30,7 +30,7 @@ pub(crate) const DECIMAL: &str = "^-?[0-9]+([.][0-9]+)?$";
 pub(crate) const PERCENT: &str = "^[0-9]{1,3}[.][0-9]{2}$";
 
 /// The largest integer that every JSON reader keeps exactly.
-pub(crate) const MAX_INTEGER: i64 = 9_007_199_254_740_991;
+pub const MAX_INTEGER: i64 = 9_007_199_254_740_991;
 
 /// Headers that a Tool may not set: the sidecar or the connection does, or the agent's own are passed on.
 pub(crate) const RESERVED_HEADERS: [&str; 20] = [

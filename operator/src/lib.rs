@@ -12,6 +12,7 @@ pub mod approvals;
 pub mod args;
 pub mod conditions;
 pub mod control;
+mod epochs;
 #[macro_use]
 pub mod failpoint;
 pub mod guards;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aegis_crds::mesh::Settings;
 use aegis_runtime::shutdown::Drain;
-use aegis_runtime::tasks::{TaskError, Tasks};
+use aegis_runtime::tasks::{TaskError, TaskResult, Tasks};
 use aegis_runtime::tls::Clients;
 use aegis_runtime::tls::rotation::{About, Keeper, Lifetimes};
 use aegis_runtime::{admin, ready, serve, tls};
@@ -75,9 +75,11 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
     tracing::info!(address = %local(&admin), "admin listens");
     let routes = admin::router(readiness.clone(), Arc::new(registry));
     tasks.spawn_background("admin", async move { Ok(admin::serve(admin, routes).await?) });
-    let stores_ready = readiness.handle("stores");
-    let certificate_ready = readiness.handle("certificate");
-    let confirmed = readiness.handle("confirmed");
+    let awaited = Awaited {
+        stores: readiness.handle("stores"),
+        certificate: readiness.handle("certificate"),
+        confirmed: readiness.handle("confirmed"),
+    };
 
     let keys = Keys::load(client.clone(), &args.system_namespace).await?;
     let public = keys.public()?;
@@ -96,7 +98,7 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
     let namespace = &args.system_namespace;
     let shared = Trust::new(client.clone(), namespace, stores.agents.clone(), &public, Arc::clone(&changes.appeared));
     let about = About { common_name: trust::COMMON_NAME, names: args.control_names.clone(), lifetimes };
-    let mut certificates = Keeper::new(shared, about, metrics.certificates.clone());
+    let certificates = Keeper::new(shared, about, metrics.certificates.clone());
     let control = Arc::new(Control {
         client: client.clone(),
         keys,
@@ -124,43 +126,69 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
     });
     let listener = listen(args.control_listen).await?;
     tracing::info!(address = %local(&listener), "control service listens");
-    let service = control::router(Arc::clone(&control));
-    let serve_drain = drain.clone();
-
-    let waiting = Arc::clone(&control);
     let retain = SignedDuration::from_hours(24 * i64::from(args.retain_days));
-    tasks.spawn("serve", async move {
-        tokio::select! {
-            () = serve_drain.begun() => return Ok(()),
-            ready = waiting.stores.ready() => ready?,
-        }
-        stores_ready.release();
-        let released = tokio::spawn(release_once_known(waiting.hub.as_of(), confirmed));
-        for namespace in waiting.stores.namespaces() {
-            waiting.changes.namespaces.mark(&namespace);
-        }
-        let run = async {
-            let (plans, requests) = (reconcile::run(Arc::clone(&waiting)), steps::run(Arc::clone(&waiting), retain));
-            let counts = trials::run(Arc::clone(&waiting));
-            tokio::try_join!(plans, requests, counts, owned::run(Arc::clone(&waiting)), async {
-                let served = tokio::select! {
-                    () = serve_drain.begun() => return Ok(()),
-                    served = certificates.first() => served,
-                };
-                certificate_ready.release();
-                let tls = Arc::new(tls::serving(&served, Clients::WithKey)?);
-                tokio::select! {
-                    // Feeds and calls that are open go on, whatever is shown to new ones.
-                    () = serve::https(listener, tls, service, serve::Limits::default(), serve_drain) => Ok(()),
-                    () = certificates.run() => Ok(()),
-                }
-            })
-        };
-        let result = Box::pin(run).await.map(|_| ());
-        released.abort();
-        result
-    });
+    tasks.spawn("serve", run(control, retain, listener, certificates, awaited));
     Ok(tasks.run(drain).await?)
+}
+
+/// What the operator is not ready without.
+struct Awaited {
+    stores: ready::Handle,
+    certificate: ready::Handle,
+    confirmed: ready::Handle,
+}
+
+/// Waits for a view of the cluster, then plans and serves by it until the drain begins.
+async fn run(
+    control: Arc<Control>,
+    retain: SignedDuration,
+    listener: TcpListener,
+    certificates: Keeper<Trust>,
+    awaited: Awaited,
+) -> TaskResult {
+    let Awaited { stores, certificate, confirmed } = awaited;
+    tokio::select! {
+        () = control.drain.begun() => return Ok(()),
+        ready = control.stores.ready() => ready?,
+    }
+    stores.release();
+    let released = tokio::spawn(release_once_known(control.hub.as_of(), confirmed));
+    for namespace in control.stores.namespaces() {
+        control.changes.namespaces.mark(&namespace);
+    }
+    let all = async {
+        tokio::try_join!(
+            reconcile::run(Arc::clone(&control)),
+            steps::run(Arc::clone(&control), retain),
+            trials::run(Arc::clone(&control)),
+            owned::run(Arc::clone(&control)),
+            https(Arc::clone(&control), listener, certificates, certificate),
+        )
+    };
+    let result = Box::pin(all).await.map(|_| ());
+    released.abort();
+    result
+}
+
+/// Serves the control service from when it has a certificate.
+async fn https(
+    control: Arc<Control>,
+    listener: TcpListener,
+    mut certificates: Keeper<Trust>,
+    certified: ready::Handle,
+) -> TaskResult {
+    let drain = control.drain.clone();
+    let served = tokio::select! {
+        () = drain.begun() => return Ok(()),
+        served = certificates.first() => served,
+    };
+    certified.release();
+    let tls = Arc::new(tls::serving(&served, Clients::WithKey)?);
+    tokio::select! {
+        // Feeds and calls that are open go on, whatever is shown to new ones.
+        () = serve::https(listener, tls, control::router(control), serve::Limits::default(), drain) => Ok(()),
+        () = certificates.run() => Ok(()),
+    }
 }
 
 /// Waits until it is known how old the operator's own view is.

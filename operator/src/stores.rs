@@ -441,7 +441,7 @@ mod tests {
         assert!(dirty.is_settled(made) && !dirty.is_settled(dirty.made()), "what came later has no part in it");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn sidecars_are_told_grants_before_they_are_told_that_these_are_fresh() {
         let (changes, hub, drain) = (Arc::new(Changes::default()), Arc::new(Hub::default()), Drain::new());
         let complete = Arc::new(Mutex::new(Some(Timestamp::UNIX_EPOCH)));

@@ -7,10 +7,9 @@ mod trials;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use aegis_decision::codes::Code;
 use aegis_decision::decision::Verdict;
 use aegis_decision::json;
-use aegis_decision::record::{DecisionRecord, Mode, Record};
+use aegis_decision::record::{DecisionRecord, Mode};
 use aegis_decision::trial::Percent;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -19,10 +18,10 @@ use crate::args::AgreementArgs;
 use crate::calls::{Line, Lines};
 use crate::flips::{Flips, Side};
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable, table};
+use crate::output::{self, Answer, printable, table};
 use crate::policy_diff::answer;
 use crate::progress::Progress;
-use crate::why;
+use crate::records;
 
 use people::{Deed, Paired, Proposals};
 use trials::{Row, Trials};
@@ -57,9 +56,11 @@ struct Report<'a> {
 /// Counts every decision record.
 pub(crate) fn run(args: &AgreementArgs, io: &mut Io<'_>) -> Result<Answer> {
     let mut counted = Counted::default();
-    for file in why::files(&args.records)? {
-        read(&file, &mut counted, io).with_context(|| format!("cannot read {}", file.display()))?;
-    }
+    let too_long = records::decisions(&args.records, io, |record| {
+        counted.add(record);
+        None
+    })?;
+    counted.unreadable = too_long;
     if let Some(done) = &args.done {
         counted.proposals.sort();
         pair(done, args, &mut counted, io).with_context(|| format!("cannot read {}", done.display()))?;
@@ -71,36 +72,8 @@ pub(crate) fn run(args: &AgreementArgs, io: &mut Io<'_>) -> Result<Answer> {
     let beyond = below(args.at_least, &rows, paired.as_ref());
     let mut report =
         Report { trials: rows, flips: &flips, proposals: paired, not_counted: trials.not_listed(), unreadable, beyond };
-    if args.output == Format::Table {
-        write!(io.out, "{}", text(&report, proposed))?;
-        io.out.flush()?;
-    } else {
-        output::document(args.output, &report, io)?;
-    }
+    output::print(args.output, &report, || text(&report, proposed), io)?;
     answer(&std::mem::take(&mut report.beyond), unreadable > 0, io)
-}
-
-fn read(file: &Path, counted: &mut Counted, io: &mut Io<'_>) -> Result<()> {
-    let mut lines = Lines::of(file, io)?;
-    let mut progress = Progress::of(io, lines.length);
-    while let Some(line) = lines.next()? {
-        let record = match line {
-            // Other lines prove the records, or are of another kind.
-            Line::Whole(bytes) => match Record::from_bytes(bytes.trim_ascii_end()) {
-                Ok(Record::Decision(record)) => Some(record),
-                Ok(_) | Err(_) => None,
-            },
-            Line::TooLong => {
-                counted.unreadable = counted.unreadable.saturating_add(1);
-                None
-            }
-        };
-        progress.at(lines.bytes);
-        if let Some(record) = record {
-            counted.add(*record);
-        }
-    }
-    Ok(())
 }
 
 fn pair(done: &Path, args: &AgreementArgs, counted: &mut Counted, io: &mut Io<'_>) -> Result<()> {
@@ -136,8 +109,7 @@ impl Counted {
         }
         let Some(would) = &record.decision.would else { return };
         self.trials.add(&record.agent.namespace, record.decision.verdict, would);
-        let rule = would.rule.as_ref().map(ToString::to_string);
-        let to = Side::new(would.verdict, rule, would.code.map(Code::as_str));
+        let to = Side::new(would.verdict, would.rule.as_ref(), would.code);
         self.flips.add(Side::of(&record.decision), to, || record.id.clone());
     }
 }

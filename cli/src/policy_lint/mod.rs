@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::{Level, PolicyLintArgs};
 use crate::io::Io;
-use crate::output::{self, Answer, Format, printable, row};
+use crate::output::{self, Answer, printable, row};
 use crate::resources;
 
 /// All findings, and how many count.
@@ -34,12 +34,7 @@ pub(crate) fn run(args: &PolicyLintArgs, io: &mut Io<'_>) -> Result<Answer> {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let report = Report::of(findings);
-    if args.output == Format::Table {
-        write!(io.out, "{}", report.text())?;
-        io.out.flush()?;
-    } else {
-        output::document(args.output, &report, io)?;
-    }
+    output::print(args.output, &report, || report.text(), io)?;
     Ok(if report.denied(args.deny) { Answer::No } else { Answer::Yes })
 }
 

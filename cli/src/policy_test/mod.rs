@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::args::PolicyTestArgs;
 use crate::io::Io;
-use crate::output::{self, Answer, Format};
+use crate::output::{self, Answer};
 use crate::{resources, watch};
 
 /// Runs the tests of all policies, and with `--watch` again whenever a file changes.
@@ -27,12 +27,7 @@ fn run_once(args: &PolicyTestArgs, io: &mut Io<'_>) -> Result<Answer> {
     if let Some(file) = &args.junit {
         junit::write(&report, file)?;
     }
-    if args.output == Format::Table {
-        write!(io.out, "{}", report.text(args.coverage || !covered))?;
-        io.out.flush()?;
-    } else {
-        output::document(args.output, &report, io)?;
-    }
+    output::print(args.output, &report, || report.text(args.coverage || !covered), io)?;
     if let (false, Some(least)) = (covered, args.min_coverage) {
         writeln!(io.err, "The coverage of {} % is below the {least} % of --min-coverage.", report.coverage.percent)?;
     }

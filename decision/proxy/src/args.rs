@@ -9,6 +9,8 @@ use aegis_decision::egress::Level;
 use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs};
 use clap::Parser;
 
+use crate::patience::REGO_TIME;
+
 /// Where calls come in, unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 15_080);
 
@@ -55,6 +57,9 @@ pub struct Args {
     /// Bytes that the bodies of requests may take at once, over all workers, and again those of answers
     #[arg(long, env = "AEGIS_BODY_MEMORY", default_value = "50331648")]
     pub body_memory: NonZeroU32,
+    /// Milliseconds that the Rego modules of one call have together, for tests
+    #[arg(long, hide = true)]
+    pub rego_millis: Option<u32>,
     /// Folder of the record segments
     #[arg(long, env = "AEGIS_RECORDS_DIR")]
     pub records_dir: PathBuf,
@@ -158,6 +163,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Bytes that the bodies of requests, and again those of answers, may take at once.
     pub body_memory: u32,
+    /// Time that the Rego modules of one call have together.
+    pub rego_time: Duration,
     /// Folder of the record segments.
     pub records_dir: PathBuf,
     /// Folder of the tools' credentials.
@@ -268,6 +275,7 @@ impl Args {
             workers: self.workers.map_or_else(cores, NonZeroUsize::get),
             max_connections: self.max_connections.get(),
             body_memory: self.body_memory.get(),
+            rego_time: self.rego_millis.map_or(REGO_TIME, |millis| Duration::from_millis(millis.into())),
             records_dir: self.records_dir,
             credentials_dir: self.credentials_dir,
             source,

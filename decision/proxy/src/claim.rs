@@ -53,7 +53,7 @@ pub async fn claim(shared: &Shared, view: &View, once: OncePermit, output: &Deci
     };
     let nonce = base64url(&rand::random::<[u8; 16]>());
     let request = ClaimRequest { nonce: nonce.clone(), effect_digest: once.effect(), context_digest, context_parts };
-    let bearer = view.token.as_ref().map(|token| token.bearer.as_str()).unwrap_or_default();
+    let bearer = view.bearer();
     failpoint!("claim.before");
     let fault = match control.claim(bearer, &release.request_uid, &request).await {
         Ok((answer, keys)) => {

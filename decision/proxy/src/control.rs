@@ -32,6 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::args::ControlSettings;
 use crate::metrics::Metrics;
 use crate::trust::{Trust, TrustError, Trusted};
+use crate::ways::site::Site;
 
 /// Time for one request, from dialling to the whole answer.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -263,10 +264,8 @@ impl Control {
         path: &str,
         bearer: Option<&str>,
     ) -> Result<http::request::Builder, ControlFault> {
-        let host = &self.settings.host;
-        let port = self.settings.port;
-        let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let mut request = Request::builder().method(method).uri(path).header(HOST, authority);
+        let site = Site { host: self.settings.host.clone(), port: self.settings.port };
+        let mut request = Request::builder().method(method).uri(path).header(HOST, site.to_string());
         if let Some(bearer) = bearer {
             let value = HeaderValue::from_str(&format!("Bearer {bearer}"));
             let mut value = value.map_err(|_| ControlFault::Request)?;

@@ -112,7 +112,7 @@ impl Feed {
     /// Follows one connection until it is lost, or until another bundle is in use.
     async fn connection(&self, feed: &mut FeedState, pending: &mut Pending) -> Result<(), Lost> {
         self.metrics.feed_connections.inc();
-        let bearer = self.state.token().map(|token| token.bearer.clone()).unwrap_or_default();
+        let bearer = self.state.bearer();
         let in_use = self.state.policy().map(|policy| policy.bundle.digest());
         let FeedStream { body, keys, .. } = &mut self.control.feed(&bearer, in_use).await?;
         feed.connected();

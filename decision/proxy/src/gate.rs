@@ -26,7 +26,7 @@ use crate::claim::{Claimed, claim};
 use crate::facts;
 use crate::hold::{Asking, Held, Hold};
 use crate::ingress::{self, Arrived};
-use crate::patience::{self, REGO_TIME};
+use crate::patience;
 use crate::plan;
 use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
@@ -304,7 +304,7 @@ impl Call {
         patience::prepare(bundle, &call.tool);
         let (run_view, decision, underway) = self.worker.shared.runs.judge(bundle, call, now, |call, run| {
             let evidence = Evidence { standing, delegations, facts: &facts, run, releases };
-            patience::decide(bundle, call, &evidence, now, REGO_TIME)
+            patience::decide(bundle, call, &evidence, now, self.worker.shared.rego_time)
         })?;
         self.underway = underway;
         self.worker.shared.metrics.decided(self.arrived.elapsed());

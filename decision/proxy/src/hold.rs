@@ -97,7 +97,7 @@ impl Hold {
         };
         // Subscribed before the request exists, so that no change can be missed.
         let mut changes = shared.state.changes();
-        let bearer = view.token.as_ref().map(|token| token.bearer.as_str()).unwrap_or_default();
+        let bearer = view.bearer();
         failpoint!("submit.before");
         shared.metrics.holds.inc();
         let answer = match control.submit(bearer, &submission).await {

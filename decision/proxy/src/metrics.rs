@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 /// The sidecar's metrics: a struct, registered once, passed in.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct Metrics {
     pub holds: Counter,
     /// Claims that were won.
     pub claims: Counter,
-    /// Connections of the agent that were not HTTP.
+    /// Connections of the agent that were not HTTP, or broke.
     pub broken_connections: Counter,
     probes: Family<ProbeLabels, Counter>,
     connections: Family<ConnectionLabels, Counter>,
@@ -109,99 +109,47 @@ struct DnsLabels {
 impl Metrics {
     /// Makes and registers them, under the registry's prefix.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            calls: Family::default(),
-            would: Family::default(),
-            outcomes: Family::default(),
-            decision_seconds: seconds(),
-            call_seconds: seconds(),
-            in_flight: Gauge::default(),
-            records: Counter::default(),
-            batches: Counter::default(),
-            record_failures: Counter::default(),
-            fsync_seconds: seconds(),
-            bundle_version: Gauge::default(),
-            bundles_rejected: Counter::default(),
-            knowledge_age_seconds: Gauge::default(),
-            feed_refusals: Counter::default(),
-            feed_connections: Counter::default(),
-            token_left_seconds: Gauge::default(),
-            token_failures: Counter::default(),
-            trust_failures: Counter::default(),
-            holds: Counter::default(),
-            claims: Counter::default(),
-            broken_connections: Counter::default(),
-            probes: Family::default(),
-            connections: Family::default(),
-            connection_ends: Family::default(),
-            tunnels: Gauge::default(),
-            tunnel_bytes: Family::default(),
-            dns_questions: Family::default(),
-        };
-        let unit = || Unit::Seconds;
-        registry.register("calls", "Calls by verdict, tool and code", metrics.calls.clone());
-        registry.register(
-            "would",
-            "Calls for which something is tried out, by what they would come to if it were enforced and what they came to",
-            metrics.would.clone(),
-        );
-        registry.register("outcomes", "Forwarded calls by how they ended", metrics.outcomes.clone());
-        registry.register_with_unit(
-            "decision",
-            "From the request's last byte to the verdict, facts included",
-            unit(),
-            metrics.decision_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "call",
-            "From the request's head to the answer",
-            unit(),
-            metrics.call_seconds.clone(),
-        );
-        registry.register("calls_in_flight", "Calls under way", metrics.in_flight.clone());
-        registry.register("records", "Records that are durable", metrics.records.clone());
-        registry.register("record_batches", "Batches that are durable, heartbeats included", metrics.batches.clone());
-        registry.register("record_failures", "Batches that could not be written", metrics.record_failures.clone());
-        registry.register_with_unit(
-            "record_fsync",
-            "Writing and syncing one batch",
-            unit(),
-            metrics.fsync_seconds.clone(),
-        );
-        registry.register("bundle_version", "Version of the bundle in use", metrics.bundle_version.clone());
-        registry.register("bundles_rejected", "Bundles that did not compile", metrics.bundles_rejected.clone());
-        registry.register(
-            "knowledge_age_seconds",
-            "Age of what the sidecar knows",
-            metrics.knowledge_age_seconds.clone(),
-        );
-        registry.register("feed_refusals", "Feed items that were refused", metrics.feed_refusals.clone());
-        registry.register(
-            "feed_connections",
-            "Connections to the feed that were begun",
-            metrics.feed_connections.clone(),
-        );
-        registry.register("token_left_seconds", "Life left of the agent token", metrics.token_left_seconds.clone());
-        registry.register("token_failures", "Token exchanges that failed", metrics.token_failures.clone());
-        registry.register("trust_failures", "Reads of what is trusted that failed", metrics.trust_failures.clone());
-        registry.register("holds", "Calls submitted for approval", metrics.holds.clone());
-        registry.register("claims", "Claims that were won", metrics.claims.clone());
-        registry.register(
-            "broken_connections",
-            "Connections of the agent that were not HTTP",
-            metrics.broken_connections.clone(),
-        );
-        registry.register("probes", "Runs of the pod's probe by what they found", metrics.probes.clone());
-        registry.register(
-            "connections",
-            "Connections that asked for a tunnel, by way in and code",
-            metrics.connections.clone(),
-        );
-        registry.register("connection_ends", "Tunnels by what ended them", metrics.connection_ends.clone());
-        registry.register("tunnels_open", "Tunnels that are open", metrics.tunnels.clone());
-        registry.register("tunnel_bytes", "Bytes carried in tunnels that ended", metrics.tunnel_bytes.clone());
-        registry.register("dns_questions", "Questions to the DNS stub by answer", metrics.dns_questions.clone());
-        metrics
+        Self {
+            calls: metric(registry, "calls", "Calls by verdict, tool and code"),
+            would: metric(
+                registry,
+                "would",
+                "Calls for which something is tried out, by what they would come to if it were enforced and what they came to",
+            ),
+            outcomes: metric(registry, "outcomes", "Forwarded calls by how they ended"),
+            decision_seconds: seconds(
+                registry,
+                "decision",
+                "From the request's last byte to the verdict, facts included",
+            ),
+            call_seconds: seconds(registry, "call", "From the request's head to the answer"),
+            in_flight: metric(registry, "calls_in_flight", "Calls under way"),
+            records: metric(registry, "records", "Records that are durable"),
+            batches: metric(registry, "record_batches", "Batches that are durable, heartbeats included"),
+            record_failures: metric(registry, "record_failures", "Batches that could not be written"),
+            fsync_seconds: seconds(registry, "record_fsync", "Writing and syncing one batch"),
+            bundle_version: metric(registry, "bundle_version", "Version of the bundle in use"),
+            bundles_rejected: metric(registry, "bundles_rejected", "Bundles that did not compile"),
+            knowledge_age_seconds: metric(registry, "knowledge_age_seconds", "Age of what the sidecar knows"),
+            feed_refusals: metric(registry, "feed_refusals", "Feed items that were refused"),
+            feed_connections: metric(registry, "feed_connections", "Connections to the feed that were begun"),
+            token_left_seconds: metric(registry, "token_left_seconds", "Life left of the agent token"),
+            token_failures: metric(registry, "token_failures", "Token exchanges that failed"),
+            trust_failures: metric(registry, "trust_failures", "Reads of what is trusted that failed"),
+            holds: metric(registry, "holds", "Calls submitted for approval"),
+            claims: metric(registry, "claims", "Claims that were won"),
+            broken_connections: metric(
+                registry,
+                "broken_connections",
+                "Connections of the agent that were not HTTP, or broke",
+            ),
+            probes: metric(registry, "probes", "Runs of the pod's probe by what they found"),
+            connections: metric(registry, "connections", "Connections that asked for a tunnel, by way in and code"),
+            connection_ends: metric(registry, "connection_ends", "Tunnels by what ended them"),
+            tunnels: metric(registry, "tunnels_open", "Tunnels that are open"),
+            tunnel_bytes: metric(registry, "tunnel_bytes", "Bytes carried in tunnels that ended"),
+            dns_questions: metric(registry, "dns_questions", "Questions to the DNS stub by answer"),
+        }
     }
 
     /// A call was answered. `tool` is a declared one, or none. Without a verdict Aegis could not decide.
@@ -263,7 +211,16 @@ impl Metrics {
     }
 }
 
-/// 50 microseconds to some 26 seconds.
-fn seconds() -> Histogram {
-    Histogram::new(exponential_buckets(0.000_05, 2.0, 20))
+/// A new one, registered.
+fn metric<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// As [`metric`], of times from 50 microseconds to some 26 seconds.
+fn seconds(registry: &mut Registry, name: &str, help: &str) -> Histogram {
+    let metric = Histogram::new(exponential_buckets(0.000_05, 2.0, 20));
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
 }

@@ -13,7 +13,7 @@ use aegis_decision::decision::Decision;
 use aegis_decision::rego::{OutOfTime, Worker};
 use jiff::Timestamp;
 
-/// Time that the modules of one call have together.
+/// Time that the modules of one call have together, but in tests.
 pub const REGO_TIME: Duration = Duration::from_millis(10);
 
 thread_local! {

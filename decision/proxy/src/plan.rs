@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::answer::Answer;
 use crate::gate::Call;
 use crate::ingress::Arrived;
-use crate::patience::{self, REGO_TIME};
+use crate::patience;
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
 
@@ -83,7 +83,7 @@ impl Call {
                     run: run_view.as_ref(),
                     releases: &grants.releases,
                 };
-                let judged = patience::decide(bundle, call, &evidence, now, REGO_TIME);
+                let judged = patience::decide(bundle, call, &evidence, now, shared.rego_time);
                 (about, judged.map_err(|_| Code::PolicyTimeout)?.output)
             }
         };

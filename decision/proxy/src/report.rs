@@ -73,7 +73,7 @@ async fn send(report: Report, control: Arc<Control>, state: Arc<State>) {
     let mut pause = PAUSE;
     for _ in 0..TRIES {
         failpoint!("report.before");
-        let bearer = state.token().map(|token| token.bearer.clone()).unwrap_or_default();
+        let bearer = state.bearer();
         match control.outcome(&bearer, &report.uid, &report.outcome).await {
             Ok(()) => {
                 failpoint!("report.after");

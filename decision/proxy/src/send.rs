@@ -14,11 +14,14 @@ use tokio::time::Instant;
 use crate::answer::{Answer, Problem};
 use crate::claim::Won;
 use crate::failpoint;
-use crate::forward::{Exchange, Fault, idempotency_key};
+use crate::forward::{self, Exchange, Fault, idempotency_key};
 use crate::gate::Call;
 use crate::record::compose::{self, About, Approval};
 use crate::runs::Underway;
 use crate::state::View;
+
+/// Time for a call of an operation that its tool does not declare. There is none: such a call gets no permit.
+const UNDECLARED_SECONDS: u32 = 30;
 
 impl Call {
     /// Records, forwards, records the outcome, answers.
@@ -50,7 +53,7 @@ impl Call {
             return code.into();
         }
         let seconds = output.operation.as_deref().and_then(|name| tool.operation(name)).map(|it| it.timeout_seconds);
-        let time = Duration::from_secs(seconds.unwrap_or(30).into());
+        let time = Duration::from_secs(seconds.unwrap_or(UNDECLARED_SECONDS).into());
         let key = idempotency_key(&permit, &self.id);
         let began = Instant::now();
         let mut underway = self.underway.take();
@@ -107,6 +110,5 @@ fn forwarded(exchange: Exchange) -> Answer {
 
 /// The answer for a call that was let through and could not be sent.
 pub(crate) fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Answer {
-    let detail = format!("{}: {what}; nothing was sent", tool.name);
-    forwarded(Exchange::Fault(Fault { error, sent: false, detail }))
+    forwarded(forward::unsent(tool, error, what))
 }

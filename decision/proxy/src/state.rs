@@ -164,6 +164,11 @@ impl State {
         self.token.load_full()
     }
 
+    /// What proves the agent to the control service, as it is now; empty without a token.
+    pub fn bearer(&self) -> String {
+        self.token().map(|token| token.bearer.clone()).unwrap_or_default()
+    }
+
     /// The policy as it is now.
     pub fn policy(&self) -> Option<Arc<Policy>> {
         self.policy.load_full()
@@ -235,6 +240,11 @@ impl View {
             None if self.knowledge == Knowledge::Fixed => Ok(()),
             None => Err(Code::NotReady),
         }
+    }
+
+    /// What proves the agent to the control service; empty without a token.
+    pub fn bearer(&self) -> &str {
+        self.token.as_ref().map(|token| token.bearer.as_str()).unwrap_or_default()
     }
 
     /// Whether the call may still be sent: asked once more right before, since a suspension may have come meanwhile.

@@ -59,6 +59,8 @@ pub struct Shared {
     pub slots: Slots,
     /// What bodies may take together.
     pub budgets: Budgets,
+    /// Time that the Rego modules of one call have together.
+    pub rego_time: Duration,
     /// What is remembered of the agent's runs.
     pub runs: Arc<Runs>,
     /// The control service; none when policy comes from files.

@@ -15,11 +15,10 @@ use serde::Serialize;
 
 use super::auth::Caller;
 use super::{Control, Refusal};
+use crate::epochs::make_room;
 
 /// Most heads that are kept; the oldest go first.
 const MAX_HEADS: usize = 10_000;
-/// Most heads of one agent: one sidecar cannot push out those of others by inventing epochs.
-const MAX_PER_AGENT: usize = 256;
 
 /// A head with who reported it, and when.
 #[derive(Debug, Clone, Serialize)]
@@ -54,16 +53,7 @@ impl Heads {
             return Err(Refusal::Malformed("epoch is another pod's".to_owned()));
         }
         if !heads.contains_key(&key) {
-            let own = heads.iter().filter(|((uid, _), _)| *uid == key.0);
-            let crowded = own.clone().count() >= MAX_PER_AGENT;
-            let oldest = if crowded {
-                own.min_by_key(|(_, reported)| reported.at).map(|(key, _)| key.clone())
-            } else if heads.len() >= MAX_HEADS {
-                heads.iter().min_by_key(|(_, reported)| reported.at).map(|(key, _)| key.clone())
-            } else {
-                None
-            };
-            oldest.map(|key| heads.remove(&key));
+            make_room(&mut heads, MAX_HEADS, |(uid, _)| *uid == key.0, |reported| reported.at);
         }
         let agent = format!("{}/{}", claims.agent.namespace, claims.agent.name);
         heads.insert(key, Reported { agent, pod: claims.pod.uid.clone(), at: now, head });
@@ -97,6 +87,7 @@ mod tests {
     use aegis_decision::token::{AgentName, Confirmation, PodName};
 
     use super::*;
+    use crate::epochs::MAX_PER_AGENT;
 
     fn claims(agent: &str, pod: &str) -> AgentClaims {
         AgentClaims {

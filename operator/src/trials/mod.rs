@@ -18,12 +18,12 @@ use aegis_decision::policy::{self, Policy};
 use aegis_decision::trial::{Progress, Tally, TrialReport};
 use jiff::Timestamp;
 
+use crate::epochs::make_room;
+
 pub use write::run;
 
 /// Most epochs of which it is known what was taken; the oldest go first.
 const MAX_SOURCES: usize = 4_096;
-/// Most epochs of one agent: one sidecar cannot push out those of others by inventing epochs.
-const MAX_PER_AGENT: usize = 256;
 
 /// An object whose status tells of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +78,7 @@ impl Trials {
         let Inner { sources, due } = &mut *inner;
         let key = (agent.uid.clone(), pod.to_owned(), report.epoch.clone());
         let before = sources.remove(&key).unwrap_or_else(|| {
-            make_room(sources, &agent.uid);
+            make_room(sources, MAX_SOURCES, |(uid, ..)| *uid == agent.uid, |source| source.at);
             Source::default()
         });
         let mut source = Source { at: now, ..Source::default() };
@@ -131,26 +131,12 @@ fn add(due: &mut BTreeMap<Subject, Tally>, subject: Subject, known: Tally, progr
     known.most(progress.counted)
 }
 
-/// Makes room for an epoch of that agent.
-fn make_room(sources: &mut BTreeMap<Key, Source>, agent: &str) {
-    let own = sources.iter().filter(|((uid, ..), _)| uid == agent);
-    let oldest = if own.clone().count() >= MAX_PER_AGENT {
-        own.min_by_key(|(_, source)| source.at).map(|(key, _)| key.clone())
-    } else if sources.len() >= MAX_SOURCES {
-        sources.iter().min_by_key(|(_, source)| source.at).map(|(key, _)| key.clone())
-    } else {
-        None
-    };
-    if let Some(key) = oldest {
-        sources.remove(&key);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::epochs::MAX_PER_AGENT;
 
     /// Of agent `buyer`, which is audited, with a policy in force and two that are tried out.
     fn bundle(uid: &str, mode: &str) -> BundleSource {

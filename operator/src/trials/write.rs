@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_cluster::Watched;
+use aegis_crds::MAX_INTEGER;
 use aegis_crds::api::agent::Mode;
 use aegis_crds::api::{Agent, ToolPolicy, Trial};
 use aegis_decision::trial::Tally;
@@ -32,8 +33,6 @@ const LOOK: Duration = Duration::from_secs(15);
 const ATTEMPTS: usize = 5;
 /// Field manager of the counts.
 const MANAGER: &str = "aegis-trials";
-/// Most calls of a count: the largest integer that the status may hold.
-const MAX_CALLS: i64 = 9_007_199_254_740_991;
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +179,8 @@ fn grown(before: Option<&Trial>, generation: i64, more: Tally, compares: bool, n
     let before = before.filter(|trial| trial.observed_generation == generation);
     let tally = before.map_or_else(Tally::default, counted).plus(more);
     let now = Time(whole_second(now));
-    let count = |calls: u64| i64::try_from(calls).unwrap_or(MAX_CALLS).min(MAX_CALLS);
+    // What the status may hold at most.
+    let count = |calls: u64| i64::try_from(calls).unwrap_or(MAX_INTEGER).min(MAX_INTEGER);
     Trial {
         observed_generation: generation,
         since: before.map_or_else(|| now.clone(), |trial| trial.since.clone()),
@@ -249,7 +249,7 @@ mod tests {
         let most = Tally { judged: u64::MAX, agreed: u64::MAX, ..Tally::default() };
         let once = grown(None, 1, most, true, at(0));
         let twice = grown(Some(&once), 1, more(), true, at(0));
-        assert_eq!((once.judged, twice.judged, twice.would_deny), (MAX_CALLS, MAX_CALLS, 2));
+        assert_eq!((once.judged, twice.judged, twice.would_deny), (MAX_INTEGER, MAX_INTEGER, 2));
         let wrong = Trial { judged: -5, ..once };
         assert_eq!(grown(Some(&wrong), 1, more(), true, at(0)).judged, 6);
     }

@@ -41,18 +41,37 @@ fn every_code_is_explained() {
 /// A metric as a scrape shows it: type and labels by name.
 type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
 
+/// Field and name of each metric that a source file registers, and whether it is in seconds. Written as
+/// `registry.register("name", .., metrics.field.clone())`, or as `field: metric(registry, "name", ..)`.
+fn registrations(source: &str) -> Vec<(&str, &str, bool)> {
+    fn name(rest: &str) -> &str {
+        rest.split('"').nth(1).expect("a metric has a name")
+    }
+    let mut found = Vec::new();
+    for (way, with_unit) in [(".register(", false), (".register_with_unit(", true)] {
+        for (at, _) in source.match_indices(way) {
+            let rest = &source[at + way.len()..];
+            // A function that registers what it is given has no name of its own.
+            if rest.trim_start().starts_with('"') {
+                let field = rest.split("metrics.").nth(1).expect("a metric is a field");
+                found.push((field.split('.').next().expect("a name"), name(rest), with_unit));
+            }
+        }
+    }
+    for (way, with_unit) in [(": metric(", false), (": seconds(", true)] {
+        for (at, _) in source.match_indices(way) {
+            let field = source[..at].rsplit(char::is_whitespace).next().expect("a metric is a field");
+            found.push((field, name(&source[at..]), with_unit));
+        }
+    }
+    found
+}
+
 /// The metrics that a source file registers.
 fn registered(source: &str, prefix: &str) -> Metrics {
     let source = source.split("#[cfg(test)]").next().expect("split gives one part at least");
     let mut found = Metrics::new();
-    for (at, called) in source.match_indices(".register") {
-        let rest = &source[at + called.len()..];
-        let with_unit = rest.starts_with("_with_unit(");
-        if !with_unit && !rest.starts_with('(') {
-            continue;
-        }
-        let name = rest.split('"').nth(1).expect("a metric has a name");
-        let field = rest.split("metrics.").nth(1).expect("a metric is a field").split('.').next().expect("a name");
+    for (field, name, with_unit) in registrations(source) {
         let of = |text: &str| format!("{field}: {text}");
         let declared = source
             .lines()
@@ -120,7 +139,7 @@ fn options(source: &str) -> Vec<String> {
                 && !line.starts_with('#')
                 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
             {
-                if attribute.contains("long") {
+                if attribute.contains("long") && !attribute.contains("hide = true") {
                     found.push(format!("--{}", name.replace('_', "-")));
                 }
                 if let Some(env) = attribute.split("env = \"").nth(1) {

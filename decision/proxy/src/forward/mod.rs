@@ -294,7 +294,8 @@ impl Line {
     }
 }
 
-fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Exchange {
+/// The end of a call of which nothing was sent.
+pub(crate) fn unsent(tool: &Tool, error: ErrorClass, what: &str) -> Exchange {
     let detail = format!("{}: {what}; nothing was sent", tool.name);
     Exchange::Fault(Fault { error, sent: false, detail })
 }

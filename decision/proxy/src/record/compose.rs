@@ -21,6 +21,7 @@ use super::Recorder;
 use crate::claim::Won;
 use crate::forward::Exchange;
 use crate::state::View;
+use crate::ways::site::Site;
 
 /// A new id: 128 random bits in hex.
 pub fn new_id() -> String {
@@ -64,9 +65,9 @@ pub struct About {
 impl About {
     /// Of a named call. A call that could not be named has the default: nothing of it is known for sure.
     pub fn new(tool: &Tool, call: &ToolCall) -> Self {
-        let endpoint = &tool.endpoint;
+        let site = Site { host: tool.endpoint.host.clone(), port: tool.endpoint.port };
         Self {
-            target: Some(format!("{}://{}:{}", endpoint.scheme.as_str(), endpoint.host, endpoint.port)),
+            target: Some(format!("{}://{site}", tool.endpoint.scheme.as_str())),
             traceparent: call.traceparent.clone(),
             run: call.run.clone(),
             values: tool.operation(&call.operation).map(|it| clear_values(it, call)).unwrap_or_default(),

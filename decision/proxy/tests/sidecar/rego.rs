@@ -1,15 +1,14 @@
 //! A Rego module beside the rules: what it denies is told like a rule's denial, and one that works too long decides
-//! nothing, is answered in time, and costs other calls nothing.
+//! nothing.
 
 use aegis_decision::codes::Code;
 use aegis_decision::decision::Verdict;
 use aegis_decision::rego::ModuleSource;
 use http::StatusCode;
 
-use crate::bed::{Bed, Trial};
+use crate::bed::{Bed, Sidecar, Trial};
 
-/// Denies notes, and goes a million rounds over a payment. Its budget allows some ten thousand of them, which is more than
-/// a sidecar waits for.
+/// Denies notes, and goes a million rounds over a payment. Its budget allows some ten thousand of them.
 const MODULE: &str = r#"package aegis
 
 verdicts contains {"effect": "Deny", "reason": "no_notes", "message": "nobody takes notes here"} if {
@@ -34,15 +33,39 @@ fn with_module(trial: &mut Trial) {
     trial.source.policies[0].rego = Some(ModuleSource { module: MODULE.to_owned(), tiers: Vec::new() });
 }
 
-#[tokio::test]
-async fn a_module_that_works_too_long_decides_nothing_and_stops_nobody() {
-    let bed = Bed::with(with_module).await;
-    let sidecar = bed.start().await;
-    let late = sidecar.post("/ledger/payments/1", r#"{"amount":"1","to":"s1"}"#).await;
-    assert_eq!((late.status, late.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "policy_timeout"), "{late:?}");
-    assert!(late.json().get("rule").is_none(), "no rule said so: {}", late.body);
-    assert!(bed.upstream.seen().is_empty());
+/// A sidecar whose modules have so much time for a call.
+async fn start(bed: &Bed, millis: &str) -> Sidecar {
+    let mut command = bed.command();
+    command.args(["--rego-millis", millis]);
+    let sidecar = Sidecar::launch(command, bed.folder.path(), bed.keys.clone()).await;
+    sidecar.until_ready().await;
+    sidecar
+}
 
+#[tokio::test]
+async fn a_module_that_works_too_long_decides_nothing() {
+    let bed = Bed::with(with_module).await;
+    let sidecar = start(&bed, "0").await;
+    let first = sidecar.post("/ledger/payments/1", r#"{"amount":"1","to":"s1"}"#).await;
+    let second = sidecar.post("/ledger/payments/2", r#"{"amount":"1","to":"s1"}"#).await;
+    for late in [&first, &second] {
+        let found = (late.status, late.code());
+        assert_eq!(found, (StatusCode::SERVICE_UNAVAILABLE, "policy_timeout".to_owned()), "{late:?}");
+        assert!(late.json().get("rule").is_none(), "no rule said so: {}", late.body);
+    }
+    assert!(bed.upstream.seen().is_empty());
+    let records = sidecar.stop().await;
+    for late in [&first, &second] {
+        let (undecided, outcome) = records.of(late);
+        assert_eq!((undecided.decision.verdict, undecided.decision.code), (Verdict::Deny, Some(Code::PolicyTimeout)));
+        assert!(outcome.is_none() && undecided.decision.rules.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_a_module_denies_is_told_as_a_rules_denial_is() {
+    let bed = Bed::with(with_module).await;
+    let sidecar = start(&bed, "60000").await;
     let order = sidecar.get("/ledger/orders/7").await;
     assert_eq!(order.status, StatusCode::OK, "{order:?}");
     let note = sidecar.post("/ledger/notes", r#"{"text":"x"}"#).await;
@@ -52,9 +75,6 @@ async fn a_module_that_works_too_long_decides_nothing_and_stops_nobody() {
     assert!(problem["detail"].as_str().unwrap().ends_with(": nobody takes notes here"), "{problem}");
 
     let records = sidecar.stop().await;
-    let (undecided, outcome) = records.of(&late);
-    assert_eq!((undecided.decision.verdict, undecided.decision.code), (Verdict::Deny, Some(Code::PolicyTimeout)));
-    assert!(outcome.is_none() && undecided.decision.rules.is_empty());
     let reason = records.of(&note).0.decision.rule.as_ref().and_then(|rule| rule.reason.as_deref());
     assert_eq!(reason, Some("no_notes"));
 }

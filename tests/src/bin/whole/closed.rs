@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 
 use crate::line::Line;
-use crate::way::Way;
-use crate::workload::requests;
+use crate::way::{Way, in_turn};
 
 /// How it is measured.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +21,7 @@ pub struct Plan {
 }
 
 /// What one measurement, or two of one round, said.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slice {
     /// Calls that were answered with 200.
     calls: u32,
@@ -48,41 +47,25 @@ impl Slice {
         100.0 * self.processor.as_secs_f64() / self.took.as_secs_f64()
     }
 
-    fn add(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.failed += other.failed;
-        self.took += other.took;
-        self.processor += other.processor;
+    fn sum(slices: &[Self]) -> Self {
+        Self {
+            calls: slices.iter().map(|slice| slice.calls).sum(),
+            failed: slices.iter().map(|slice| slice.failed).sum(),
+            took: slices.iter().map(|slice| slice.took).sum(),
+            processor: slices.iter().map(|slice| slice.processor).sum(),
+        }
     }
 }
 
-/// Measures all ways in each round, first to last and last to first, so that drift falls on all alike. Of each way, its
-/// rounds.
+/// Measures all ways [in turn](in_turn). Of each way, its rounds.
 pub fn measure(ways: &[Way], bytes: usize, plan: Plan) -> Result<Vec<Vec<Slice>>> {
-    let prepared: Vec<_> = ways.iter().map(|way| requests(way.address, way.path, bytes)).collect();
-    let mut measured = vec![vec![Slice::default(); plan.rounds]; ways.len()];
-    for round in 0..plan.rounds {
-        let forwards = 0..ways.len();
-        for at in forwards.clone().chain(forwards.rev()) {
-            let (Some(way), Some(requests), Some(rounds)) = (ways.get(at), prepared.get(at), measured.get_mut(at))
-            else {
-                continue;
-            };
-            let once = slice(way, requests, plan)?;
-            if let Some(sum) = rounds.get_mut(round) {
-                sum.add(&once);
-            }
-        }
-    }
-    Ok(measured)
+    let measured = in_turn(ways, bytes, plan.rounds, |way, requests| slice(way, requests, plan))?;
+    Ok(measured.iter().map(|slices| slices.chunks(2).map(Slice::sum).collect()).collect())
 }
 
 /// One measurement. Connections are open and used once when it begins.
 fn slice(way: &Way, requests: &[Vec<u8>], plan: Plan) -> Result<Slice> {
-    let mut lines = (0..plan.connections).map(|_| Line::open(way.address)).collect::<Result<Vec<_>>>()?;
-    for (line, request) in lines.iter_mut().zip(requests) {
-        line.goes(request)?;
-    }
+    let mut lines = way.warm(requests, plan.connections)?;
     let before = way.processor()?;
     let began = Instant::now();
     let end = began + plan.slice;
@@ -130,11 +113,8 @@ mod tests {
     #[test]
     fn a_round_is_the_sum_of_its_measurements() {
         let second = Duration::from_secs(1);
-        let mut sum = Slice::default();
-        for calls in [1_000, 3_000] {
-            let processor = Duration::from_millis(500);
-            sum.add(&Slice { calls, failed: 1, took: second, processor });
-        }
+        let processor = Duration::from_millis(500);
+        let sum = Slice::sum(&[1_000, 3_000].map(|calls| Slice { calls, failed: 1, took: second, processor }));
         let near = |value: f64, wanted: f64| assert!((value - wanted).abs() < 1e-6, "{value}, not {wanted}");
         near(sum.rate(), 2_000.0);
         near(sum.micros(), 250.0);

@@ -34,7 +34,7 @@ use tokio::runtime::Builder;
 
 use args::{Args, Command};
 use cores::Cores;
-use stage::Stage;
+use stage::{CONTROL, REFERENCE, Stage};
 use workload::SIZES;
 
 fn main() -> ExitCode {
@@ -72,7 +72,7 @@ fn measure(args: &Args) -> Result<()> {
     for (name, bytes) in SIZES {
         let plan = closed::Plan { rounds, slice, connections: args.connections.get() };
         let measured = closed::measure(&ways, bytes, plan)?;
-        let compared = table::Compared { ways: &ways, rounds: &measured, reference: 0, control: 1 };
+        let compared = table::Compared { ways: &ways, rounds: &measured, reference: REFERENCE, control: CONTROL };
         let (table, trusted) = compared.table()?;
         sound &= trusted;
         println!("### Bodies of {name}: {} connections, {rounds} rounds of 2 x {slice:?}\n\n{table}", plan.connections);

@@ -9,8 +9,7 @@ use anyhow::{Result, anyhow};
 use nix::sys::prctl::set_timerslack;
 
 use crate::line::Line;
-use crate::way::Way;
-use crate::workload::requests;
+use crate::way::{Way, in_turn};
 
 /// Connections, each with a thread: enough that one that waits keeps no other from being on time.
 const CONNECTIONS: u32 = 32;
@@ -37,32 +36,19 @@ pub struct Slice {
     pub p50: f64,
     /// Microseconds that 99 of 100 of them did not exceed.
     pub p99: f64,
-    /// Whether the rate was reached, and every call was answered with 200.
-    pub held: bool,
+    /// Whether the rate was reached.
+    pub reached: bool,
+    /// Calls that were answered otherwise than with 200. There should be none.
+    pub failed: usize,
 }
 
-/// Measures all ways in each round as [`crate::closed::measure`] does. Of each way, its measurements.
+/// Measures all ways [in turn](in_turn). Of each way, its measurements.
 pub fn measure(ways: &[Way], bytes: usize, plan: Plan) -> Result<Vec<Vec<Slice>>> {
-    let prepared: Vec<_> = ways.iter().map(|way| requests(way.address, way.path, bytes)).collect();
-    let mut measured = vec![Vec::new(); ways.len()];
-    for _ in 0..plan.rounds {
-        let forwards = 0..ways.len();
-        for at in forwards.clone().chain(forwards.rev()) {
-            let (Some(way), Some(requests), Some(slices)) = (ways.get(at), prepared.get(at), measured.get_mut(at))
-            else {
-                continue;
-            };
-            slices.push(slice(way, requests, plan)?);
-        }
-    }
-    Ok(measured)
+    in_turn(ways, bytes, plan.rounds, |way, requests| slice(way, requests, plan))
 }
 
 fn slice(way: &Way, requests: &[Vec<u8>], plan: Plan) -> Result<Slice> {
-    let mut lines = (0..CONNECTIONS).map(|_| Line::open(way.address)).collect::<Result<Vec<_>>>()?;
-    for (line, request) in lines.iter_mut().zip(requests) {
-        line.goes(request)?;
-    }
+    let mut lines = way.warm(requests, CONNECTIONS as usize)?;
     let schedule =
         Schedule { began: Instant::now() + LEAD, every: Duration::from_secs(1) / plan.rate, until: plan.slice };
     let times = thread::scope(|scope| {
@@ -77,14 +63,14 @@ fn slice(way: &Way, requests: &[Vec<u8>], plan: Plan) -> Result<Slice> {
         })
     })?;
     let took = schedule.began.elapsed();
-    let wanted = times.len();
+    let answered = times.len();
     let mut went: Vec<f64> = times.into_iter().flatten().collect();
-    let reached = f64::from(u32::try_from(went.len())?) / took.as_secs_f64() >= REACHED * f64::from(plan.rate);
-    let held = reached && went.len() == wanted;
+    let reached = f64::from(u32::try_from(answered)?) / took.as_secs_f64() >= REACHED * f64::from(plan.rate);
+    let failed = answered.saturating_sub(went.len());
     if went.is_empty() {
-        return Ok(Slice { p50: f64::NAN, p99: f64::NAN, held: false });
+        return Ok(Slice { p50: f64::NAN, p99: f64::NAN, reached, failed });
     }
-    Ok(Slice { p50: quantile(&mut went, 50)?, p99: quantile(&mut went, 99)?, held })
+    Ok(Slice { p50: quantile(&mut went, 50)?, p99: quantile(&mut went, 99)?, reached, failed })
 }
 
 /// When which call is to be sent.

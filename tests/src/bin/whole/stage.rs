@@ -14,6 +14,11 @@ use crate::relay::Relay;
 use crate::scene::Scene;
 use crate::way::Way;
 
+/// Place among the [ways](Stage::ways) of the one that the others are compared with.
+pub const REFERENCE: usize = 0;
+/// Place of the same once more.
+pub const CONTROL: usize = 1;
+
 /// The running parts.
 pub struct Stage {
     /// The tool behind all ways.
@@ -54,7 +59,7 @@ impl Stage {
         [self.scene.process(), self.relay.process()].into_iter().chain(envoy).chain(praxis).collect()
     }
 
-    /// All ways. The first is the one that the others are compared with.
+    /// All ways, the [`REFERENCE`] and the [`CONTROL`] at their places.
     pub fn ways(&self) -> Vec<Way> {
         let [pass, judge, keep] = self.scene.ways();
         let tool =

@@ -62,13 +62,17 @@ impl Compared<'_> {
 pub fn latency(ways: &[Way], measured: &[Vec<open::Slice>]) -> Result<String> {
     let mut text = "| way | p50, µs | from to | p99, µs | from to |\n| --- | ---: | ---: | ---: | ---: |\n".to_owned();
     for (way, slices) in ways.iter().zip(measured) {
-        if slices.iter().all(|slice| slice.held) {
+        let slow = slices.iter().filter(|slice| !slice.reached).count();
+        let failed: usize = slices.iter().map(|slice| slice.failed).sum();
+        if slow == 0 && failed == 0 {
             let p50 = spread(slices.iter().map(|slice| slice.p50))?;
             let p99 = spread(slices.iter().map(|slice| slice.p99))?;
             writeln!(text, "| {} | {p50} | {p99} |", way.name)?;
         } else {
-            let missed = slices.iter().filter(|slice| !slice.held).count();
-            writeln!(text, "| {} | rate not held in {missed} of {} | | | |", way.name, slices.len())?;
+            let rate = (slow > 0).then(|| format!("rate not reached in {slow} of {}", slices.len()));
+            let status = (failed > 0).then(|| format!("{failed} not answered with 200"));
+            let why = rate.into_iter().chain(status).collect::<Vec<_>>().join(", ");
+            writeln!(text, "| {} | {why} | | | |", way.name)?;
         }
     }
     Ok(text)

@@ -14,10 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use super::calls::{PAYMENT, ask};
 use super::fake::Fake;
 use super::pair::{Pair, gateway, relay};
+use crate::bed::WAIT;
 use crate::control::Mesh;
 
-/// Longest time that a call waits for a gateway.
-const BOUND: Duration = Duration::from_secs(10);
+/// A call waits longer than this for a gateway.
+const LEAST: Duration = Duration::from_millis(2500);
+/// Tries that a call makes at least which waits to the end.
+const TRIES: usize = 10;
 
 /// An address at which nobody listens.
 async fn nowhere() -> SocketAddr {
@@ -107,7 +110,7 @@ async fn a_call_is_refused_when_no_gateway_comes() {
     let took = began.elapsed();
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "gateway_unavailable"));
     println!("refused after {} ms", took.as_millis());
-    assert!(took > BOUND / 4 && took < BOUND, "{took:?}");
+    assert!(took > LEAST, "{took:?}");
     let records = relay.stop().await;
     assert_eq!(records.of(&answer).0.decision.code, Some(Code::GatewayUnavailable));
     assert!(mesh.upstream.seen().is_empty());
@@ -137,7 +140,7 @@ async fn nobody_is_called_for_an_agent_that_went_away() {
         let call = relay.send(Request::post("/ledger/notes").header("content-type", "application/json"), "{}");
         let tried = async {
             while fickle.taken() < 2 {
-                assert!(began.elapsed() < BOUND);
+                assert!(began.elapsed() < WAIT);
                 tokio::task::yield_now().await;
             }
         };
@@ -147,9 +150,9 @@ async fn nobody_is_called_for_an_agent_that_went_away() {
         }
     }
     relay.until_idle().await;
-    let took = began.elapsed();
-    assert!(took < BOUND / 4, "it was tried on for {took:?}");
+    // Nothing is tried while this test is kept from running: it is this test that takes the connections.
     let tried = fickle.taken();
+    assert!(tried < TRIES, "it was tried on: {tried} tries");
     let records = relay.stop().await;
     assert_eq!(fickle.taken(), tried);
     let codes: Vec<_> = records.decisions.iter().filter_map(|record| record.decision.code).collect();
