@@ -1,5 +1,6 @@
 //! The decision table says what a plain look at every rule says: verdict, rule, code, digests and explanation, byte for
-//! byte, on generated policies, registries, delegations and calls.
+//! byte, on generated policies, registries, delegations and calls. What the plain look says is held to the documented order
+//! of the verdict, which is written once more here.
 
 // A generated value that cannot be made must stop the test where it stands.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -12,6 +13,7 @@ mod desk;
 mod policies;
 #[path = "../support/seeded.rs"]
 mod seeded;
+mod stated;
 mod whole;
 
 use std::cell::RefCell;
@@ -137,6 +139,9 @@ fn agreed(
     let by_table = bundle.decide_input(&call.input, standing, &call.delegations, releases);
     let plain = bundle.decide_input_in_full(&call.input, standing, &call.delegations, releases);
     prop_assert_eq!(discriminant(&by_table.outcome), discriminant(&plain.outcome));
+    if bundle.agent().mode.is_enforce() {
+        prop_assert_eq!(stated::contradiction(&plain.output), None);
+    }
     let (by_table, plain) = (by_table.output, agree::told(plain.output));
     prop_assert_eq!(&by_table, &plain);
     Ok(by_table)
