@@ -5,6 +5,7 @@ use aegis_decision::codes::Code;
 use aegis_decision::decision::Verdict;
 use aegis_decision::rego::ModuleSource;
 use http::StatusCode;
+use serde_json::json;
 
 use crate::bed::{Bed, Trial};
 
@@ -43,6 +44,11 @@ async fn a_module_that_works_too_long_decides_nothing_and_stops_nobody() {
     assert!(late.json().get("rule").is_none(), "no rule said so: {}", late.body);
     assert!(bed.upstream.seen().is_empty());
 
+    // Nor does a plan with such a step, as a whole.
+    let payment = json!({"tool": "ledger", "operation": "payments.create", "arguments": {"amount": "1", "to": "s1"}});
+    let plan = sidecar.post("/aegis/v1/plan", &json!({"steps": [payment]}).to_string()).await;
+    assert_eq!((plan.status, plan.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "policy_timeout"), "{plan:?}");
+
     let order = sidecar.get("/ledger/orders/7").await;
     assert_eq!(order.status, StatusCode::OK, "{order:?}");
     let note = sidecar.post("/ledger/notes", r#"{"text":"x"}"#).await;
@@ -55,6 +61,7 @@ async fn a_module_that_works_too_long_decides_nothing_and_stops_nobody() {
     let (undecided, outcome) = records.of(&late);
     assert_eq!((undecided.decision.verdict, undecided.decision.code), (Verdict::Deny, Some(Code::PolicyTimeout)));
     assert!(outcome.is_none() && undecided.decision.rules.is_empty());
+    assert_eq!(records.of(&plan).0.decision.code, Some(Code::PolicyTimeout), "recorded under the plan's id");
     let reason = records.of(&note).0.decision.rule.as_ref().and_then(|rule| rule.reason.as_deref());
     assert_eq!(reason, Some("no_notes"));
 }
