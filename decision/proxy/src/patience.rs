@@ -15,6 +15,9 @@ use jiff::Timestamp;
 
 /// Time that the modules of one call have together, but in tests.
 pub const REGO_TIME: Duration = Duration::from_millis(10);
+/// Time that a plan has for all of its steps: their modules keep the worker from other calls no longer than those of ten
+/// calls could.
+pub const PLAN_TIME: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// A call stays on its worker's thread, and so do the machines that judge it.
@@ -41,6 +44,33 @@ pub fn decide(
         let stop = || began.elapsed() >= limit;
         decide::decide_in_time(bundle, call, evidence, now, machines, &stop)
     })
+}
+
+/// What is left of the time that the modules of several calls have together.
+#[derive(Debug)]
+pub struct Together(Duration);
+
+impl Together {
+    /// So much for all of them.
+    pub fn new(whole: Duration) -> Self {
+        Self(whole)
+    }
+
+    /// Judges one of the calls as [`decide`] does, within what is left and no longer than `limit`.
+    pub fn decide(
+        &mut self,
+        bundle: &Bundle,
+        call: ToolCall,
+        evidence: &Evidence<'_>,
+        now: Timestamp,
+        limit: Duration,
+    ) -> Result<Decision, OutOfTime> {
+        prepare(bundle, &call.tool);
+        let began = Instant::now();
+        let decided = decide(bundle, call, evidence, now, limit.min(self.0));
+        self.0 = self.0.saturating_sub(began.elapsed());
+        decided
+    }
 }
 
 #[cfg(test)]
@@ -86,16 +116,14 @@ verdicts contains {"effect": "Deny", "reason": "r", "message": "m"} if {
         (bundle, call, scene)
     }
 
-    fn judged(limit: Duration) -> Result<Decision, OutOfTime> {
+    fn judged_by<T>(judge: impl FnOnce(&Bundle, ToolCall, &Evidence<'_>, Timestamp) -> T) -> T {
         let (bundle, call, scene) = scene();
         let (standing, delegations, facts) = (&scene.standing, &scene.delegations, &FactSet::default());
-        decide(
-            &bundle,
-            call,
-            &Evidence { standing, delegations, facts, run: None, releases: &[] },
-            scene.input.at,
-            limit,
-        )
+        judge(&bundle, call, &Evidence { standing, delegations, facts, run: None, releases: &[] }, scene.input.at)
+    }
+
+    fn judged(limit: Duration) -> Result<Decision, OutOfTime> {
+        judged_by(|bundle, call, evidence, now| decide(bundle, call, evidence, now, limit))
     }
 
     #[test]
@@ -105,5 +133,15 @@ verdicts contains {"effect": "Deny", "reason": "r", "message": "m"} if {
         let decision = judged(Duration::from_mins(10)).unwrap();
         assert_eq!(decision.output.verdict, Verdict::Allow);
         assert_eq!(judged(Duration::ZERO).unwrap_err(), OutOfTime);
+    }
+
+    #[test]
+    fn calls_that_share_a_time_use_it_up() {
+        let mut time = Together::new(PLAN_TIME);
+        let _ = judged_by(|bundle, call, evidence, now| time.decide(bundle, call, evidence, now, REGO_TIME));
+        assert!(time.0 < PLAN_TIME, "{time:?}");
+        let mut over = Together::new(Duration::ZERO);
+        let undecided = judged_by(|bundle, call, evidence, now| over.decide(bundle, call, evidence, now, REGO_TIME));
+        assert_eq!(undecided.unwrap_err(), OutOfTime);
     }
 }

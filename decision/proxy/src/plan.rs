@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::answer::Answer;
 use crate::gate::Call;
 use crate::ingress::Arrived;
-use crate::patience;
+use crate::patience::{PLAN_TIME, Together};
 use crate::record::compose::{self, About, Approval};
 use crate::state::View;
 
@@ -59,17 +59,24 @@ impl Call {
     async fn plan(&self, view: &View, Sent { plan, delegation, run }: Sent) -> Result<Answer, Code> {
         let bundle = &view.policy.bundle;
         let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut time = Together::new(PLAN_TIME);
         for step in plan.steps {
             let now = Timestamp::now();
             let input = step.into_input(bundle, delegation.as_deref(), run.as_deref(), now);
-            steps.push(self.step(view, &input, now).await?);
+            steps.push(self.step(view, &input, now, &mut time).await?);
         }
         // Steps are plain data: they always have a JSON form.
         Ok(Answer::Own(serde_json::to_vec(&Answered { plan: &self.id, steps }).unwrap_or_default().into()))
     }
 
     /// Judges one step as the call would be judged now, but for its facts: they are not read.
-    async fn step(&self, view: &View, input: &DecisionInput, now: Timestamp) -> Result<Judged, Code> {
+    async fn step(
+        &self,
+        view: &View,
+        input: &DecisionInput,
+        now: Timestamp,
+        time: &mut Together,
+    ) -> Result<Judged, Code> {
         let (bundle, grants, shared) = (&view.policy.bundle, &view.grants, &self.worker.shared);
         let (about, output) = match bundle.call_of_input(input) {
             Err(malformed) => (About::default(), decide::malformed(bundle, &input.tool, malformed)),
@@ -83,7 +90,7 @@ impl Call {
                     run: run_view.as_ref(),
                     releases: &grants.releases,
                 };
-                let judged = patience::decide(bundle, call, &evidence, now, shared.rego_time);
+                let judged = time.decide(bundle, call, &evidence, now, shared.rego_time);
                 (about, judged.map_err(|_| Code::PolicyTimeout)?.output)
             }
         };

@@ -1,4 +1,4 @@
-//! Policies that cannot work are refused in the words of their author; what is missing is a warning.
+//! Policies that cannot work are refused in the words of their author, modules too; what is missing is a warning.
 
 use std::process::Output;
 
@@ -85,6 +85,53 @@ async fn a_policy_whose_test_fails_is_refused_by_rule_and_test() -> Result<()> {
     refused("no schema", put::<Tool>(&namespace, &unreadable).await?, &["spec.operations[0].arguments: /type"])?;
     let stored = namespace.api::<ToolPolicy>("admin").await?.get("orders").await?;
     ensure!(stored.spec.rules[0].when[0].matches.is_none(), "a refused policy was stored");
+    Ok(())
+}
+
+/// A module beside the rule of [`policy`].
+fn with_module(body: &str) -> Value {
+    let mut policy = policy("orders.draft", "100");
+    policy["spec"]["rego"] = json!({"module": format!("package aegis\n\n{body}\n")});
+    policy
+}
+
+#[tokio::test]
+async fn a_module_that_cannot_run_or_says_what_a_test_does_not_expect_is_refused() -> Result<()> {
+    let scene = scene().await?;
+    let _asked = scene.quiet.read().await;
+    let namespace = scene.cluster.namespace("modules").await?;
+    put::<Tool>(&namespace, &tool("orders.draft")).await??;
+    let said = r#"{"effect": "Deny", "reason": "never", "message": "no such order"}"#;
+    let loops = (0..8).map(|at| format!("some x{at} in ones\n")).collect::<Vec<_>>().concat();
+    let ones = "ones := [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]";
+    let good = with_module(&format!("verdicts contains {said} if input.arguments.amount == 13"));
+    put::<ToolPolicy>(&namespace, &good).await??;
+
+    let at_the_limit = "spec.tests[0] (at-the-limit): expected Allow by small, found Deny by orders/rego";
+    for (what, body, words) in [
+        ("no Rego", "verdicts contains {".to_owned(), vec!["spec.rego.module: "]),
+        (
+            "a function that is not available",
+            format!("verdicts contains {said} if {{\n  x := numbers.range(1, 2)\n}}"),
+            vec!["spec.rego.module: line 4: calls numbers.range, which is not available"],
+        ),
+        ("nothing said", "allow := true".to_owned(), vec!["spec.rego.module: has no rule verdicts"]),
+        (
+            "another verdict",
+            format!("verdicts contains {said} if input.arguments.amount == 100"),
+            vec![at_the_limit, "no such order"],
+        ),
+        (
+            "no end",
+            format!("verdicts contains {said} if {{\n{loops}[x0, x7] == [input.arguments.amount, 0]\n}}\n\n{ones}"),
+            vec![at_the_limit, "units of work"],
+        ),
+    ] {
+        refused(what, put::<ToolPolicy>(&namespace, &with_module(&body)).await?, &words)?;
+    }
+    let stored = namespace.api::<ToolPolicy>("admin").await?.get("orders").await?;
+    let module = stored.spec.rego.map(|rego| rego.module);
+    ensure!(module.as_deref() == good["spec"]["rego"]["module"].as_str(), "a refused module was stored: {module:?}");
     Ok(())
 }
 

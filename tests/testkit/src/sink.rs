@@ -1,5 +1,6 @@
 //! The hostile outside: takes everything on a list of ports, answers so that the sender may know, and counts.
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,12 +81,9 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     let mut tasks = tokio::task::JoinSet::new();
     for port in &args.ports {
         for ip in &args.ips {
-            let address = SocketAddr::new(*ip, *port);
             let four = ip.is_ipv4();
-            let tcp = TcpListener::from_std(bind(address, Type::STREAM)?.into())?;
-            // Both protocols on one port also when it was chosen by the system.
+            let (tcp, udp) = both(SocketAddr::new(*ip, *port))?;
             let port = tcp.local_addr()?.port();
-            let udp = UdpSocket::from_std(bind(SocketAddr::new(*ip, port), Type::DGRAM)?.into())?;
             emit::line(&json!({"sink": SocketAddr::new(*ip, port)}));
             tasks.spawn(take_connections(tcp, Arc::clone(&sink), if four { "tcp4" } else { "tcp6" }, port));
             tasks.spawn(take_datagrams(udp, Arc::clone(&sink), if four { "udp4" } else { "udp6" }, port));
@@ -95,6 +93,24 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     emit::line(&json!({"control": control}));
     tasks.join_next().await;
     Ok(false)
+}
+
+/// Sockets of both protocols on one port. What the system chose for one may be taken for the other: then it chooses again.
+fn both(address: SocketAddr) -> anyhow::Result<(TcpListener, UdpSocket)> {
+    let mut left = 16_u8;
+    loop {
+        left = left.saturating_sub(1);
+        let tcp = TcpListener::from_std(bind(address, Type::STREAM)?.into())?;
+        let chosen = tcp.local_addr()?;
+        match bind(chosen, Type::DGRAM) {
+            Err(error) if address.port() == 0 && is_taken(&error) && left > 0 => {}
+            udp => return Ok((tcp, UdpSocket::from_std(udp?.into())?)),
+        }
+    }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
 /// A socket for one family only, so that both can hold the same port.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::policies::TEXTS;
+use crate::policies::{LINKS, TEXTS, TIMES};
 
 /// A call with what it is judged under.
 #[derive(Clone)]
@@ -70,12 +70,14 @@ fn input(arguments: &Value, fact: Option<&Value>, approval: Option<&str>, http: 
 
 fn arguments() -> impl Strategy<Value = Value> {
     let line = prop_oneof![
-        5 => members(vec![("price", number().boxed()), ("sku", text().boxed())]),
+        5 => members(vec![("price", number().boxed()), ("count", number().boxed()), ("sku", text().boxed())]),
         1 => value(),
     ];
     let tags = prop_oneof![5 => vec(text(), 0..3).prop_map(Value::from), 1 => value()];
     let lines = prop_oneof![5 => vec(line, 0..3).prop_map(Value::from), 1 => value()];
     let currency = prop_oneof![4 => select(vec!["EUR", "USD"]).prop_map(Value::from), 1 => value()];
+    let link = prop_oneof![8 => select(LINKS.to_vec()).prop_map(Value::from), 1 => value()];
+    let due = prop_oneof![8 => select(TIMES.to_vec()).prop_map(Value::from), 1 => value()];
     let flag = prop_oneof![4 => any::<bool>().prop_map(Value::from), 1 => value()];
     members(vec![
         ("amount", number().boxed()),
@@ -87,6 +89,8 @@ fn arguments() -> impl Strategy<Value = Value> {
         ("sums", members(vec![("total", number().boxed())]).boxed()),
         ("tags", tags.boxed()),
         ("lines", lines.boxed()),
+        ("link", link.boxed()),
+        ("due", due.boxed()),
     ])
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use aegis_decision::bundle::BundleSource;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
 use crate::desk;
@@ -13,6 +13,29 @@ use crate::desk;
 /// Texts that rules name and calls have.
 pub const TEXTS: [&str; 14] =
     ["a", "b", "A", " a ", "7", "7.50", "7.5", "EUR", "USD", "INV-7", "INV-71", "inv-7", "a@b.example", ""];
+/// Hosts, URLs, and what is nearly one.
+pub const LINKS: [&str; 9] = [
+    "a.example",
+    "https://a.example/x?y",
+    "HTTPS://x.B.example.:8443",
+    "b.example",
+    "http://10.0.0.7",
+    "http://10.7",
+    "https://u@a.example",
+    "ftp://a.example",
+    "https://c.example",
+];
+/// Times about that of the calls, in and out of working hours.
+pub const TIMES: [&str; 6] = [
+    "2026-06-01T12:00:00Z",
+    "2026-06-01T07:00:00+02:00",
+    "2026-06-01T22:30:00Z",
+    "2026-06-06T12:00:00Z",
+    "2026-06-07T23:59:59-11:30",
+    "2026-06-01",
+];
+/// Registries that policies name; the last does not exist.
+pub const REGISTRIES: [&str; 3] = ["people", "places", "nowhere"];
 /// Decimals around which bounds lie.
 const DECIMALS: [&str; 7] = ["-3", "0", "7", "7.5", "7.50", "100", "99.99"];
 /// Some begin with a literal, some with anything, some compile large, so that they cannot tell about long texts.
@@ -35,7 +58,9 @@ pub struct Source(pub BundleSource);
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", json!({"policies": self.0.policies, "registries": self.0.registries}))
+        let Self(source) = self;
+        let shown = json!({"mode": source.agent.mode, "policies": source.policies, "registries": source.registries});
+        write!(f, "{shown}")
     }
 }
 
@@ -49,8 +74,7 @@ pub fn source() -> impl Strategy<Value = Source> {
     // -1: audited; else the share of the runs on which it has effect.
     let mode = prop_oneof![8 => Just(Value::Null), 1 => select(vec![-1, 0, 40, 100]).prop_map(|mode| json!(mode))];
     let policy = (agents, mode, vec(rule(), 0..8)).prop_map(|(agents, mode, rules)| {
-        let registries = ["people", "places", "nowhere"];
-        let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": registries, "mode": mode});
+        let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": REGISTRIES, "mode": mode});
         if !agents.is_null() {
             policy["agents"] = agents;
         }
@@ -78,8 +102,9 @@ pub fn source() -> impl Strategy<Value = Source> {
             }
         }
         let mut source = with(&policies);
-        for (registry, entries) in source.registries.iter_mut().zip([people, places]) {
-            registry.entries = serde_json::from_value(entries).expect("entries");
+        for (registry, written) in source.registries.iter_mut().zip([people, places]) {
+            registry.entries = serde_json::from_value(written["entries"].clone()).expect("entries");
+            registry.documents = serde_json::from_value(written["documents"].clone()).expect("documents");
         }
         Source(source)
     })
@@ -93,17 +118,34 @@ pub fn with(policies: &[Value]) -> BundleSource {
     let write = json!({
         "http": {"method": "POST", "path": "/things"}, "recordClear": ["amount", "lines[*].price"],
         "aliases": {"total": "sums.total", "who": "name"}, "facts": desk::thing(&json!({"value": "1"})),
+        "dimensions": {"amount": "amount", "currency": "currency", "supplier": "name", "region": "$fact.thing.state"},
     });
     desk::source(&write, policies, &registries, &["lead"])
 }
 
+/// Entries, some with hosts, and documents of some keys: before, at and after the time of the calls.
 fn registry() -> impl Strategy<Value = Value> {
     let texts = || vec(select(TEXTS.to_vec()), 0..3);
-    let entry = btree_map(select(vec!["mail", "city"]), texts(), 0..3);
-    btree_map(select(TEXTS.to_vec()), entry, 0..6).prop_map(|entries| json!(entries))
+    let hosts =
+        proptest::option::weighted(0.4, subsequence(vec!["b.example", "*.c.example", "no host", "A.example"], 1..3));
+    let entry = (btree_map(select(vec!["mail", "city"]), texts(), 0..3), hosts).prop_map(|(attributes, hosts)| {
+        let mut entry = json!(attributes);
+        if let Some(hosts) = hosts {
+            entry["domains"] = json!(hosts);
+        }
+        entry
+    });
+    let instant =
+        || proptest::option::of(select(vec!["2026-05-01T00:00:00Z", "2026-06-01T12:00:00Z", "2026-07-01T00:00:00Z"]));
+    let document = (select(vec!["insurance", "audit"]), instant(), instant())
+        .prop_map(|(name, from, until)| json!({"name": name, "validFrom": from, "validUntil": until}));
+    let documents = btree_map(select(TEXTS.to_vec()), vec(document, 1..3), 0..6);
+    (btree_map(select(TEXTS.to_vec()), entry, 0..6), documents)
+        .prop_map(|(entries, documents)| json!({"entries": entries, "documents": documents}))
 }
 
-fn rule() -> impl Strategy<Value = Value> {
+/// A rule without a name.
+pub fn rule() -> impl Strategy<Value = Value> {
     let approval = json!({"RequireApproval": {"tier": "lead", "holdSeconds": 1}});
     let effect = prop_oneof![5 => Just(json!("Allow")), 2 => Just(json!("Deny")), 1 => Just(approval)];
     let operations =
@@ -114,23 +156,39 @@ fn rule() -> impl Strategy<Value = Value> {
         .prop_map(|(effect, operations, when)| json!({"effect": effect, "operations": operations, "when": when}))
 }
 
-fn check() -> impl Strategy<Value = Value> {
+/// A check about any place.
+pub fn check() -> impl Strategy<Value = Value> {
     let normalize = prop_oneof![3 => Just("None"), 1 => select(vec!["Trim", "Case", "Spaces"])];
     let field = prop_oneof![
-        8 => select(vec!["amount", "name", "kind", "ref", "flag", "total", "sums.total", "who"]),
-        2 => select(vec!["tags[*]", "tags[?]", "lines[*].price", "lines[?].price", "lines[0].price", "lines"]),
-        1 => select(vec!["$fact.thing.total", "$fact.thing.state", "$agent.tenant", "$delegation.purpose",
+        16 => select(vec!["amount", "name", "kind", "ref", "flag", "total", "sums.total", "who"]),
+        4 => select(vec!["tags[*]", "tags[?]", "lines[*].price", "lines[?].price", "lines[0].price", "lines"]),
+        2 => select(vec!["$fact.thing.total", "$fact.thing.state", "$agent.tenant", "$delegation.purpose",
                          "$call.class", "$call.time"]),
+        1 => select(vec!["$run.done", "$run.done[?]", "$run.count.write", "$dim.amount", "$dim.supplier", "$dim.region"]),
+        1 => select(vec!["link", "due"]),
     ];
-    (field, proptest::bool::weighted(0.15), normalize, predicate()).prop_map(|(field, not, normalize, predicate)| {
-        let field =
-            if predicate.as_object().is_some_and(|object| object.contains_key("sumAtMost")) { "amount" } else { field };
-        json!({"field": field, "not": not, "normalize": normalize, "predicate": predicate})
-    })
+    (field, any::<bool>(), proptest::bool::weighted(0.15), normalize, predicate()).prop_map(
+        |(field, at_home, not, normalize, predicate)| {
+            let field = home(&predicate, at_home).unwrap_or(field);
+            json!({"field": field, "not": not, "normalize": normalize, "predicate": predicate})
+        },
+    )
+}
+
+/// Where a predicate that seldom holds elsewhere is at home.
+fn home(predicate: &Value, at_home: bool) -> Option<&'static str> {
+    match predicate.as_object()?.keys().next()?.as_str() {
+        "sumEquals" | "sumAtMost" => Some("amount"),
+        "hostIn" if at_home => Some("link"),
+        "within" if at_home => Some("due"),
+        "registryField" if at_home => Some("name"),
+        "document" | "format" if at_home => Some("ref"),
+        _ => None,
+    }
 }
 
 fn predicate() -> impl Strategy<Value = Value> {
-    prop_oneof![4 => equality(), 3 => bound(), 3 => shape(), 2 => other()]
+    prop_oneof![8 => equality(), 6 => bound(), 6 => shape(), 4 => other(), 4 => elsewhere()]
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -170,20 +228,51 @@ fn shape() -> impl Strategy<Value = Value> {
 }
 
 fn other() -> impl Strategy<Value = Value> {
-    let registry = || select(vec!["people", "places", "nowhere"]);
-    let attribute = select(vec!["mail", "city"]);
-    let limit = select(vec![json!("ownField"), json!({"field": "total"}), json!({"value": "7"})]);
+    let formats =
+        ["iban", "bic", "email", "domain", "url", "uuid", "date", "dateTime", "currency", "vatId", "luhn"].to_vec();
+    let sum = || {
+        let limit = select(vec![json!("ownField"), json!({"field": "total"}), json!({"value": "7"})]);
+        (limit, proptest::bool::weighted(0.3)).prop_map(|(bound, times)| {
+            let mut sum = json!({"of": "lines[*].price", "bound": bound});
+            if times {
+                sum["times"] = json!("lines[*].count");
+            }
+            sum
+        })
+    };
     prop_oneof![
         any::<bool>().prop_map(|value| json!({"isTrue": value})),
         (0..2_u32, 2..4_u32).prop_map(|(min, max)| json!({"length": {"min": min, "max": max}})),
         Just(json!("exists")),
         Just(json!("absent")),
-        select(vec!["email", "date", "currency"]).prop_map(|format| json!({"format": format})),
+        select(formats).prop_map(|format| json!({"format": format})),
         Just(json!({"equalsField": "name"})),
-        limit.prop_map(|bound| json!({"sumAtMost": {"of": "lines[*].price", "bound": bound}})),
+        sum().prop_map(|sum| json!({"sumAtMost": sum})),
+        sum().prop_map(|sum| json!({"sumEquals": sum})),
+    ]
+}
+
+/// What rests on more than the call's values: registries and the time.
+fn elsewhere() -> impl Strategy<Value = Value> {
+    let registry = || select(REGISTRIES.to_vec());
+    let attribute = select(vec!["mail", "city"]);
+    let hosts = subsequence(vec!["a.example", "*.b.example", "10.0.0.7"], 1..3);
+    prop_oneof![
         registry().prop_map(|name| json!({"inRegistry": name})),
         (registry(), attribute).prop_map(|(registry, attribute)| {
             json!({"registryField": {"registry": registry, "key": "kind", "attribute": attribute}})
         }),
+        (registry(), proptest::option::of(Just("kind")), select(vec!["insurance", "audit"]))
+            .prop_map(|(registry, key, name)| json!({"document": {"registry": registry, "key": key, "name": name}})),
+        (hosts, proptest::option::of(registry()))
+            .prop_map(|(names, registry)| json!({"hostIn": {"names": names, "registry": registry}})),
+        window().prop_map(|window| json!({"within": window})),
     ]
+}
+
+fn window() -> impl Strategy<Value = Value> {
+    let days = subsequence(vec!["Mon", "Sat", "Sun"], 1..3);
+    let hours = proptest::option::of(select(vec!["08:00-18:00", "22:00-06:00", "12:00-00:00"]));
+    (days, hours, select(vec!["UTC", "Europe/Zurich"]))
+        .prop_map(|(days, hours, zone)| json!({"days": days, "hours": hours, "timeZone": zone}))
 }

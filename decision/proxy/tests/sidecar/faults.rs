@@ -1,10 +1,12 @@
 //! Upstreams that misbehave, and agents that go away.
 
+use std::net::SocketAddr;
+
 use aegis_decision::codes::Code;
 use aegis_decision::record::{ErrorClass, RecordedExecution};
 use http::StatusCode;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::bed::{Bed, Sidecar};
 
@@ -56,6 +58,77 @@ async fn what_happened_is_said_and_recorded_for_every_fault() {
         let outcome = records.of(&answer).1.unwrap_or_else(|| panic!("{path}"));
         assert_eq!((outcome.execution, outcome.error), (execution, Some(error)), "{path}");
         assert_eq!(outcome.sent, execution != NotSent, "{path}");
+    }
+}
+
+/// Answers by the last segment of the path, and the body that is passed on; none where nothing of the answer may be.
+const FRAMED: &[(&str, &str, Option<&str>)] = &[
+    ("switched", "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n{}", None),
+    ("short", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", None),
+    ("unended", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", None),
+    ("lengths", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 9\r\n\r\n{\"a\":\"b\"}", None),
+    ("other", "SSH-2.0-x\r\n\r\n", None),
+    ("trailer", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\netag: b\r\n\r\n", Some("{}")),
+    (
+        TWICE,
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"a\":\"b\"}",
+        Some("{}"),
+    ),
+];
+const TWICE: &str = "twice";
+
+/// A tool that answers so. It ends each connection, but where it has answered twice.
+async fn framed() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = stream.read_u8().await else { return };
+                    head.push(byte);
+                }
+                let line = |name: &str| format!("GET /v1/notes/{name} ").into_bytes();
+                let Some((name, answer, _)) = FRAMED.iter().find(|(name, ..)| head.starts_with(&line(name))) else {
+                    return;
+                };
+                let _ = stream.write_all(answer.as_bytes()).await;
+                if *name == TWICE {
+                    // Open for the next call, which must not hear the second answer.
+                    let _ = stream.read_u8().await;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_plainly_one_is_not_passed_on() {
+    let tool = framed().await;
+    let bed = Bed::with(|trial| trial.source.tools[0].endpoint.port = tool.port()).await;
+    let sidecar = bed.start().await;
+    let mut answers = Vec::new();
+    for &(name, _, passed) in FRAMED {
+        // Again, so that what is left of the first answer would be heard.
+        for _ in 0..2 {
+            let answer = sidecar.get(&format!("/ledger/notes/{name}")).await;
+            if let Some(body) = passed {
+                assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, body), "{name}: {answer:?}");
+                assert!(!answer.headers.contains_key("etag"), "{name}: {answer:?}");
+            } else {
+                assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "upstream_failed"), "{name}");
+            }
+            answers.push((name, passed.is_some(), answer));
+        }
+    }
+    let records = sidecar.stop().await;
+    for (name, passed, answer) in answers {
+        let outcome = records.of(&answer).1.unwrap_or_else(|| panic!("{name}"));
+        let execution = if passed { RecordedExecution::Succeeded } else { RecordedExecution::Indeterminate };
+        assert_eq!((outcome.execution, outcome.sent), (execution, true), "{name}");
     }
 }
 

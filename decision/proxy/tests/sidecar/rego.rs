@@ -5,6 +5,7 @@ use aegis_decision::codes::Code;
 use aegis_decision::decision::Verdict;
 use aegis_decision::rego::ModuleSource;
 use http::StatusCode;
+use serde_json::json;
 
 use crate::bed::{Bed, Sidecar, Trial};
 
@@ -53,8 +54,13 @@ async fn a_module_that_works_too_long_decides_nothing() {
         assert_eq!(found, (StatusCode::SERVICE_UNAVAILABLE, "policy_timeout".to_owned()), "{late:?}");
         assert!(late.json().get("rule").is_none(), "no rule said so: {}", late.body);
     }
+    // Nor does a plan with such a step, as a whole.
+    let payment = json!({"tool": "ledger", "operation": "payments.create", "arguments": {"amount": "1", "to": "s1"}});
+    let plan = sidecar.post("/aegis/v1/plan", &json!({"steps": [payment]}).to_string()).await;
+    assert_eq!((plan.status, plan.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "policy_timeout"), "{plan:?}");
     assert!(bed.upstream.seen().is_empty());
     let records = sidecar.stop().await;
+    assert_eq!(records.of(&plan).0.decision.code, Some(Code::PolicyTimeout), "recorded under the plan's id");
     for late in [&first, &second] {
         let (undecided, outcome) = records.of(late);
         assert_eq!((undecided.decision.verdict, undecided.decision.code), (Verdict::Deny, Some(Code::PolicyTimeout)));
