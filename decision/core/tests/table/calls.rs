@@ -11,7 +11,29 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::policies::{LINKS, TEXTS, TIMES};
+use crate::policies::TEXTS;
+
+/// Hosts, URLs, and what is nearly one.
+const LINKS: [&str; 9] = [
+    "a.example",
+    "https://a.example/x?y",
+    "HTTPS://x.B.example.:8443",
+    "b.example",
+    "http://10.0.0.7",
+    "http://10.7",
+    "https://u@a.example",
+    "ftp://a.example",
+    "https://c.example",
+];
+/// Times about that of the calls, in and out of working hours.
+const TIMES: [&str; 6] = [
+    "2026-06-01T12:00:00Z",
+    "2026-06-01T07:00:00+02:00",
+    "2026-06-01T22:30:00Z",
+    "2026-06-06T12:00:00Z",
+    "2026-06-07T23:59:59-11:30",
+    "2026-06-01",
+];
 
 /// A call with what it is judged under.
 #[derive(Clone)]
@@ -76,7 +98,7 @@ fn arguments() -> impl Strategy<Value = Value> {
     let tags = prop_oneof![5 => vec(text(), 0..3).prop_map(Value::from), 1 => value()];
     let lines = prop_oneof![5 => vec(line, 0..3).prop_map(Value::from), 1 => value()];
     let currency = prop_oneof![4 => select(vec!["EUR", "USD"]).prop_map(Value::from), 1 => value()];
-    let link = prop_oneof![8 => select(LINKS.to_vec()).prop_map(Value::from), 1 => value()];
+    let place = prop_oneof![8 => select(LINKS.to_vec()).prop_map(Value::from), 1 => value()];
     let due = prop_oneof![8 => select(TIMES.to_vec()).prop_map(Value::from), 1 => value()];
     let flag = prop_oneof![4 => any::<bool>().prop_map(Value::from), 1 => value()];
     members(vec![
@@ -89,7 +111,7 @@ fn arguments() -> impl Strategy<Value = Value> {
         ("sums", members(vec![("total", number().boxed())]).boxed()),
         ("tags", tags.boxed()),
         ("lines", lines.boxed()),
-        ("link", link.boxed()),
+        ("link", place.boxed()),
         ("due", due.boxed()),
     ])
 }

@@ -103,19 +103,19 @@ impl Seen {
 #[test_case(1)]
 #[test_case(2)]
 fn table_and_plain_evaluation_say_the_same(_half: u8) {
-    let seen = RefCell::new(Seen::default());
+    let found = RefCell::new(Seen::default());
     let case = (whole::source(), vec(whole::call(), CALLS));
     let seed = seeded::run(BUNDLES, &case, |(source, calls)| {
         let bundle = Bundle::assemble(source.0).expect("generated policies are well formed");
         let standing = desk::standing(&bundle);
         for call in &calls {
-            seen.borrow_mut().count(&compare(&bundle, &standing, call)?);
+            found.borrow_mut().count(&compare(&bundle, &standing, call)?);
         }
         Ok(())
     });
-    let seen = seen.into_inner();
-    println!("seed {seed}: {:?}", seen.verdicts);
-    seen.is_various();
+    let found = found.into_inner();
+    println!("seed {seed}: {:?}", found.verdicts);
+    found.is_various();
 }
 
 /// Judges a call both ways, and once more with releases where it is held.

@@ -13,27 +13,6 @@ use crate::desk;
 /// Texts that rules name and calls have.
 pub const TEXTS: [&str; 14] =
     ["a", "b", "A", " a ", "7", "7.50", "7.5", "EUR", "USD", "INV-7", "INV-71", "inv-7", "a@b.example", ""];
-/// Hosts, URLs, and what is nearly one.
-pub const LINKS: [&str; 9] = [
-    "a.example",
-    "https://a.example/x?y",
-    "HTTPS://x.B.example.:8443",
-    "b.example",
-    "http://10.0.0.7",
-    "http://10.7",
-    "https://u@a.example",
-    "ftp://a.example",
-    "https://c.example",
-];
-/// Times about that of the calls, in and out of working hours.
-pub const TIMES: [&str; 6] = [
-    "2026-06-01T12:00:00Z",
-    "2026-06-01T07:00:00+02:00",
-    "2026-06-01T22:30:00Z",
-    "2026-06-06T12:00:00Z",
-    "2026-06-07T23:59:59-11:30",
-    "2026-06-01",
-];
 /// Registries that policies name; the last does not exist.
 pub const REGISTRIES: [&str; 3] = ["people", "places", "nowhere"];
 /// Decimals around which bounds lie.

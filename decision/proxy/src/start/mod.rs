@@ -23,7 +23,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::interval;
 
 use crate::args::{FileSettings, Settings, Source};
@@ -44,7 +44,7 @@ use crate::trials::Counts;
 use crate::ways::dns;
 use crate::ways::names::Names;
 use crate::ways::refusals::{self, Refusals};
-use crate::worker::{self, Shared, WorkerDied};
+use crate::worker::{self, Listeners, Shared, WorkerDied};
 
 use control::Parts;
 
@@ -138,17 +138,18 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
     let gateway_listen = relayed.as_ref().map(|(address, _)| *address);
     let (listeners, listen) =
         listeners::workers(settings.listen, &settings.capture_listen, gateway_listen, settings.workers)?;
-    let gateway = relayed.map(|(_, control)| {
-        let (state, attested) = (Arc::clone(&state), attested.subscribe());
-        Gateway::new(control, state, key.clone(), attested)
-    });
+    let gateway =
+        relayed.map(|(_, control)| Gateway::new(control, Arc::clone(&state), key.clone(), attested.subscribe()));
     let gateway = gateway.transpose()?.map(Arc::new);
-    let relay = settings.gateway.zip(control.clone()).map(|(address, control)| {
-        let (state, attested) = (Arc::clone(&state), attested.subscribe());
-        RelaySettings { address, control, state, attested }
+    let relay = settings.gateway.zip(control.clone());
+    let relay = relay.map(|(address, control)| RelaySettings {
+        address,
+        control,
+        state: Arc::clone(&state),
+        attested: attested.subscribe(),
     });
-    let stubs = listeners::each(&settings.dns_listen, dns::bind);
-    let stubs = stubs.map_err(StartError::system("cannot bind --dns-listen"))?;
+    let stubs =
+        listeners::each(&settings.dns_listen, dns::bind).map_err(StartError::system("cannot bind --dns-listen"))?;
     let admin = listeners::admin(settings.admin_listen).await;
     let (admin, admin_address) = admin.map_err(StartError::system("cannot bind --admin-listen"))?;
     let shared = Arc::new(Shared {
@@ -180,23 +181,14 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
 
     let folder = settings.records_dir;
     tasks.spawn("records", {
-        let (shared, quiet) = (Arc::clone(&shared), quiet.clone());
-        let attested = attested.subscribe();
+        let (shared, quiet, attested) = (Arc::clone(&shared), quiet.clone(), attested.subscribe());
         async move { records::keep(&folder, key, attested, shared, segment, quiet, head).await }
     });
     // Kept until the end: a watch without its sender would look as if nothing could be attested any more.
     tasks.spawn_background("gauges", gauges(state, metrics, attested));
 
     let credentials = Arc::new(Credentials::new(settings.credentials_dir));
-    let mut threads = Vec::new();
-    for listeners in listeners {
-        let worker = worker::spawn(listeners, Arc::clone(&shared), Arc::clone(&credentials), settings.max_connections);
-        threads.push(worker.map_err(StartError::system("cannot start a worker"))?);
-    }
-    if !stubs.is_empty() {
-        let stub = dns::spawn(stubs, Arc::clone(&shared));
-        threads.push(stub.map_err(StartError::system("cannot start the dns stub"))?);
-    }
+    let threads = threads(listeners, stubs, &shared, &credentials, settings.max_connections)?;
     tasks.spawn_background("refusals", sums(Arc::clone(&shared)));
     tasks.spawn("workers", async move {
         for ended in futures::future::join_all(threads).await {
@@ -213,10 +205,30 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         listeners::write_address(of_calls.as_deref(), listen)
             .map_err(StartError::system("cannot write --address-file"))?;
     }
-    listeners::write_address(of_admin.as_deref(), admin_address)
-        .map_err(StartError::system("cannot write --admin-address-file"))?;
+    let written = listeners::write_address(of_admin.as_deref(), admin_address);
+    written.map_err(StartError::system("cannot write --admin-address-file"))?;
     tracing::info!(?listen, level = settings.level.as_str(), admin = %admin_address, "listening");
     Ok(tasks)
+}
+
+/// The threads of the workers, and that of the DNS stub where there is one. Of each, how its end is told.
+fn threads(
+    listeners: Vec<Listeners>,
+    stubs: Vec<dns::Bound>,
+    shared: &Arc<Shared>,
+    credentials: &Arc<Credentials>,
+    max_connections: usize,
+) -> Result<Vec<oneshot::Receiver<()>>, StartError> {
+    let mut threads = Vec::new();
+    for listeners in listeners {
+        let worker = worker::spawn(listeners, Arc::clone(shared), Arc::clone(credentials), max_connections);
+        threads.push(worker.map_err(StartError::system("cannot start a worker"))?);
+    }
+    if !stubs.is_empty() {
+        let stub = dns::spawn(stubs, Arc::clone(shared));
+        threads.push(stub.map_err(StartError::system("cannot start the dns stub"))?);
+    }
+    Ok(threads)
 }
 
 /// Takes policy, attestation and record key from files.
