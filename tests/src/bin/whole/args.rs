@@ -39,6 +39,8 @@ pub struct Args {
 /// Something else than measuring.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Prints the sidecar's memory instead, by few rules and by many, with many connections
+    Memory,
     /// Forwards every request as it is: what the same HTTP libraries cost that Aegis is built of
     Relay {
         /// Where to

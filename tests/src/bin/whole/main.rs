@@ -12,6 +12,7 @@ mod closed;
 mod cores;
 mod envoy;
 mod line;
+mod memory;
 mod open;
 mod peer;
 mod praxis;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             let runtime = Builder::new_current_thread().enable_all().build();
             runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(relay::run(*upstream, address_file)))
         }
+        Some(Command::Memory) => memory::measure(),
         None => measure(&args),
     };
     match done {

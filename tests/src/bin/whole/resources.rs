@@ -7,7 +7,7 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::workload::{SUPPLIERS, bound, supplier};
+use crate::workload::{bound, supplier};
 
 /// The agent, its service account, and its delegation.
 pub const AGENT: &str = "buyer";
@@ -55,11 +55,11 @@ pub fn tool(address: SocketAddr) -> String {
 }
 
 /// The policies, one after another: one that lets `pass` pass, and as many as it takes for a rule for each supplier.
-pub fn policies() -> Vec<String> {
+pub fn policies(suppliers: u32) -> Vec<String> {
     let pass = json!({"name": "pass", "operations": ["payments.pass"], "effect": "Allow", "unconditional": true});
-    let bounds = (0..SUPPLIERS.div_ceil(RULES)).map(|part| {
-        let rules = (part * RULES..SUPPLIERS.min((part + 1) * RULES)).map(rule).collect::<Vec<_>>();
-        policy(&format!("bounds-{part:02}"), &rules)
+    let bounds = (0..suppliers.div_ceil(RULES)).map(|part| {
+        let rules = (part * RULES..suppliers.min((part + 1) * RULES)).map(rule).collect::<Vec<_>>();
+        policy(&format!("bounds-{part:03}"), &rules)
     });
     std::iter::once(policy("pass", &[pass])).chain(bounds).collect()
 }
@@ -101,10 +101,11 @@ pub fn delegation() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::SUPPLIERS;
 
     #[test]
     fn every_supplier_has_one_rule() {
-        let policies = policies();
+        let policies = policies(SUPPLIERS);
         let rules: Vec<Value> = policies
             .iter()
             .flat_map(|text| {

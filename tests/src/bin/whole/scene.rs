@@ -33,13 +33,13 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Starts everything, and waits until the sidecar judges by all rules.
-    pub async fn set(folder: &Path, tool: SocketAddr) -> Result<Self> {
+    /// Starts everything, and waits until the sidecar judges by the rules for so many suppliers.
+    pub async fn set(folder: &Path, tool: SocketAddr, suppliers: u32) -> Result<Self> {
         let cluster = Cluster::start(Options::default().dir(folder.join("cluster"))).await?;
         install::install(&cluster).await?;
         story::people(&cluster, NAMESPACE).await?;
         let admin = cluster.admin().await?;
-        for text in [resources::tool(tool), resources::agent()].iter().chain(&resources::policies()) {
+        for text in [resources::tool(tool), resources::agent()].iter().chain(&resources::policies(suppliers)) {
             apply_in(&admin, NAMESPACE, text.as_str(), "platform").await?;
         }
         let spec = OperatorSpec::new(&[NAMESPACE], &folder.join("operator"));
@@ -53,17 +53,17 @@ impl Scene {
         let sidecar = Sidecar::start(&cluster, &operator, &spec).await?;
         let address = sidecar.base_url().trim_start_matches("http://").parse().context("the sidecar's address")?;
         let scene = Self { sidecar, address, _operator: operator, _cluster: cluster };
-        scene.knows_all().await?;
+        scene.knows_all(suppliers).await?;
         Ok(scene)
     }
 
-    /// Waits until each operation goes.
-    async fn knows_all(&self) -> Result<()> {
+    /// Waits until each operation goes, for the last supplier.
+    async fn knows_all(&self, suppliers: u32) -> Result<()> {
         let headers = [("content-type", "application/json")];
         for way in self.ways() {
             let url = format!("http://{}{}", way.address, way.path);
             eventually(&format!("{} to be allowed", way.path), WITHIN, async || {
-                let body = Bytes::from(payment(0, 500));
+                let body = Bytes::from(payment(suppliers - 1, 500));
                 let answer = http_bytes(Method::POST, &url, &headers, body).await?;
                 ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
                 Ok(())

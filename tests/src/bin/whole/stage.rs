@@ -13,6 +13,7 @@ use crate::praxis::Praxis;
 use crate::relay::Relay;
 use crate::scene::Scene;
 use crate::way::Way;
+use crate::workload::SUPPLIERS;
 
 /// Place among the [ways](Stage::ways) of the one that the others are compared with.
 pub const REFERENCE: usize = 0;
@@ -36,7 +37,7 @@ impl Stage {
     pub async fn set(folder: &Path, args: &Args, cores: Cores) -> Result<Self> {
         let tool = AtOnce::listen().await?;
         let relay = Relay::start(folder, tool.address).await?;
-        let scene = Scene::set(folder, tool.address).await?;
+        let scene = Scene::set(folder, tool.address, SUPPLIERS).await?;
         let envoy = match (&args.envoy, &args.opa) {
             (Some(envoy), Some(opa)) => Some(Envoy::start(&folder.join("envoy"), envoy, opa, tool.address).await?),
             _ => None,

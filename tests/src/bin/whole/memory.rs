@@ -1,0 +1,50 @@
+//! `make memory`: what the sidecar's process holds, idle and with many connections, by few rules and by many. Prints
+//! Markdown; gates nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aegis_tests::answering::AtOnce;
+use aegis_tests::usage::Usage;
+use anyhow::{Context as _, Result};
+use tokio::runtime::Builder;
+use tokio::time::sleep;
+
+use crate::scene::Scene;
+use crate::workload::requests;
+
+/// Rules of each scene, beside the one that always holds.
+const RULES: [u32; 2] = [1, 10_000];
+/// Connections that are open at once, each used.
+const CONNECTIONS: usize = 512;
+/// Time to come to rest: what was freed goes back to the system a little later.
+const REST: Duration = Duration::from_secs(5);
+
+/// Measures each scene.
+pub fn measure() -> Result<()> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    println!("| rules | idle, MiB | with {CONNECTIONS} connections, MiB | peak, MiB |\n| ---: | ---: | ---: | ---: |");
+    for rules in RULES {
+        let folder = tempfile::Builder::new().prefix("aegis-whole-").tempdir().context("cannot make a folder")?;
+        let [idle, open] = runtime.block_on(usage(folder.path(), rules))?;
+        let (idle, peak, open) = (idle.resident_mib(), open.peak_mib(), open.resident_mib());
+        println!("| {rules} | {idle:.1} | {open:.1} | {peak:.1} |");
+    }
+    Ok(())
+}
+
+/// The sidecar idle, and with its connections.
+async fn usage(folder: &Path, rules: u32) -> Result<[Usage; 2]> {
+    let tool = AtOnce::listen().await?;
+    let scene = Scene::set(folder, tool.address, rules).await?;
+    let (_, process) = scene.process();
+    sleep(REST).await;
+    let idle = Usage::of(process)?;
+    let [way, ..] = scene.ways();
+    let requests = requests(way.address, way.path, 500);
+    let lines = tokio::task::spawn_blocking(move || way.warm(&requests, CONNECTIONS)).await??;
+    sleep(REST).await;
+    let open = Usage::of(process)?;
+    drop(lines);
+    Ok([idle, open])
+}
