@@ -246,7 +246,12 @@ fn a_call_without_request_is_never_released() {
 
 #[test]
 fn a_suspended_agent_is_refused_before_facts_are_read() {
-    let bundle = bundle(&json!([]));
+    let without = bundle(&json!([]));
+    let mut source = without.source().clone();
+    let send = &mut source.tools[0].operations[0];
+    send.facts
+        .push(serde_json::from_value(json!({"name": "f", "operation": "note", "arguments": {}, "paths": []})).unwrap());
+    let bundle = Bundle::assemble(source).unwrap();
     let mut standing = standing(bundle.agent());
     assert!(refused_without_facts(&bundle, &call(), &standing, now()).is_none());
     standing.lifecycle = crate::agent::Lifecycle::Suspended;
@@ -254,6 +259,7 @@ fn a_suspended_agent_is_refused_before_facts_are_read() {
     let facts = FactSet(BTreeMap::new());
     let evidence = Evidence { standing: &standing, delegations: &[], facts: &facts, run: None, releases: &[] };
     assert_eq!(early.output, decide(&bundle, call(), &evidence, now()).output, "the same answer either way");
+    assert!(refused_without_facts(&without, &call(), &standing, now()).is_none(), "it reads nothing");
 }
 
 #[test]
