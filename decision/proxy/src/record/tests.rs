@@ -226,6 +226,34 @@ async fn a_full_disk_refuses_calls_and_loses_no_outcome() {
     assert_eq!(records, 4, "no gap where a batch was taken back");
 }
 
+#[test]
+fn a_full_queue_makes_calls_wait_then_refuses_them_and_loses_nothing() {
+    let Bed { disk, keys, begun, .. } = begun();
+    // Time passes by itself where all wait.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let read = |at| begun.recorder.decision(decision(&format!("d{at}")), Class::Read);
+    let stalled = disk.bytes.lock().unwrap();
+    let (kept, waited) = runtime.block_on(async {
+        let mut kept = 0;
+        loop {
+            let began = Instant::now();
+            if read(kept).await.is_err() {
+                return (kept, began.elapsed());
+            }
+            kept += 1;
+        }
+    });
+    assert!(waited >= PATIENCE, "refused after {waited:?}");
+    // What waits, and what the writer took from it already.
+    assert!((QUEUE..=QUEUE + 64).contains(&kept), "{kept}");
+    drop(stalled);
+    runtime.block_on(async {
+        // The writer works in real time, which these calls do not wait for.
+        while begun.recorder.decision(decision("a commit"), Class::Commit).await.is_err() {}
+        assert_eq!(disk.verified(&keys).0, kept as u64 + 1, "all that were not refused, in order");
+    });
+}
+
 #[tokio::test]
 async fn a_failed_fsync_ends_the_writer_and_refuses_everything() {
     let Bed { disk, begun, .. } = begun();
