@@ -41,6 +41,8 @@ pub struct SidecarSpec {
     pub token_life: Duration,
     /// Point at which it kills itself.
     pub kill_at: Option<String>,
+    /// Connections of the agent at once, where not as many as by default.
+    pub max_connections: Option<usize>,
 }
 
 impl SidecarSpec {
@@ -54,6 +56,7 @@ impl SidecarSpec {
             credentials: BTreeMap::new(),
             token_life: POD_TOKEN_LIFE,
             kill_at: None,
+            max_connections: None,
         }
     }
 
@@ -120,7 +123,8 @@ impl Sidecar {
             .arg("--address-file")
             .arg(&address)
             .arg("--admin-address-file")
-            .arg(&admin);
+            .arg(&admin)
+            .args(spec.max_connections.map(|connections| format!("--max-connections={connections}")));
         if let Some(point) = &spec.kill_at {
             process = process.args(["--kill-at", point]);
         }

@@ -1,22 +1,22 @@
 //! `make memory`: what the sidecar's process holds, idle and with many connections, by few rules and by many. Prints
 //! Markdown; gates nothing.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use aegis_tests::answering::AtOnce;
 use aegis_tests::usage::Usage;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-use crate::scene::Scene;
+use crate::line::Line;
+use crate::scene::{CONNECTIONS, Scene};
 use crate::workload::requests;
 
 /// Rules of each scene, beside the one that always holds.
 const RULES: [u32; 2] = [1, 10_000];
-/// Connections that are open at once, each used.
-const CONNECTIONS: usize = 512;
 /// Time to come to rest: what was freed goes back to the system a little later.
 const REST: Duration = Duration::from_secs(5);
 
@@ -42,9 +42,18 @@ async fn usage(folder: &Path, rules: u32) -> Result<[Usage; 2]> {
     let idle = Usage::of(process)?;
     let [way, ..] = scene.ways();
     let requests = requests(way.address, way.path, 500);
-    let lines = tokio::task::spawn_blocking(move || way.warm(&requests, CONNECTIONS)).await??;
+    // Each is used as soon as it is open: one on which nothing comes is ended after a while.
+    let all = move || requests.iter().take(CONNECTIONS).map(|request| opened(way.address, request)).collect();
+    let lines: Result<Vec<Line>> = tokio::task::spawn_blocking(all).await?;
+    let lines = lines?;
     sleep(REST).await;
     let open = Usage::of(process)?;
     drop(lines);
     Ok([idle, open])
+}
+
+fn opened(address: SocketAddr, request: &[u8]) -> Result<Line> {
+    let mut line = Line::open(address)?;
+    ensure!(line.goes(request)?, "a call did not go");
+    Ok(line)
 }

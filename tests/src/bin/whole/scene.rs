@@ -17,6 +17,8 @@ use crate::resources::{self, AGENT, DELEGATION};
 use crate::way::Way;
 use crate::workload::payment;
 
+/// Connections that the sidecar takes at once: twice as many as by default.
+pub const CONNECTIONS: usize = 512;
 /// Where it all is.
 const NAMESPACE: &str = "shop";
 /// Time for all rules to reach the sidecar.
@@ -50,6 +52,7 @@ impl Scene {
         wait_ready(&cluster, NAMESPACE, "delegation", DELEGATION).await?;
         let mut spec = SidecarSpec::new(NAMESPACE, AGENT, &folder.join(AGENT));
         spec.token_life = TOKEN_LIFE;
+        spec.max_connections = Some(CONNECTIONS);
         let sidecar = Sidecar::start(&cluster, &operator, &spec).await?;
         let address = sidecar.base_url().trim_start_matches("http://").parse().context("the sidecar's address")?;
         let scene = Self { sidecar, address, _operator: operator, _cluster: cluster };
