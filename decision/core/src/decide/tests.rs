@@ -248,9 +248,12 @@ fn a_call_without_request_is_never_released() {
 fn a_suspended_agent_is_refused_before_facts_are_read() {
     let without = bundle(&json!([]));
     let mut source = without.source().clone();
-    let send = &mut source.tools[0].operations[0];
-    send.facts
-        .push(serde_json::from_value(json!({"name": "f", "operation": "note", "arguments": {}, "paths": []})).unwrap());
+    let operations = &mut source.tools[0].operations;
+    let look = json!({"name": "look", "class": "Read", "http": {"method": "GET", "path": "/look"},
+                      "arguments": {"type": "object"}, "facts": [], "timeoutSeconds": 5});
+    operations.push(serde_json::from_value(look).unwrap());
+    let fact = json!({"name": "f", "operation": "look", "arguments": {}, "paths": ["balance"]});
+    operations[0].facts.push(serde_json::from_value(fact).unwrap());
     let bundle = Bundle::assemble(source).unwrap();
     let mut standing = standing(bundle.agent());
     assert!(refused_without_facts(&bundle, &call(), &standing, now()).is_none());
