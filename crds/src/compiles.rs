@@ -47,6 +47,7 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
             | AssembleError::Rollout { .. }
             | AssembleError::Sanitize { .. }
             | AssembleError::Rego { .. }
+            | AssembleError::TooLarge { .. }
             | AssembleError::Duplicate { .. }
             | AssembleError::Missing { .. },
         )

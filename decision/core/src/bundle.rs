@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::call::ToolCall;
+use crate::canonical;
 use crate::digest::Digest;
 use crate::lineup::{self, Chosen, Lineup, Lineups, RolloutProblem};
 use crate::naming::{BindingError, Router};
@@ -23,6 +24,10 @@ use crate::sanitize::{Patterns, RedactionError, Redactor, SanitizeProblem, Sanit
 use crate::schema::{CompiledSchema, SchemaError};
 use crate::tier::Tier;
 use crate::tool::{Class, Operation, Tool};
+
+/// Longest source of a bundle in bytes, as canonical JSON. An item of the feed carries it
+/// ([`crate::feed::MAX_ITEM_BYTES`]).
+pub const MAX_SOURCE_BYTES: usize = 5 * 1_048_576;
 
 /// What a bundle is made from: core values, serialisable. This is what the feed signs and carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +126,14 @@ pub enum AssembleError {
         /// What is wrong.
         error: RedactionError,
     },
+    /// More than the feed carries.
+    #[error(
+        "the agent's policies, with their tools and registries, have {bytes} bytes, at most {MAX_SOURCE_BYTES} are possible: let a policy select fewer agents, or leave out entries of registries"
+    )]
+    TooLarge {
+        /// Length of the source as canonical JSON.
+        bytes: usize,
+    },
     /// Two things of one name.
     #[error("two {kind}s are named {name}")]
     Duplicate {
@@ -173,6 +186,7 @@ impl Bundle {
         unique("policy", source.policies.iter().map(|policy| &policy.name))?;
         unique("registry", source.registries.iter().map(|registry| &registry.name))?;
         unique("tier", source.tiers.iter().map(|tier| &tier.name))?;
+        let digest = digest_of_fitting(&source)?;
 
         let mut routers = BTreeMap::new();
         let mut schemas: BTreeMap<String, BTreeMap<String, CompiledSchema>> = BTreeMap::new();
@@ -232,7 +246,7 @@ impl Bundle {
             })
         })?;
         let guards = Guards::compile(&source).map_err(|(policy, error)| AssembleError::Provenance { policy, error })?;
-        let (digest, review_digest) = (Digest::of(&source), source.agent.review_digest());
+        let review_digest = source.agent.review_digest();
         Ok(Self {
             source,
             digest,
@@ -393,6 +407,15 @@ fn module(policy: &Policy, source: &BundleSource) -> Result<Option<Module>, Asse
     }
     let module = Module::compile(rego, &policy.registries, &source.registries);
     module.map(Some).map_err(|error| AssembleError::Rego { policy: policy.name.clone(), error })
+}
+
+/// The source's digest. What the feed could not carry is no bundle: the last good one stays, and the agent's status says why.
+fn digest_of_fitting(source: &BundleSource) -> Result<Digest, AssembleError> {
+    match canonical::to_vec(source) {
+        Ok(json) if json.len() > MAX_SOURCE_BYTES => Err(AssembleError::TooLarge { bytes: json.len() }),
+        Ok(json) => Ok(Digest::of_bytes(&json)),
+        Err(_) => Ok(Digest::of(source)),
+    }
 }
 
 fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), AssembleError> {

@@ -3,6 +3,7 @@
 //! What cannot be verified changes nothing and ends the connection; the last good policy and grants stay, and their age
 //! closes what must close.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,15 @@ use aegis_decision::feed::{Change, FeedError, FeedState, MAX_ITEM_BYTES};
 use aegis_decision::jws::KeySet;
 use aegis_runtime::ready;
 use aegis_runtime::shutdown::Drain;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use futures::stream::MapErr;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http_body_util::BodyDataStream;
+use hyper::body::{Bytes, Incoming};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::io::StreamReader;
 
 use crate::control::{Control, ControlFault, FeedStream};
 use crate::identity::{Attested, jittered};
@@ -35,18 +40,15 @@ pub enum Lost {
     /// It could not be opened.
     #[error(transparent)]
     Control(#[from] ControlFault),
-    /// It broke.
+    /// It broke, or a line is longer than an item may be.
     #[error("the feed broke")]
-    Broke(#[from] hyper::Error),
+    Broke(#[from] LinesCodecError),
     /// Nothing came for too long.
     #[error("the feed was silent for {} s", SILENCE.as_secs())]
     Silent,
     /// The other side ended it.
     #[error("the feed ended")]
     Ended,
-    /// A line longer than an item may be.
-    #[error("a line of the feed is too long")]
-    TooLong,
     /// An item that cannot be accepted.
     #[error(transparent)]
     Refused(#[from] FeedError),
@@ -116,9 +118,9 @@ impl Feed {
         let in_use = self.state.policy().map(|policy| policy.bundle.digest());
         let FeedStream { body, keys, .. } = &mut self.control.feed(&bearer, in_use).await?;
         feed.connected();
-        let mut lines = Lines { body, buffer: Vec::new() };
+        let mut lines = lines(body);
         loop {
-            let line = timeout(SILENCE, lines.next()).await.map_err(|_| Lost::Silent)??;
+            let line = timeout(SILENCE, lines.next()).await.map_err(|_| Lost::Silent)?.ok_or(Lost::Ended)??;
             if self.accept(feed, &line, keys, pending).await? {
                 return Ok(());
             }
@@ -188,33 +190,12 @@ pub async fn apply(change: Change, state: &State, metrics: &Metrics) -> Result<b
     }
 }
 
-/// Cuts a body into lines.
-struct Lines<'a> {
-    body: &'a mut Incoming,
-    buffer: Vec<u8>,
-}
+/// The lines of a body, none longer than an item may be.
+type Lines<'a> = FramedRead<StreamReader<BodyRead<'a>, Bytes>, LinesCodec>;
+/// What it is read from.
+type BodyRead<'a> = MapErr<BodyDataStream<&'a mut Incoming>, fn(hyper::Error) -> io::Error>;
 
-impl Lines<'_> {
-    async fn next(&mut self) -> Result<String, Lost> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
-                line.pop();
-                // A JWS is ASCII; anything else fails its verification.
-                return Ok(String::from_utf8_lossy(&line).into_owned());
-            }
-            if self.buffer.len() > MAX_ITEM_BYTES {
-                return Err(Lost::TooLong);
-            }
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-                Some(Err(error)) => return Err(error.into()),
-                None => return Err(Lost::Ended),
-            }
-        }
-    }
+fn lines(body: &mut Incoming) -> Lines<'_> {
+    let read: BodyRead<'_> = BodyDataStream::new(body).map_err(io::Error::other);
+    FramedRead::new(StreamReader::new(read), LinesCodec::new_with_max_length(MAX_ITEM_BYTES))
 }

@@ -9,8 +9,9 @@ use crate::delegation::Delegation;
 use crate::digest::Digest;
 use crate::jws::{self, JwsError, KeySet, SigningKey, Typ};
 
-/// Longest item in bytes, as a JWS. A bundle of some ten thousand registry entries fits.
-pub const MAX_ITEM_BYTES: usize = 4 * 1024 * 1024;
+/// Longest item in bytes, as a JWS: the largest bundle ([`crate::bundle::MAX_SOURCE_BYTES`]), a third longer in base64url,
+/// with its envelope.
+pub const MAX_ITEM_BYTES: usize = 8 * 1024 * 1024;
 
 /// A signed item: for whom, which one, and how old the knowledge behind it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
