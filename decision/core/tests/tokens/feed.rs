@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use aegis_decision::agent::{Agent, Lifecycle, Standing};
 use aegis_decision::approval::Release;
-use aegis_decision::bundle::BundleSource;
+use aegis_decision::bundle::{Bundle, BundleSource, MAX_SOURCE_BYTES};
 use aegis_decision::digest::Digest;
-use aegis_decision::feed::{
-    Change, Envelope, FeedError, FeedItem, FeedState, Freshness, Grants, MAX_ITEM_BYTES, freshness,
-};
+use aegis_decision::feed::{Change, Envelope, FeedError, FeedItem, FeedState, Freshness, Grants, freshness};
 use aegis_decision::jws::{JwsError, KeySet, Purpose, SigningKey, Typ, sign};
 use aegis_decision::registry::Registry;
 use aegis_decision::tool::Class;
@@ -204,18 +202,28 @@ fn unknown_members_and_kinds_are_refused() {
 }
 
 #[test]
-fn items_may_be_large_within_their_bound() {
-    let with_entries = |count: usize| {
+fn the_largest_bundle_fits_in_an_item_and_a_larger_one_is_none() {
+    let with_keys = |longest: usize| {
         let mut source = source("7");
-        let entries = (0..count).map(|n| (format!("S-{n:07}"), BTreeMap::new()));
-        source.registries[0].entries = entries.collect();
-        let item = FeedItem::Policy { version: 1, digest: Digest::of(&source), source: Box::new(source) };
-        Envelope { agent_uid: "a-1".to_owned(), sequence: 1, as_of: at(1), item }.sign(&key(Purpose::Feed))
+        // Every second byte is one that JSON escapes: nothing is longer on its way than it was measured to be.
+        let keys = (0..1_000).map(|n| (format!("{n:04}{}", "\"x".repeat(longest / 2)), BTreeMap::new()));
+        source.registries[0].entries = keys.collect();
+        source
     };
-    let line = with_entries(20_000).unwrap();
-    assert!(line.len() > 64 * 1024 && line.len() < MAX_ITEM_BYTES);
+    let largest =
+        (3_400..3_500).rev().step_by(2).find_map(|longest| Bundle::assemble(with_keys(longest)).ok()).unwrap();
+    let (source, digest) = (Box::new(largest.source().clone()), largest.digest());
+    assert!(serde_json::to_vec(&source).unwrap().len() > MAX_SOURCE_BYTES - 10_000);
+    let item = FeedItem::Policy { version: 1, digest, source };
+    let line =
+        Envelope { agent_uid: "a-1".to_owned(), sequence: 1, as_of: at(1), item }.sign(&key(Purpose::Feed)).unwrap();
     assert!(accept(&mut FeedState::new("a-1"), &line).is_ok());
-    assert_eq!(with_entries(260_000), Err(JwsError::TooLong));
+
+    let error = Bundle::assemble(with_keys(4_000)).unwrap_err().to_string();
+    assert!(error.contains(&format!("at most {MAX_SOURCE_BYTES} are possible")), "{error}");
+    let item = FeedItem::Policy { version: 1, digest, source: Box::new(with_keys(6_000)) };
+    let line = Envelope { agent_uid: "a-1".to_owned(), sequence: 1, as_of: at(1), item }.sign(&key(Purpose::Feed));
+    assert_eq!(line, Err(JwsError::TooLong), "nor is it signed");
 }
 
 #[test_case(-31, Freshness::Closed; "from the future")]
