@@ -10,7 +10,7 @@
 //! - A field is read and normalised once for all checks about it: a *slot* ([`slots`]).
 //! - Each rule hangs on one of its checks, the most selective one ([`access`], [`selectivity`]), and is looked at only
 //!   when that check is not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`],
-//!   [`keys`]), one binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for
+//!   [`crate::keys`]), one binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for
 //!   patterns that begin with a literal ([`literals`], [`starts`], [`texts`]), one regex set for the other patterns. All
 //!   other checks are asked one by one, each once.
 //! - A rule that is looked at is the Kleene AND of the rest of its checks, asked plainly.
@@ -29,8 +29,8 @@ mod equality;
 mod index;
 mod intern;
 mod intervals;
-mod keys;
 mod literals;
+mod numbers;
 mod ranges;
 mod search;
 mod selectivity;
