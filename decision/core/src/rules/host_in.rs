@@ -91,7 +91,7 @@ pub(super) fn domains(policy: &Policy, registries: &[Registry]) -> BTreeMap<Stri
 impl HostMap {
     fn of_registry(registry: &Registry) -> Self {
         let mut hosts = Self::default();
-        for (key, entry) in &registry.entries {
+        for (key, entry) in registry.entries.iter() {
             for domain in entry.get(DOMAINS).into_iter().flatten() {
                 // A text that is no host names none.
                 if let Ok(keys) = hosts.entry(domain) {
