@@ -54,6 +54,11 @@ impl HostSet {
         host_name::covering(host).any(|name| self.own.binary_search_by(|own| own.borrowed().cmp(&name)).is_ok())
     }
 
+    /// The rule's own names, in order, each once; none where a registry has a say beside them.
+    pub(super) fn own_alone(&self) -> Option<&[HostName]> {
+        self.registry.is_none().then_some(self.own.as_slice())
+    }
+
     /// The name of the registry whose entries' hosts count, if there is one.
     pub(super) fn registry_name(&self) -> Option<&str> {
         self.registry.as_ref().map(|(name, _)| name.name())
