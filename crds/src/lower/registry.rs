@@ -28,8 +28,8 @@ pub fn registry(resource: &api::Registry) -> Result<Registry, Invalid> {
     Ok(Registry {
         name: resource.name_any(),
         key: text::name(key, "spec.key")?,
-        entries: by_id,
-        documents: documents_by_id,
+        entries: by_id.into(),
+        documents: documents_by_id.into(),
     })
 }
 

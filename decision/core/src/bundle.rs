@@ -18,7 +18,7 @@ use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
 use crate::rego::{Module, ModuleError, RULE};
 use crate::room::{BundleRoom, Room};
-use crate::rules::{CompiledPolicy, RuleError, SetRoom};
+use crate::rules::{CompiledPolicy, Lookups, RuleError, SetRoom};
 use crate::run::{RunIndex, RunView};
 use crate::sanitize::{Patterns, RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
@@ -221,14 +221,7 @@ impl Bundle {
                 }
             }
         }
-        let policies: Vec<_> = source
-            .policies
-            .iter()
-            .map(|policy| {
-                CompiledPolicy::compile_beside(policy, &source, &room)
-                    .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error: Box::new(error) })
-            })
-            .collect::<Result<_, _>>()?;
+        let policies = policies(&source, &room)?;
         lineup::check(&source).map_err(|(policy, problem)| AssembleError::Rollout { policy, problem })?;
         let modules = source.policies.iter().map(|policy| module(policy, &source)).collect::<Result<_, _>>()?;
         let sets = SetRoom::default();
@@ -394,6 +387,16 @@ fn of_operations<T>(
         }
     }
     Ok(found)
+}
+
+/// The policies, ready to be asked. What their checks look registries up in is made once for all of them.
+fn policies(source: &BundleSource, room: &BundleRoom) -> Result<Vec<CompiledPolicy>, AssembleError> {
+    let lookups = Lookups::new(&source.registries);
+    let compile = |policy: &Policy| {
+        CompiledPolicy::compile_beside(policy, source, room, &lookups)
+            .map_err(|error| AssembleError::Rule { policy: policy.name.clone(), error: Box::new(error) })
+    };
+    source.policies.iter().map(compile).collect()
 }
 
 fn module(policy: &Policy, source: &BundleSource) -> Result<Option<Module>, AssembleError> {

@@ -26,6 +26,7 @@ pub mod facts;
 pub mod feed;
 pub mod json;
 pub mod jws;
+mod keys;
 mod lineup;
 pub mod naming;
 pub mod path;

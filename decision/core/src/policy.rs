@@ -198,7 +198,7 @@ impl Check {
 }
 
 /// How strings are changed before they are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Normalize {
     /// As they are.
     #[default]

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod by_key;
+
+pub use by_key::ByKey;
+
 /// The attribute whose texts are the hosts of an entry: host names, `*.` and a host name, or IP addresses. A text that
 /// is none of these names no host.
 pub const DOMAINS: &str = "domains";
@@ -18,11 +22,11 @@ pub struct Registry {
     /// What the key is called, such as `supplierId`.
     pub key: String,
     /// Attributes by key. Every attribute is a list of strings; most have one.
-    pub entries: BTreeMap<String, Entry>,
+    pub entries: ByKey<Entry>,
     /// Documents of the entries that have some, by key. Left out when there are none, so that digests of such
     /// registries stay.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub documents: BTreeMap<String, Vec<Document>>,
+    #[serde(default, skip_serializing_if = "ByKey::is_empty")]
+    pub documents: ByKey<Vec<Document>>,
 }
 
 /// The attributes of one entry.

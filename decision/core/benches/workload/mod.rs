@@ -54,7 +54,8 @@ impl Desk {
         Self::of(Bundle::assemble(source(kinds, rules)).expect("the workload is a bundle"))
     }
 
-    fn of(bundle: Bundle) -> Self {
+    /// Of any bundle that has the agent of the workload.
+    pub fn of(bundle: Bundle) -> Self {
         let review = json!({"by": "rita", "at": "2026-01-01T00:00:00Z", "digest": bundle.agent().review_digest()});
         Self {
             standing: read(json!({"lifecycle": "Active", "review": review})),

@@ -8,7 +8,8 @@ use super::equal::Comparable;
 use super::error::{RuleError, RuleProblem, Wrong};
 use super::exact::Exact;
 use super::explain;
-use super::host_in::{self, Domains, HostSet};
+use super::host_in::HostSet;
+use super::lookups::Lookups;
 use super::number::{Bound, Side};
 use super::predicate::{CompiledCheck, Question};
 use super::registry::RegistryName;
@@ -35,17 +36,18 @@ pub struct CompiledPolicy {
 impl CompiledPolicy {
     /// Compiles a policy for the bundle that it is part of. The first mistake is the error.
     pub fn compile(policy: &Policy, source: &BundleSource) -> Result<Self, RuleError> {
-        Self::compile_beside(policy, source, &BundleRoom::default())
+        Self::compile_beside(policy, source, &BundleRoom::default(), &Lookups::new(&source.registries))
     }
 
-    /// Compiles a policy whose patterns fit beside those that the bundle has already.
+    /// Compiles a policy whose patterns fit beside those that the bundle has already, and whose checks share what they look
+    /// up with those of other policies.
     pub(crate) fn compile_beside(
         policy: &Policy,
         source: &BundleSource,
         bundle: &BundleRoom,
+        lookups: &Lookups<'_>,
     ) -> Result<Self, RuleError> {
         let patterns = Patterns::new(Room::of_policy(bundle));
-        let domains = host_in::domains(policy, &source.registries);
         let mut names = BTreeSet::new();
         let mut rules = Vec::with_capacity(policy.rules.len());
         for (index, rule) in policy.rules.iter().enumerate() {
@@ -59,7 +61,7 @@ impl CompiledPolicy {
             if let Some(transforms) = rule.effect.transforms() {
                 sanitizer::check(&rule.when, transforms).map_err(|(field, problem)| error(field, problem))?;
             }
-            let compiler = Compiler { policy, rule, source, domains: &domains, patterns: &patterns };
+            let compiler = Compiler { policy, rule, source, lookups, patterns: &patterns };
             let checks = rule.when.iter().enumerate().map(|(place, check)| {
                 compiler.check(check).map_err(|(field, problem)| error(format!("when[{place}].{field}"), problem))
             });
@@ -87,8 +89,8 @@ pub(super) struct Compiler<'a> {
     pub(super) policy: &'a Policy,
     pub(super) rule: &'a Rule,
     pub(super) source: &'a BundleSource,
-    /// Hosts of the registries that the policy's `hostIn` name.
-    domains: &'a BTreeMap<String, Domains>,
+    /// What checks look registries up in.
+    lookups: &'a Lookups<'a>,
     /// Patterns of the policy so far.
     patterns: &'a Patterns<'a>,
 }
@@ -206,10 +208,7 @@ impl Compiler<'_> {
         if names.is_empty() && registry.is_none() {
             return Err((String::new(), RuleProblem::NoValue));
         }
-        let find = |name: &str| {
-            let domains = self.domains.get(name).cloned().unwrap_or_default();
-            self.registry(name, Normalize::None).map(|registry| (registry, domains))
-        };
+        let find = |name: &str| self.registry(name, Normalize::None).map(|found| (found, self.lookups.domains(name)));
         let registry = registry.map(find).transpose().map_err(|problem| at("registry", problem))?;
         HostSet::compile(names, registry)
             .map(Question::HostIn)
@@ -221,7 +220,7 @@ impl Compiler<'_> {
         if !self.policy.registries.iter().any(|listed| listed == name) {
             return Err(RuleProblem::UnlistedRegistry(name.to_owned()));
         }
-        Ok(RegistryName::find(name, &self.source.registries, normalize))
+        Ok(RegistryName::find(name, self.lookups, normalize))
     }
 }
 

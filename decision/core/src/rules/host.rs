@@ -17,7 +17,7 @@ const MAX_LABEL: usize = 63;
 const MAX_WRITTEN: usize = 1_024;
 
 /// A host in the one spelling that is compared.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Host {
     /// IDNA ASCII form in lower case, without a dot at its end.
     Name(String),

@@ -46,8 +46,10 @@ pub mod explain;
 mod format;
 mod host;
 mod host_in;
+mod host_name;
 mod instant;
 mod kleene;
+mod lookups;
 mod normal;
 mod number;
 mod predicate;
@@ -57,6 +59,7 @@ mod registry;
 mod resolve;
 mod run;
 pub(crate) mod sanitizer;
+mod spellings;
 mod sum;
 mod table;
 mod text;
@@ -67,6 +70,7 @@ pub(crate) use bounds::{outside, written as bound_as_check};
 pub use compile::CompiledPolicy;
 pub use error::{RuleError, RuleProblem};
 pub(crate) use format::is as has_format;
+pub(crate) use lookups::Lookups;
 pub(crate) use resolve::whole_path;
 pub(crate) use table::{Allowing, SetRoom, Table};
 pub(crate) use text::why_no_pattern;
@@ -93,7 +97,7 @@ pub struct Inputs<'a> {
     pub run: Option<&'a RunView>,
     /// Facts that were read. One that is not here could not be read.
     pub facts: &'a FactSet,
-    /// The bundle's registries, in the bundle's order.
+    /// The registries of the bundle that the policies were compiled for, in the bundle's order.
     pub registries: &'a [Registry],
     /// Paths whose values explanations may repeat (the operation's `record_clear`).
     pub record_clear: &'a [Path],

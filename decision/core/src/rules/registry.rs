@@ -1,14 +1,16 @@
 //! Registries: whether a value is a known key, and whether it is what the registry says about another one.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::RegistryRead;
 use super::equal::Comparable;
 use super::exact::Exact;
 use super::host_in::HostSet;
+use super::lookups::Lookups;
 use super::predicate::{CompiledCheck, Question};
 use super::resolve::{Found, Resolved, Scope, Subject};
+use super::spellings::Spellings;
 use crate::decision::Truth;
 use crate::json::Value;
 use crate::policy::Normalize;
@@ -20,23 +22,16 @@ pub(super) struct RegistryName {
     name: String,
     /// Place in the bundle's registries; none when it does not exist.
     place: Option<usize>,
-    /// Keys by their normal form, for a check that normalises.
-    keys: BTreeMap<String, Vec<String>>,
+    /// Its keys by their normal form, for a check that normalises; none when it does not exist.
+    spellings: Option<Arc<Spellings>>,
 }
 
 impl RegistryName {
     /// Looks the registry up, and its keys' normal forms where they will be needed.
-    pub(super) fn find(name: &str, registries: &[Registry], normalize: Normalize) -> Self {
-        let place = registries.iter().position(|registry| registry.name == name);
-        let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        if normalize != Normalize::None
-            && let Some(registry) = place.and_then(|place| registries.get(place))
-        {
-            for key in registry.entries.keys() {
-                keys.entry(normalize.apply(key).into_owned()).or_default().push(key.clone());
-            }
-        }
-        Self { name: name.to_owned(), place, keys }
+    pub(super) fn find(name: &str, lookups: &Lookups<'_>, normalize: Normalize) -> Self {
+        let place = lookups.place(name);
+        let spellings = place.and_then(|place| lookups.spellings(place, normalize));
+        Self { name: name.to_owned(), place, spellings }
     }
 
     /// The registry's name.
@@ -61,15 +56,17 @@ impl RegistryName {
         }
     }
 
-    /// The registry's own spellings of a key.
-    fn spellings<'k>(&'k self, key: &'k str, normalize: Normalize) -> Vec<&'k str> {
-        if normalize == Normalize::None {
-            return vec![key];
+    /// Tells the registry's own spellings of a key in normal form; the key itself, where it has none or where nothing is
+    /// normalised.
+    fn each_spelling(&self, normal: &str, scope: &Scope<'_>, tell: &mut dyn FnMut(&str)) {
+        let known = self.spellings.as_ref().zip(self.registry(scope)).and_then(|(spellings, registry)| {
+            let form = spellings.find(normal, &registry.entries)?;
+            Some(form.keys(&registry.entries))
+        });
+        match known {
+            Some(keys) => keys.for_each(tell),
+            None => tell(normal),
         }
-        self.keys
-            .get(normalize.apply(key).as_ref())
-            .map(|keys| keys.iter().map(String::as_str).collect())
-            .unwrap_or_default()
     }
 }
 
@@ -88,11 +85,10 @@ pub(super) fn contains(name: &RegistryName, subject: Subject<'_>, normalize: Nor
     let (Some(registry), Some(key)) = (name.registry(scope), key(subject)) else {
         return Truth::Indeterminate;
     };
-    if normalize == Normalize::None {
-        return registry.entries.contains_key(key.as_ref()).into();
+    match &name.spellings {
+        None => registry.entries.contains_key(&key).into(),
+        Some(spellings) => spellings.find(&normalize.apply(&key), &registry.entries).is_some().into(),
     }
-    let spellings = name.keys.get(normalize.apply(&key).as_ref());
-    spellings.is_some_and(|keys| keys.iter().any(|key| registry.entries.contains_key(key))).into()
 }
 
 /// Whether the value equals the attribute of the entry that `at` names. Without such an entry, or without the attribute,
@@ -107,7 +103,7 @@ pub(super) fn attribute_equals(
 ) -> Truth {
     let known = name.registry(scope).and_then(|registry| {
         let key = at.there().and_then(key)?;
-        registry.entries.get(key.as_ref())?.get(attribute).filter(|known| !known.is_empty())
+        registry.entries.get(&key)?.get(attribute).filter(|known| !known.is_empty())
     });
     let (Some(known), Some(value)) = (known, Comparable::of(subject, normalize)) else {
         return Truth::Indeterminate;
@@ -132,7 +128,7 @@ pub(super) fn has_document(
     };
     let known = name.registry(scope).and_then(|registry| {
         let key = named.and_then(key)?;
-        registry.entries.contains_key(key.as_ref()).then(|| registry.documents.get(key.as_ref()))
+        registry.entries.contains_key(&key).then(|| registry.documents.get(&key))
     });
     let Some(documents) = known else {
         return Truth::Indeterminate;
@@ -165,10 +161,7 @@ pub(super) fn reads<'a>(check: &'a CompiledCheck, scope: &'a Scope<'a>, reads: &
             Some(path) => scope.beside(Resolved::of(path, scope.names()), field, places),
         };
         if let Some(key) = named.there().and_then(key) {
-            match name.spellings(&key, normalize).as_slice() {
-                [] => read(&normalize.apply(&key)),
-                spellings => spellings.iter().for_each(|key| read(key)),
-            }
+            name.each_spelling(&normalize.apply(&key), scope, &mut read);
         }
         Truth::Indeterminate
     });
@@ -177,7 +170,8 @@ pub(super) fn reads<'a>(check: &'a CompiledCheck, scope: &'a Scope<'a>, reads: &
 /// The entries that name each host, and a host that none names: an entry that is to name it later changes the answer.
 fn host_reads<'a>(check: &'a CompiledCheck, hosts: &'a HostSet, scope: &'a Scope<'a>, reads: &mut Vec<RegistryRead>) {
     scope.each(check.resolved(scope), &mut |found, _| {
-        if let Some((name, host, keys)) = found.there().and_then(|subject| hosts.named(subject, check.normalize)) {
+        let named = found.there().and_then(|subject| hosts.named(subject, check.normalize, scope));
+        if let Some((name, host, keys)) = named {
             if keys.is_empty() {
                 let registry = format!("{}#{DOMAINS}", name.name);
                 reads.push(RegistryRead { registry, key: host.text(), entry: None, documents: Vec::new() });

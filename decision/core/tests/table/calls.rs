@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 use crate::policies::TEXTS;
 
 /// Hosts, URLs, and what is nearly one.
-const LINKS: [&str; 9] = [
+const LINKS: [&str; 11] = [
     "a.example",
     "https://a.example/x?y",
     "HTTPS://x.B.example.:8443",
+    "y.x.b.example",
+    "https://[2001:DB8::1]:443/",
     "b.example",
     "http://10.0.0.7",
     "http://10.7",

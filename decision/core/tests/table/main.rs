@@ -10,6 +10,7 @@ mod agree;
 mod calls;
 #[path = "../support/desk.rs"]
 mod desk;
+mod hosts;
 mod policies;
 #[path = "../support/seeded.rs"]
 mod seeded;

@@ -167,7 +167,8 @@ fn home(predicate: &Value, at_home: bool) -> Option<&'static str> {
 }
 
 fn predicate() -> impl Strategy<Value = Value> {
-    prop_oneof![8 => equality(), 6 => bound(), 6 => shape(), 4 => other(), 4 => elsewhere()]
+    let own_hosts = hosts().prop_map(|names| json!({"hostIn": {"names": names}}));
+    prop_oneof![8 => equality(), 6 => bound(), 6 => shape(), 2 => own_hosts, 4 => other(), 4 => elsewhere()]
 }
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -231,11 +232,15 @@ fn other() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Names that a rule gives hosts itself.
+fn hosts() -> impl Strategy<Value = Vec<&'static str>> {
+    subsequence(vec!["a.example", "*.b.example", "*.x.b.example", "10.0.0.7", "[2001:db8::1]"], 1..3)
+}
+
 /// What rests on more than the call's values: registries and the time.
 fn elsewhere() -> impl Strategy<Value = Value> {
     let registry = || select(REGISTRIES.to_vec());
     let attribute = select(vec!["mail", "city"]);
-    let hosts = subsequence(vec!["a.example", "*.b.example", "10.0.0.7"], 1..3);
     prop_oneof![
         registry().prop_map(|name| json!({"inRegistry": name})),
         (registry(), attribute).prop_map(|(registry, attribute)| {
@@ -243,7 +248,7 @@ fn elsewhere() -> impl Strategy<Value = Value> {
         }),
         (registry(), proptest::option::of(Just("kind")), select(vec!["insurance", "audit"]))
             .prop_map(|(registry, key, name)| json!({"document": {"registry": registry, "key": key, "name": name}})),
-        (hosts, proptest::option::of(registry()))
+        (hosts(), proptest::option::of(registry()))
             .prop_map(|(names, registry)| json!({"hostIn": {"names": names, "registry": registry}})),
         window().prop_map(|window| json!({"within": window})),
     ]

@@ -8,7 +8,7 @@ use aegis_decision::bundle::{Bundle, BundleSource, MAX_SOURCE_BYTES};
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::{Change, Envelope, FeedError, FeedItem, FeedState, Freshness, Grants, freshness};
 use aegis_decision::jws::{JwsError, KeySet, Purpose, SigningKey, Typ, sign};
-use aegis_decision::registry::Registry;
+use aegis_decision::registry::{ByKey, Entry, Registry};
 use aegis_decision::tool::Class;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -53,8 +53,8 @@ fn source(version: &str) -> BundleSource {
         registries: vec![Registry {
             name: "suppliers".to_owned(),
             key: "supplierId".to_owned(),
-            entries: BTreeMap::from([("S-1".to_owned(), BTreeMap::new())]),
-            documents: BTreeMap::new(),
+            entries: BTreeMap::from([("S-1".to_owned(), Entry::new())]).into(),
+            documents: ByKey::default(),
         }],
         tiers: Vec::new(),
     }

@@ -7,6 +7,7 @@ use crate::path::Path;
 use crate::policy::Normalize;
 use crate::rules::equal::Comparable;
 use crate::rules::exact::Exact;
+use crate::rules::host_name::HostName;
 use crate::rules::number::Side;
 use crate::rules::predicate::{CompiledCheck, Question};
 use crate::rules::text::Pattern;
@@ -24,6 +25,8 @@ pub(super) enum Access<'p> {
     End { slot: SlotId, text: &'p str },
     /// `matches`, where every text that matches begins with one of these literals.
     Literal { slot: SlotId, pattern: &'p Pattern, starts: Vec<Vec<u8>> },
+    /// `hostIn` of names that the rule gives itself. One that names a registry is asked: there are few of these that differ.
+    Hosts { slot: SlotId, names: &'p [HostName] },
     /// `matches` of any other pattern.
     Pattern { slot: SlotId, pattern: &'p Pattern },
     /// No key: it has to be asked.
@@ -67,6 +70,10 @@ impl<'p> Access<'p> {
                     None => Self::Pattern { slot, pattern },
                 }
             }
+            Question::HostIn(hosts) => match hosts.own_alone() {
+                Some(names) => Self::Hosts { slot: interner.slot(path, check.normalize), names },
+                None => Self::Asked,
+            },
             _ => Self::Asked,
         }
     }
@@ -78,8 +85,9 @@ impl<'p> Access<'p> {
             Self::Start { .. } | Self::End { .. } => 1,
             Self::Literal { .. } => 2,
             Self::Bound { .. } => 3,
-            Self::Pattern { .. } => 4,
-            Self::Asked => 5,
+            Self::Hosts { .. } => 4,
+            Self::Pattern { .. } => 5,
+            Self::Asked => 6,
         }
     }
 }

@@ -3,9 +3,10 @@
 //! The truth is that of [`crate::rules::equal`]: a number and a decimal text compare as decimals, a comparison of
 //! different kinds is indeterminate, and `in` is the Kleene OR over its members.
 
-use super::keys::{Keys, NumberKeys};
+use super::numbers::NumberKeys;
 use super::slots::SlotValue;
 use crate::decision::Truth;
+use crate::keys::Keys;
 use crate::rules::equal::Comparable;
 use crate::rules::exact::Exact;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::access::{Access, Range};
 use super::equality::Equality;
+use super::hosts::Hosts;
 use super::intern::{CheckId, Interner};
 use super::intervals::Limit;
 use super::ranges::{Ranges, RangesDraft};
@@ -11,6 +12,7 @@ use super::search::{Candidate, Search, Wanted};
 use super::selectivity::Selectivity;
 use super::slots::SlotId;
 use super::texts::{Texts, TextsDraft};
+use crate::decision::Truth;
 use crate::rules::number::Side;
 
 /// Deepest index of an index. Below it rules hang on checks that are asked, whatever keys they have.
@@ -41,6 +43,7 @@ pub(super) struct Index {
     equalities: Vec<(SlotId, Keyed<Equality>)>,
     ranges: Vec<Keyed<Ranges>>,
     texts: Vec<(SlotId, Keyed<Texts>)>,
+    hosts: Vec<(SlotId, Keyed<Hosts>)>,
     /// Checks that have to be asked, with the rules that hang on each.
     asked: Vec<(CheckId, Vec<usize>)>,
 }
@@ -79,6 +82,7 @@ impl Index {
         let mut equalities: BTreeMap<SlotId, Draft<Equality>> = BTreeMap::new();
         let mut ranges: BTreeMap<Range, Draft<RangesDraft>> = BTreeMap::new();
         let mut texts: BTreeMap<SlotId, Draft<TextsDraft>> = BTreeMap::new();
+        let mut hosts: BTreeMap<SlotId, Draft<Hosts>> = BTreeMap::new();
         let mut asked: BTreeMap<CheckId, Vec<usize>> = BTreeMap::new();
         for rule in rules {
             let order = rule.order;
@@ -129,6 +133,12 @@ impl Index {
                     draft.rests.push(below);
                     rule.checks
                 }
+                Access::Hosts { slot, names } => {
+                    let draft = hosts.entry(*slot).or_default();
+                    draft.keys.add(names, candidate);
+                    draft.rests.push(below);
+                    rest
+                }
                 Access::Asked => {
                     asked.entry(check).or_default().push(candidate);
                     rest
@@ -148,6 +158,7 @@ impl Index {
             .into_iter()
             .map(|(slot, draft)| (slot, draft.finish(|keys| keys.finish(checks.sets), unknown)))
             .collect();
+        index.hosts = hosts.into_iter().map(|(slot, draft)| (slot, draft.finish(|keys| keys, unknown))).collect();
         index.asked = asked.into_iter().collect();
         index
     }
@@ -185,6 +196,18 @@ impl Index {
             let told = answers.value(*slot).is_some_and(|value| keyed.keys.search(value, &self.candidates, search));
             if !told {
                 keyed.cannot_tell(search);
+            }
+        }
+        for (slot, keyed) in &self.hosts {
+            if search.settled() {
+                return;
+            }
+            let Some(found) = answers.value(*slot).and_then(|value| keyed.keys.covering(value)) else {
+                keyed.cannot_tell(search);
+                continue;
+            };
+            for places in found {
+                search.consider(&self.candidates, places, Truth::True);
             }
         }
         for (check, places) in &self.asked {

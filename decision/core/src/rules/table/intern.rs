@@ -1,9 +1,9 @@
 //! Checks that ask the same of the same field are one check, whatever rules and policies they stand in.
 
 use super::access::Access;
-use super::keys::Keys;
 use super::slots::{Slot, SlotId};
 use super::texts::SetRoom;
+use crate::keys::Keys;
 use crate::path::Path;
 use crate::policy::{Check, Normalize};
 use crate::rules::CompiledPolicy;

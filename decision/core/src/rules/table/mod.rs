@@ -10,12 +10,13 @@
 //! - A field is read and normalised once for all checks about it: a *slot* ([`slots`]).
 //! - Each rule hangs on one of its checks, the most selective one ([`access`], [`selectivity`]), and is looked at only
 //!   when that check is not false for the value in its slot: one hash lookup for `equals` and `in` ([`equality`],
-//!   [`keys`]), one binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for
-//!   patterns that begin with a literal ([`literals`], [`starts`], [`texts`]), one regex set for the other patterns. All
-//!   other checks are asked one by one, each once.
+//!   [`numbers`], [`crate::keys`]), one for the host and each name above it for `hostIn` of a rule's own names ([`hosts`]),
+//!   one binary search for bounds ([`ranges`], [`intervals`]), for beginnings and ends of texts and for patterns that begin
+//!   with a literal ([`literals`], [`starts`], [`texts`]), one regex set for the other patterns. All other checks are asked
+//!   one by one, each once: those about a registry are few, since many rules that name one registry ask the same of it.
 //! - A rule that is looked at is the Kleene AND of the rest of its checks, asked plainly.
 //!
-//! What a slot cannot answer (missing, wrong type, other currency) leaves every check on it indeterminate. No `Allow`
+//! What a slot cannot answer (missing, wrong type, other currency, no host) leaves every check on it indeterminate. No `Allow`
 //! rule that hangs there can be true. A `Deny` or `RequireApproval` rule that hangs there is not false unless one of its
 //! *other* checks is; those rules have an index of their own over the rest of their checks ([`index::Index`]), so a field
 //! that a call leaves out does not bring back the scan.
@@ -26,11 +27,12 @@
 mod access;
 mod answers;
 mod equality;
+mod hosts;
 mod index;
 mod intern;
 mod intervals;
-mod keys;
 mod literals;
+mod numbers;
 mod ranges;
 mod search;
 mod selectivity;

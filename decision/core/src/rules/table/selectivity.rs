@@ -74,6 +74,7 @@ fn slot(access: &Access<'_>) -> Option<SlotId> {
         | Access::Start { slot, .. }
         | Access::End { slot, .. }
         | Access::Literal { slot, .. }
+        | Access::Hosts { slot, .. }
         | Access::Pattern { slot, .. } => Some(*slot),
         Access::Bound { .. } | Access::Asked => None,
     }

@@ -44,14 +44,19 @@ impl Desk {
         Self::new(serde_json::from_value(given::bundle(kinds, rules)).unwrap())
     }
 
-    /// With Allow rules, each about a reference that matches a pattern. Of large ones a policy has room for some.
+    /// With Allow rules, each about a reference that matches a pattern.
     fn of_patterns(patterns: impl Iterator<Item = String>) -> Self {
+        Self::of_predicates(patterns.map(|pattern| serde_json::json!({"matches": pattern})))
+    }
+
+    /// With Allow rules, each about the reference. Of large patterns a policy has room for some.
+    fn of_predicates(predicates: impl Iterator<Item = serde_json::Value>) -> Self {
         let mut desk = given::bundle(Rules::Keyed, 1);
-        let rule = |(at, pattern): (usize, String)| {
-            let when = [serde_json::json!({"field": "reference", "predicate": {"matches": pattern}})];
+        let rule = |(at, predicate): (usize, serde_json::Value)| {
+            let when = [serde_json::json!({"field": "reference", "predicate": predicate})];
             serde_json::json!({"name": format!("rule-{at}"), "operations": ["*"], "effect": "Allow", "when": when})
         };
-        let rules: Vec<_> = patterns.enumerate().map(rule).collect();
+        let rules: Vec<_> = predicates.enumerate().map(rule).collect();
         let policy = |(at, rules): (usize, &[serde_json::Value])| {
             let mut policy = desk["policies"][0].clone();
             policy["name"] = format!("policy-{at:02}").into();
@@ -162,4 +167,21 @@ fn a_beginning_of_many_is_better_than_none() {
     let desk = Desk::of_patterns((0..120).map(pattern));
     assert_eq!(desk.without_key(), 0);
     assert_eq!(desk.judge(&[("reference", Some("INV-ab-119"))]), (10, Some("rule-119".to_owned())));
+}
+
+/// A name, every name below one, and an address.
+#[test]
+fn of_rules_with_hosts_of_their_own_a_call_looks_at_those_that_name_its_host() {
+    let names = |at: usize| {
+        let address = format!("10.0.{}.{}", at / 256, at % 256);
+        [format!("shop-{at}.example"), format!("*.hosts-{at}.example"), address]
+    };
+    let desk = Desk::of_predicates((0..1_000).map(|at| serde_json::json!({"hostIn": {"names": names(at)}})));
+    assert_eq!(desk.without_key(), 0);
+    for reference in ["https://SHOP-700.example:8443/x", "a.b.hosts-700.example", "http://10.0.2.188"] {
+        assert_eq!(desk.judge(&[("reference", Some(reference))]), (1, Some("rule-700".to_owned())), "{reference}");
+    }
+    for reference in ["https://hosts-700.example", "https://shop-1000.example", "https://u@shop-700.example"] {
+        assert_eq!(desk.judge(&[("reference", Some(reference))]), (0, None), "{reference}");
+    }
 }

@@ -10,6 +10,7 @@ use crate::json::Value;
 use crate::path::Path;
 use crate::policy::Normalize;
 use crate::rules::exact::Exact;
+use crate::rules::host::Host;
 use crate::rules::resolve::{Found, Names, Resolved, Scope, Subject};
 
 /// Number of a slot.
@@ -40,6 +41,7 @@ impl Slot {
                 _ => None,
             },
             decimal: OnceCell::new(),
+            host: OnceCell::new(),
         }
     }
 }
@@ -54,6 +56,7 @@ pub(super) struct SlotValue<'a> {
     /// The JSON number, where it is in range.
     pub(super) number: Option<Exact>,
     decimal: OnceCell<Option<Exact>>,
+    host: OnceCell<Option<Host>>,
 }
 
 impl SlotValue<'_> {
@@ -63,5 +66,18 @@ impl SlotValue<'_> {
             Some(text) => Exact::parse(text),
             None => self.number,
         })
+    }
+
+    /// The host that the text names, by itself or as a URL's.
+    pub(super) fn host(&self) -> Option<&Host> {
+        self.host.get_or_init(|| Host::of(self.text.as_deref()?)).as_ref()
+    }
+}
+
+#[cfg(test)]
+impl<'a> SlotValue<'a> {
+    /// A text that is in normal form.
+    pub(super) fn of_text(text: &'a str) -> Self {
+        Self { text: Some(Cow::Borrowed(text)), bytes: text.len(), ..Self::default() }
     }
 }
