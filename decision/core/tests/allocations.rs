@@ -43,7 +43,7 @@ fn given(rules: usize) -> (Desk, ToolCall) {
     policy.rules[4].when =
         read(json!([{"field": "costCentre", "predicate": {"in": [{"text": "centre-a"}, {"text": "centre-b"}]}}]));
     // It is told, and a longer name could take one growth of a text more.
-    policy.rules[rules / 2].name = "matches".to_owned();
+    "matches".clone_into(&mut policy.rules[rules / 2].name);
     let desk = Desk::of(Bundle::assemble(source).expect("the workload is a bundle"));
     let request = Request::new("/payments", payment());
     let call = desk.bundle.name_call("bank", &request.http()).expect("the workload is a call");
