@@ -45,7 +45,7 @@ impl Policy {
         let mut source = workload::source(kinds, rules);
         let policy = source.policies.pop().expect("the workload has a policy");
         let suppliers = source.registries.pop().expect("the workload has a registry");
-        Self { rules: policy.rules, suppliers }
+        Self { rules: policy.rules.into_iter().collect(), suppliers }
     }
 }
 

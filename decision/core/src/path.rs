@@ -129,6 +129,7 @@ impl FromStr for Path {
         if root != Root::Arguments && steps.is_empty() {
             return Err(PathError::Syntax(reader.at));
         }
+        steps.shrink_to_fit();
         Ok(Self { root, steps })
     }
 }

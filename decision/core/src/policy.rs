@@ -8,12 +8,14 @@ use crate::rego::ModuleSource;
 mod format;
 mod provenance;
 mod rollout;
+mod rules;
 pub mod transform;
 mod window;
 
 pub use format::Format;
 pub use provenance::{Provenance, Source, UnknownOrigin};
 pub use rollout::{Mode, Rollout, Share};
+pub use rules::Rules;
 pub use transform::Transform;
 pub use window::{Day, Window};
 
@@ -32,7 +34,7 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<Vec<String>>,
     /// Its rules, in order; names are unique.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
     /// Registries that its checks may name, and that its module sees.
     #[serde(default)]
     pub registries: Vec<String>,

@@ -91,7 +91,7 @@ fn policy(rules: Vec<Rule>) -> Policy {
         name: "spending".to_owned(),
         tools: vec!["ledger".to_owned()],
         agents: None,
-        rules,
+        rules: rules.into(),
         registries: vec!["suppliers".to_owned(), "planned".to_owned()],
         provenance: Vec::new(),
         mode: aegis_decision::policy::Mode::Enforce,

@@ -28,9 +28,9 @@ pub(crate) fn outside(bounds: &[DataBound], inputs: &Inputs<'_>) -> Vec<FailedCh
             question: question(bound, &written),
             negated: false,
             normalize: written.normalize,
-            field_text: written.field.to_string(),
-            label: explain::label(&written),
-            limit: explain::limit(&written),
+            field_text: written.field.to_string().into(),
+            label: explain::label(&written).into(),
+            limit: explain::limit(&written).into(),
             field: written.field,
         };
         let truth = check.ask(&scope);
@@ -58,7 +58,8 @@ fn question(bound: &DataBound, written: &Check) -> Question {
     match (&bound.bound, &written.predicate) {
         (Bound::AtMost { value, .. }, Predicate::AtMost(amount)) => match Exact::parse(value) {
             Some(value) => {
-                Question::OnSide(number::Bound { side: number::Side::AtMost, value, currency: amount.currency.clone() })
+                let (side, currency) = (number::Side::AtMost, amount.currency.clone());
+                Question::OnSide(Box::new(number::Bound { side, value, currency }))
             }
             // No decimal, though lowering lets none pass: nothing is at most that.
             None => Question::OneOf(Vec::new()),

@@ -26,7 +26,7 @@ use crate::room::{BundleRoom, Room};
 pub struct CompiledPolicy {
     pub(super) policy: Policy,
     /// Checks of each rule, in the policy's order.
-    pub(super) rules: Vec<Vec<CompiledCheck>>,
+    pub(super) rules: Vec<Box<[CompiledCheck]>>,
     /// Rules of each operation that some rule names; never those that sanitize.
     by_operation: BTreeMap<String, Vec<usize>>,
     /// Rules of every other operation.
@@ -105,9 +105,9 @@ impl Compiler<'_> {
             negated: check.not,
             normalize: check.normalize,
             question,
-            field_text: check.field.to_string(),
-            label: explain::label(check),
-            limit: explain::limit(check),
+            field_text: check.field.to_string().into(),
+            label: explain::label(check).into(),
+            limit: explain::limit(check).into(),
         })
     }
 
@@ -146,23 +146,33 @@ impl Compiler<'_> {
             Predicate::Format(format) => Question::Format(*format),
             Predicate::EqualsField(other) => {
                 self.beside(check, other).map_err(here)?;
-                Question::EqualsField(other.clone())
+                Question::EqualsField(Box::new(other.clone()))
             }
             Predicate::SumEquals(sum) => self.sum(check, sum, false)?,
             Predicate::SumAtMost(sum) => self.sum(check, sum, true)?,
-            Predicate::InRegistry(name) => Question::InRegistry(self.registry(name, normalize).map_err(here)?),
+            Predicate::InRegistry(name) => {
+                Question::InRegistry(Box::new(self.registry(name, normalize).map_err(here)?))
+            }
             Predicate::RegistryField { registry, key, attribute } => {
                 // The key is looked up as it is, so no normal forms are needed.
                 let registry = self.registry(registry, Normalize::None).map_err(|problem| at("registry", problem))?;
                 self.beside(check, key).map_err(|problem| at("key", problem))?;
-                Question::RegistryField { registry, key: key.clone(), attribute: attribute.clone() }
+                Question::RegistryField {
+                    registry: Box::new(registry),
+                    key: Box::new(key.clone()),
+                    attribute: attribute.as_str().into(),
+                }
             }
             Predicate::Document { registry, key, name } => {
                 let registry = self.registry(registry, Normalize::None).map_err(|problem| at("registry", problem))?;
                 if let Some(key) = key {
                     self.beside(check, key).map_err(|problem| at("key", problem))?;
                 }
-                Question::Document { registry, key: key.clone(), name: name.clone() }
+                Question::Document {
+                    registry: Box::new(registry),
+                    key: key.clone().map(Box::new),
+                    name: name.as_str().into(),
+                }
             }
             Predicate::HostIn { names, registry } => self.hosts(names, registry.as_deref())?,
             Predicate::Within(window) => {
@@ -170,7 +180,7 @@ impl Compiler<'_> {
                     Some(field) => at(field, problem),
                     None => here(problem),
                 };
-                Question::Within(Window::compile(window).map_err(wrong)?)
+                Question::Within(Box::new(Window::compile(window).map_err(wrong)?))
             }
         })
     }
@@ -183,7 +193,7 @@ impl Compiler<'_> {
             }
             self.beside(check, &currency.field).map_err(|problem| at("currencyField", problem))?;
         }
-        Ok(Question::OnSide(Bound { side, value, currency: amount.currency.clone() }))
+        Ok(Question::OnSide(Box::new(Bound { side, value, currency: amount.currency.clone() })))
     }
 
     fn sum(&self, check: &Check, sum: &Sum, at_most: bool) -> Result<Question, Wrong> {
@@ -201,7 +211,8 @@ impl Compiler<'_> {
                 SumLimit::Value(Exact::parse(text).ok_or_else(|| at("value", RuleProblem::NotADecimal))?)
             }
         };
-        Ok(Question::Sum(CompiledSum { of: sum.of.clone(), times: sum.times.clone(), bound, at_most }))
+        let sum = CompiledSum { of: sum.of.clone(), times: sum.times.clone(), bound, at_most };
+        Ok(Question::Sum(Box::new(sum)))
     }
 
     fn hosts(&self, names: &[String], registry: Option<&str>) -> Result<Question, Wrong> {
@@ -211,7 +222,7 @@ impl Compiler<'_> {
         let find = |name: &str| self.registry(name, Normalize::None).map(|found| (found, self.lookups.domains(name)));
         let registry = registry.map(find).transpose().map_err(|problem| at("registry", problem))?;
         HostSet::compile(names, registry)
-            .map(Question::HostIn)
+            .map(|hosts| Question::HostIn(Box::new(hosts)))
             .map_err(|(place, problem)| at(&format!("names[{place}]"), problem))
     }
 

@@ -24,14 +24,14 @@ pub(super) struct CompiledCheck {
     pub(super) normalize: Normalize,
     pub(super) question: Question,
     /// The field as written in the rule.
-    pub(super) field_text: String,
+    pub(super) field_text: Box<str>,
     /// The predicate's name, with `not ` before it when negated.
-    pub(super) label: String,
+    pub(super) label: Box<str>,
     /// The rule's own bound in words.
-    pub(super) limit: String,
+    pub(super) limit: Box<str>,
 }
 
-/// What is asked of each value.
+/// What is asked of each value. A bundle holds tens of thousands of them: what is large is in a box.
 #[derive(Debug)]
 pub(super) enum Question {
     OneOf(Vec<Comparable<'static>>),
@@ -40,18 +40,18 @@ pub(super) enum Question {
     Prefix(String),
     Suffix(String),
     Contains(String),
-    OnSide(Bound),
+    OnSide(Box<Bound>),
     Length { min: usize, max: usize },
     Exists,
     Absent,
     Format(Format),
-    EqualsField(Path),
-    Sum(CompiledSum),
-    InRegistry(RegistryName),
-    RegistryField { registry: RegistryName, key: Path, attribute: String },
-    Document { registry: RegistryName, key: Option<Path>, name: String },
-    HostIn(HostSet),
-    Within(Window),
+    EqualsField(Box<Path>),
+    Sum(Box<CompiledSum>),
+    InRegistry(Box<RegistryName>),
+    RegistryField { registry: Box<RegistryName>, key: Box<Path>, attribute: Box<str> },
+    Document { registry: Box<RegistryName>, key: Option<Box<Path>>, name: Box<str> },
+    HostIn(Box<HostSet>),
+    Within(Box<Window>),
 }
 
 impl CompiledCheck {
@@ -84,7 +84,7 @@ impl CompiledCheck {
                     registry::attribute_equals(registry, beside(key), attribute, subject, self.normalize, scope)
                 }
                 Question::Document { registry, key, name } => {
-                    registry::has_document(registry, key.as_ref().map(beside), name, subject, scope)
+                    registry::has_document(registry, key.as_deref().map(beside), name, subject, scope)
                 }
                 question => question.ask_alone(subject, self.normalize, scope),
             }
@@ -99,7 +99,7 @@ impl CompiledCheck {
 
     /// What became of it, for the explanation.
     pub(super) fn outcome(&self, truth: Truth) -> CheckOutcome {
-        CheckOutcome { field: self.field_text.clone(), check: self.label.clone(), truth }
+        CheckOutcome { field: self.field_text.to_string(), check: self.label.to_string(), truth }
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn counted(path: &Path) -> Option<String> {
 pub(super) fn is_read_by(check: &CompiledCheck, names: Names<'_>) -> bool {
     let beside: Vec<&Path> = match &check.question {
         Question::EqualsField(other) | Question::RegistryField { key: other, .. } => vec![other],
-        Question::Document { key, .. } => key.iter().collect(),
+        Question::Document { key, .. } => key.iter().map(AsRef::as_ref).collect(),
         Question::OnSide(bound) => bound.currency.iter().map(|currency| &currency.field).collect(),
         Question::Sum(sum) => {
             let bound = match &sum.bound {

@@ -189,7 +189,7 @@ impl Scene {
             name: "added-by-the-check".to_owned(),
             tools: self.source.tools.iter().map(|tool| tool.name.clone()).collect(),
             agents: None,
-            rules: vec![rule],
+            rules: vec![rule].into(),
             registries: Vec::new(),
             provenance: Vec::new(),
             rego: None,
