@@ -1,7 +1,7 @@
 //! Every command as its user meets it: arguments in, streams and exit code out.
 
 // All of this is test code, but clippy spares only functions that are marked as tests.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod agreement;
 mod approvals;
@@ -13,6 +13,7 @@ mod help;
 mod policy_files;
 mod policy_lint;
 mod policy_test;
+mod progress;
 mod records;
 mod rego;
 mod schema;

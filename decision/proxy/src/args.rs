@@ -9,6 +9,7 @@ use aegis_decision::egress::Level;
 use aegis_runtime::args::{AdminArgs, DrainArgs, LogArgs};
 use clap::Parser;
 
+use crate::ingress::ARRIVAL_TIME;
 use crate::patience::REGO_TIME;
 
 /// Where calls come in, unless told otherwise.
@@ -57,6 +58,9 @@ pub struct Args {
     /// Bytes that the bodies of requests may take at once, over all workers, and again those of answers
     #[arg(long, env = "AEGIS_BODY_MEMORY", default_value = "50331648")]
     pub body_memory: NonZeroU32,
+    /// Milliseconds for a call's head, for its body, and for a connection to be idle, for tests
+    #[arg(long, hide = true)]
+    pub arrival_millis: Option<u32>,
     /// Milliseconds that the Rego modules of one call have together, for tests
     #[arg(long, hide = true)]
     pub rego_millis: Option<u32>,
@@ -163,6 +167,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Bytes that the bodies of requests, and again those of answers, may take at once.
     pub body_memory: u32,
+    /// Time for a call's head, for its body, and for a connection to be idle.
+    pub arrival_time: Duration,
     /// Time that the Rego modules of one call have together.
     pub rego_time: Duration,
     /// Folder of the record segments.
@@ -261,6 +267,7 @@ impl Args {
                 _ => return Err(ArgsError::NoSource),
             },
         };
+        let time = |millis: Option<u32>, usual| millis.map_or(usual, |millis| Duration::from_millis(millis.into()));
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(8);
         Ok(Settings {
             listen,
@@ -275,7 +282,8 @@ impl Args {
             workers: self.workers.map_or_else(cores, NonZeroUsize::get),
             max_connections: self.max_connections.get(),
             body_memory: self.body_memory.get(),
-            rego_time: self.rego_millis.map_or(REGO_TIME, |millis| Duration::from_millis(millis.into())),
+            arrival_time: time(self.arrival_millis, ARRIVAL_TIME),
+            rego_time: time(self.rego_millis, REGO_TIME),
             records_dir: self.records_dir,
             credentials_dir: self.credentials_dir,
             source,
@@ -331,6 +339,14 @@ mod tests {
             arguments.drain(missing * 2..missing * 2 + 2);
             parse(&arguments).unwrap_err();
         }
+    }
+
+    /// Tests set these to other times.
+    #[test]
+    fn a_call_has_thirty_seconds_to_arrive_and_its_modules_ten_milliseconds() {
+        let settings = parse(&CONTROL).unwrap();
+        let times = (settings.arrival_time, settings.rego_time);
+        assert_eq!(times, (Duration::from_secs(30), Duration::from_millis(10)));
     }
 
     #[test]

@@ -145,11 +145,11 @@ impl Call {
         request: Request<Incoming>,
     ) -> Result<Arrived, (String, Malformed)> {
         let (parts, body) = request.into_parts();
-        let budget = &self.worker.shared.budgets.requests;
+        let (budget, time) = (&self.worker.shared.budgets.requests, self.worker.shared.arrival_time);
         let tools = &view.policy.bundle.source().tools;
         let head = ingress::head(&parts, door, tools).map_err(|malformed| (String::new(), malformed))?;
         if head.tool == plan::OWN {
-            return match ingress::body(body, plan::MAX_BYTES, budget).await {
+            return match ingress::body(body, plan::MAX_BYTES, budget, time).await {
                 Ok(body) => Ok(Arrived::new(head, body)),
                 Err(malformed) => Err((head.tool, malformed)),
             };
@@ -159,7 +159,7 @@ impl Call {
             return Err((head.tool, malformed));
         };
         self.tool = Some(tool.name.clone());
-        match ingress::body(body, tool.limits.request_bytes, budget).await {
+        match ingress::body(body, tool.limits.request_bytes, budget, time).await {
             Ok(body) => Ok(Arrived::new(head, body)),
             Err(malformed) => Err((head.tool, malformed)),
         }

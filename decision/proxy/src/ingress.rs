@@ -22,8 +22,9 @@ use crate::budget::{Budget, Unread};
 use crate::ways::site::Site;
 use crate::ways::{Door, route};
 
-/// Time for a whole body: a slow agent holds its own connection only so long.
-const BODY_TIME: Duration = Duration::from_secs(30);
+/// Time for a call's head, for its whole body, and for a connection to be idle, but in tests: a slow agent holds its own
+/// connection only so long.
+pub const ARRIVAL_TIME: Duration = Duration::from_secs(30);
 /// Headers that mean something to a call; `aegis-*` is consumed, all others are dropped here.
 const KEPT: [&str; 7] =
     ["accept", "accept-language", "content-encoding", "content-type", "idempotency-key", "traceparent", "tracestate"];
@@ -198,14 +199,14 @@ fn host(headers: &HeaderMap, listen: SocketAddr) -> Result<(), Malformed> {
     }
 }
 
-/// Reads a body whole, up to the tool's limit and what the budget has left (INV-4: a partial body is never judged).
-pub async fn body(body: Incoming, max_bytes: u32, budget: &Budget) -> Result<Bytes, Malformed> {
+/// Reads a body whole, up to the tool's limit, what the budget has left and `time` (INV-4: a partial body is never judged).
+pub async fn body(body: Incoming, max_bytes: u32, budget: &Budget, time: Duration) -> Result<Bytes, Malformed> {
     let too_large = || Malformed::new(Code::BodyTooLarge, format!("the body may have at most {max_bytes} bytes"));
     if body.size_hint().lower() > u64::from(max_bytes) {
         return Err(too_large());
     }
     let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    match timeout(BODY_TIME, budget.read(body, limit)).await {
+    match timeout(time, budget.read(body, limit)).await {
         Ok(Ok(whole)) if whole.has_trailers => {
             Err(Malformed::new(Code::MalformedRequest, "no trailers: they would be judged by nobody"))
         }
@@ -217,7 +218,10 @@ pub async fn body(body: Incoming, max_bytes: u32, budget: &Budget) -> Result<Byt
             Err(Malformed::new(Code::TooManyCalls, detail))
         }
         Ok(Err(Unread::BrokeOff)) => Err(Malformed::new(Code::MalformedRequest, "the body broke off")),
-        Err(_) => Err(Malformed::new(Code::MalformedRequest, "the body did not arrive within 30 seconds")),
+        Err(_) => {
+            let detail = format!("the body did not arrive within {} seconds", time.as_secs());
+            Err(Malformed::new(Code::MalformedRequest, detail))
+        }
     }
 }
 

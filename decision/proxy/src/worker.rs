@@ -43,8 +43,6 @@ use crate::ways::{Door, captured, connect};
 const MAX_HEADERS: usize = 64;
 /// Bytes of a call's head at most.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Time for a call's head, and for a connection to be idle.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 1024;
 
@@ -59,6 +57,8 @@ pub struct Shared {
     pub slots: Slots,
     /// What bodies may take together.
     pub budgets: Budgets,
+    /// Time for a call's head, for its body, and for a connection to be idle.
+    pub arrival_time: Duration,
     /// Time that the Rego modules of one call have together.
     pub rego_time: Duration,
     /// What is remembered of the agent's runs.
@@ -187,7 +187,7 @@ async fn serve(
     let tunnels = Arc::new(Semaphore::new(half));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(shared.arrival_time)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .half_close(false);

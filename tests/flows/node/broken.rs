@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use aegis_tests::cluster::eventually;
-use aegis_tests::node::{Bench, BenchSpec, Node, PodAgent, may_run};
+use aegis_tests::node::{BenchSpec, Node, PodAgent, may_run};
 use aegis_tests::story::{Teller, review};
 use anyhow::{Context as _, Result, ensure};
 use kube::ResourceExt as _;
@@ -56,12 +56,11 @@ async fn a_hole_in_the_rules_is_named_within_an_interval() -> Result<()> {
     let torn = torn().await?;
     let _cable = torn.cable.lock().await;
     let node = &torn.node;
-    let (bench, agents) = {
-        let _whole = torn.whole.read().await;
-        let bench = Bench::set(node, &BenchSpec::new(NAMESPACE, "Captured", 18_101)).await?;
-        let agents = tokio::try_join!(bench.agent(NO_IPV6.pod), bench.agent(ONE_PORT.pod))?;
-        (bench, agents)
-    };
+    let (bench, agents) = torn
+        .bench(&BenchSpec::new(NAMESPACE, "Captured", 18_101), async |bench| {
+            tokio::try_join!(bench.agent(NO_IPV6.pod), bench.agent(ONE_PORT.pod))
+        })
+        .await?;
     let broken = [(&NO_IPV6, &agents.0), (&ONE_PORT, &agents.1)];
     holds(node, NAMESPACE).await?;
     let mut whole = Vec::new();
@@ -131,14 +130,13 @@ async fn a_broken_capture_commits_nothing_and_gets_no_token() -> Result<()> {
     let torn = torn().await?;
     let _cable = torn.cable.lock().await;
     let node = &torn.node;
-    let (bench, agent) = {
-        let _whole = torn.whole.read().await;
-        let spec = BenchSpec { token_ttl: "60s", ..BenchSpec::new(COMMITS, "Captured", 18_109) };
-        let bench = Bench::set(node, &spec).await?;
-        may_commit(node).await?;
-        let agent = bench.agent(ONE_PORT.pod).await?;
-        (bench, agent)
-    };
+    let spec = BenchSpec { token_ttl: "60s", ..BenchSpec::new(COMMITS, "Captured", 18_109) };
+    let (bench, agent) = torn
+        .bench(&spec, async |bench| {
+            may_commit(node).await?;
+            bench.agent(ONE_PORT.pod).await
+        })
+        .await?;
     commit(&agent, 200, &Value::Null, WITHIN).await?;
     let whole = nft(node, agent.pod(), "list ruleset\n").await?;
     let wire = without_second_layer(node, agent.pod()).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aegis_tests::cluster::{eventually, until_refused};
-use aegis_tests::node::{Bench, BenchSpec, Node, PodAgent, create, image, may_run, pod, wait_running};
+use aegis_tests::node::{BenchSpec, Node, PodAgent, create, image, may_run, pod, wait_running};
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::core::v1::Pod;
@@ -30,13 +30,13 @@ async fn a_container_that_came_past_admission_is_named() -> Result<()> {
     let node = &torn.node;
     let admin = node.cluster.admin().await?;
     let pods: Api<Pod> = Api::namespaced(admin.clone(), NAMESPACE);
-    let agent = {
-        let _whole = torn.whole.read().await;
-        let bench = Bench::set(node, &BenchSpec::new(NAMESPACE, "Captured", 18_102)).await?;
-        let agent = bench.agent("agent").await?;
-        refused(node, &pods, &agent).await?;
-        agent
-    };
+    let (_, agent) = torn
+        .bench(&BenchSpec::new(NAMESPACE, "Captured", 18_102), async |bench| {
+            let agent = bench.agent("agent").await?;
+            refused(node, &pods, &agent).await?;
+            Ok(agent)
+        })
+        .await?;
 
     let _alone = torn.whole.write().await;
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(admin);

@@ -38,13 +38,12 @@ async fn nothing_leaves_while_the_sidecar_is_killed_in_a_loop() -> Result<()> {
     let torn = torn().await?;
     let _cable = torn.cable.lock().await;
     let node = &torn.node;
-    let (bench, agent) = {
-        let _whole = torn.whole.read().await;
-        let bench = Bench::set(node, &BenchSpec::new(NAMESPACE, "Captured", PORT)).await?;
-        unfenced(node, NAMESPACE).await?;
-        let agent = Arc::new(bench.agent("agent").await?);
-        (bench, agent)
-    };
+    let (bench, agent) = torn
+        .bench(&BenchSpec::new(NAMESPACE, "Captured", PORT), async |bench| {
+            unfenced(node, NAMESPACE).await?;
+            Ok(Arc::new(bench.agent("agent").await?))
+        })
+        .await?;
     bench.until(&agent, "/bench/items/7", 200).await?;
     let before = bench.reached().await?;
     let tool = format!("{TOOL_ADDRESS}:{PORT}");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use aegis_tests::node::{Node, NodeSpec};
+use aegis_tests::node::{Bench, BenchSpec, Node, NodeSpec};
 use anyhow::Result;
 use tokio::sync::{Mutex, OnceCell, RwLock};
 
@@ -16,6 +16,20 @@ pub struct Torn {
     pub whole: RwLock<()>,
     /// Held, before the other, while frames are counted and while a pod has a hole: its probe's frames would be counted.
     pub cable: Mutex<()>,
+}
+
+impl Torn {
+    /// A bench, and what is made on it while webhook and guards are there.
+    pub async fn bench<T>(
+        &self,
+        spec: &BenchSpec<'_>,
+        make: impl AsyncFnOnce(&Bench) -> Result<T>,
+    ) -> Result<(Bench, T)> {
+        let _whole = self.whole.read().await;
+        let bench = Bench::set(&self.node, spec).await?;
+        let made = make(&bench).await?;
+        Ok((bench, made))
+    }
 }
 
 /// The one of this process, started by the first flow that asks and ended with the process.

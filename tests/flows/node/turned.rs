@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aegis_tests::cluster::eventually;
 use aegis_tests::erp::http_json;
-use aegis_tests::node::{Bench, BenchSpec, Node, PodAgent, TOOL_ADDRESS, TOOL_NAME, World, logs, may_run};
+use aegis_tests::node::{BenchSpec, Node, PodAgent, TOOL_ADDRESS, TOOL_NAME, World, logs, may_run};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -30,12 +30,8 @@ async fn a_tool_that_redirects_or_flips_leads_nowhere() -> Result<()> {
     }
     let torn = torn().await?;
     let node = &torn.node;
-    let (bench, agent) = {
-        let _whole = torn.whole.read().await;
-        let bench = Bench::set(node, &BenchSpec::new(NAMESPACE, "Captured", 18_106)).await?;
-        let agent = bench.agent("agent").await?;
-        (bench, agent)
-    };
+    let spec = BenchSpec::new(NAMESPACE, "Captured", 18_106);
+    let (bench, agent) = torn.bench(&spec, async |bench| bench.agent("agent").await).await?;
     bench.until(&agent, CALL, 200).await?;
 
     let stolen = format!("http://{SINK_V4}:8080/stolen");

@@ -8,6 +8,7 @@ mod decision;
 mod explain;
 mod head;
 mod outcome;
+mod weight;
 
 pub use connection::{
     CONNECTION_END_RECORD_V1, CONNECTION_RECORD_V1, ConnectionEndRecord, ConnectionEndTag, ConnectionRecord,
@@ -22,6 +23,7 @@ pub use outcome::{ErrorClass, OUTCOME_RECORD_V1, OutcomeRecord, OutcomeTag, Reco
 use serde::{Deserialize, Serialize};
 
 use crate::{canonical, json};
+use weight::Beside as _;
 
 /// Longest record in bytes of canonical JSON.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
@@ -80,6 +82,11 @@ impl Record {
     /// The epoch that it belongs to.
     pub fn epoch(&self) -> &str {
         of!(self, record => &record.epoch)
+    }
+
+    /// Bytes of memory that it takes, but for what the allocator adds.
+    pub fn weight(&self) -> usize {
+        of!(self, record => std::mem::size_of_val(&**record).saturating_add(record.beside()))
     }
 
     /// Gives it its place. Done once, by the one writer.

@@ -10,6 +10,8 @@
 mod bundle;
 mod corpus;
 mod decision;
+#[path = "../support/interpreter.rs"]
+mod interpreter;
 mod json;
 mod mutate;
 mod naming;
@@ -21,13 +23,18 @@ mod sanitize;
 mod segment;
 #[path = "../support/situation.rs"]
 mod situation;
+#[path = "../support/vary.rs"]
+mod vary;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use aegis_decision::bundle::Bundle;
 use aegis_decision::decision::Verdict;
+use aegis_decision::rego::Module;
 use mutate::Numbers;
+use serde_json::Value;
 
 /// Changes of each file's bytes, and of each document's values.
 const CHANGES: usize = 40;
@@ -112,6 +119,34 @@ fn something_is_taken_out_of_the_documents() {
 #[test]
 fn modules_of_rego_hold() {
     run("rego", rego::check, mutate::bytes, SCENE_CHANGES);
+}
+
+/// On the call that each file names, and on calls made from it.
+#[test]
+fn modules_of_rego_mean_what_they_mean_in_the_interpreter() {
+    let mut numbers = Numbers(seed());
+    let (mut compared, mut said) = (0, 0);
+    for (path, bytes) in files("rego") {
+        println!("{}", path.display());
+        let (arguments, module) = rego::parts(&bytes).expect("the corpus is text");
+        if let Err(error) = Module::check(module) {
+            println!("refused: {error}");
+            continue;
+        }
+        compared += 1;
+        let named: Value = serde_json::from_str(arguments).expect("the first line is the arguments");
+        let mut scene = rego::scene(arguments, module);
+        let bundle = Bundle::assemble(scene.source.clone()).expect("a module that is not refused");
+        for at in 0..=CHANGES {
+            let arguments = if at == 0 { named.clone() } else { vary::varied(&named, &mut numbers) };
+            println!("asked: {arguments}");
+            scene.input.arguments = aegis_decision::json::parse(arguments.to_string().as_bytes()).ok();
+            let by_policy = interpreter::compared(&bundle, &scene.input, &scene.standing, &scene.delegations);
+            assert_eq!(by_policy.len(), 1, "the module is asked");
+            said += by_policy.values().flatten().filter(|verdicts| !verdicts.is_empty()).count();
+        }
+    }
+    assert!(compared >= 6 && said > 20, "{compared} modules are compared, {said} times they say something");
 }
 
 #[test]

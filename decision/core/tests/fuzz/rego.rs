@@ -16,22 +16,34 @@ static BASE: LazyLock<Scene> = LazyLock::new(|| {
         .expect("a scene of the corpus")
 });
 
+/// The arguments and the module of an input; none where it is no text.
+pub fn parts(bytes: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(text.split_once('\n').unwrap_or(("{}", text)))
+}
+
+/// A call with these arguments, where they are some, under the module.
+pub fn scene(arguments: &str, module: &str) -> Scene {
+    let mut scene = BASE.clone();
+    if let Ok(arguments) = json::parse(arguments.as_bytes()) {
+        scene.input.arguments = Some(arguments);
+    }
+    if let Some(policy) = scene.source.policies.first_mut() {
+        policy.rego = Some(ModuleSource { module: module.to_owned(), tiers: Vec::new() });
+    }
+    scene
+}
+
 /// Panics where a module is neither refused well nor asked with one outcome.
 pub fn check(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let (arguments, module) = text.split_once('\n').unwrap_or(("{}", text));
+    let Some((arguments, module)) = parts(bytes) else { return };
     if let Err(error) = Module::check(module) {
         assert!(error.line.is_none_or(|line| (1..=module.lines().count() + 2).contains(&line)), "{error}");
         assert!(error.to_string().len() < 1_000, "{error}");
         return;
     }
     assert!(module.len() <= MAX_MODULE_BYTES);
-    let mut scene = BASE.clone();
-    if let Ok(arguments) = json::parse(arguments.as_bytes()) {
-        scene.input.arguments = Some(arguments);
-    }
-    let Some(policy) = scene.source.policies.first_mut() else { return };
-    policy.rego = Some(ModuleSource { module: module.to_owned(), tiers: Vec::new() });
+    let scene = scene(arguments, module);
     // A rule of that name, or arguments that are none.
     let Ok(bundle) = Bundle::assemble(scene.source.clone()) else { return };
     let mut worker = Worker::new();

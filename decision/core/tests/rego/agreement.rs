@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use aegis_decision::decision::{DecisionOutput, Verdict};
 use aegis_decision::rego::Worker;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
-use regorus::{Engine, Value as Rego};
 use serde_json::{Value, json};
 
+use crate::interpreter::compared;
 use crate::scene::{ask_by, module, scene};
+use crate::support::agree::told;
+use crate::support::situation::Scene;
 
 /// Modules that together use what the language has. Each verdict's reason is its own, so that what was said shows.
 const MODULES: &[&str] = &[
@@ -65,52 +66,24 @@ fn arguments() -> impl Strategy<Value = Value> {
         .prop_map(|(amount, lines, note)| json!({"amount": amount, "supplier": "s-2", "lines": lines, "note": note}))
 }
 
-/// What the interpreter says: the reasons; none where it fails.
-fn interpreted(
-    text: &str,
-    output: &DecisionOutput,
-    at: jiff::Timestamp,
-    arguments: &Value,
-) -> Option<BTreeSet<String>> {
-    let delegation = output.delegation.as_ref();
-    let mut engine = Engine::new();
-    engine.set_strict_builtin_errors(true);
-    engine.add_policy("t".to_owned(), text.to_owned()).unwrap();
-    let input = json!({
-        "arguments": arguments, "agent": {"name": "buyer"}, "operation": "orders.create",
-        "delegation": {"workflow": delegation.map_or("w", |delegation| delegation.workflow.as_str())},
-        "seconds": at.as_second(),
-    });
-    engine.set_input(Rego::from_json_str(&input.to_string()).unwrap());
-    let verdicts = engine.eval_rule("data.aegis.verdicts".to_owned()).ok()?;
-    let reason = |verdict: &Rego| verdict["reason"].as_string().unwrap().to_string();
-    Some(verdicts.as_set().unwrap().iter().map(reason).collect())
-}
-
 #[test]
 fn the_machine_says_what_the_interpreter_says() {
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
     let mut worker = Worker::new();
     let (mut fell, mut said) = (0, BTreeSet::new());
     for (index, body) in MODULES.iter().enumerate() {
-        let text = module(body);
-        let mut scene = scene(&text, &json!({})).unwrap_or_else(|error| panic!("module {index}: {error}"));
+        let mut scene = scene(&module(body), &json!({})).unwrap_or_else(|error| panic!("module {index}: {error}"));
         for _ in 0..60 {
             let arguments = arguments().new_tree(&mut runner).unwrap().current();
             scene.input.arguments = Some(aegis_decision::json::parse(arguments.to_string().as_bytes()).unwrap());
-            let output = ask_by(&mut worker, &scene).output;
-            let rego = output.rules.iter().filter(|rule| rule.rule == "rego").count();
-            if let Some(reasons) = interpreted(&text, &output, scene.input.at, &arguments) {
-                assert_eq!(rego, reasons.len(), "module {index}, {arguments}: {output:?} against {reasons:?}");
-                if let Some(rule) = output.rule.filter(|_| output.verdict == Verdict::Deny && rego > 0) {
-                    assert!(reasons.contains(&rule.reason.unwrap()), "module {index}, {arguments}: {reasons:?}");
-                }
-                said.extend(reasons.into_iter().map(|reason| (index, reason)));
-            } else {
-                fell += 1;
-                let reason = output.rule.unwrap().reason;
-                assert_eq!(reason.as_deref(), Some("rego_failed"), "module {index}, {arguments}");
+            let Scene { bundle, input, standing, delegations } = &scene;
+            match compared(bundle, input, standing, delegations).remove("p").expect("of the only policy") {
+                Some(verdicts) => said.extend(verdicts.into_iter().map(|verdict| (index, verdict))),
+                None => fell += 1,
             }
+            // So does the machine of a worker that has judged other calls.
+            let full = bundle.decide_input_in_full(input, standing, delegations, &[]).output;
+            assert_eq!(ask_by(&mut worker, &scene).output, told(full), "module {index}, {arguments}");
         }
     }
     // Nothing is shown by modules that say nothing.

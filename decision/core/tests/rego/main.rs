@@ -8,9 +8,17 @@ mod agreement;
 mod builtins;
 mod docs;
 mod hostile;
+#[path = "../support/interpreter.rs"]
+mod interpreter;
 mod language;
+#[path = "../fuzz/mutate.rs"]
+#[allow(dead_code)]
+mod mutate;
 mod refused;
 mod scene;
+mod stored;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
 mod support;
+#[path = "../support/vary.rs"]
+mod vary;

@@ -14,6 +14,7 @@ use aegis_decision::record::{
 use aegis_decision::sanitize::Sanitation;
 use aegis_decision::tool::{Class, HttpBinding, Operation, ResponseRules};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use test_case::test_case;
 
 use crate::sample::{at, connection, connection_end, decision, outcome};
@@ -99,6 +100,86 @@ fn the_form_is_canonical_and_comes_back() {
         assert!(!bytes.contains(&b'\n'));
         assert_eq!(Record::from_bytes(&bytes), Ok(record));
     }
+}
+
+/// A decision with all that a decision may have.
+fn whole() -> Value {
+    let (digest, time) = (Digest::of_bytes(b"one"), at(1));
+    let rule = json!({"policy": "p", "rule": "r", "reason": "x"});
+    let checks = json!([{"field": "f", "check": "c", "truth": "true"}]);
+    let tier = json!({"name": "t", "minimum": 1, "separationOfDuties": ["Requester"], "decideWithinSeconds": 1,
+        "releaseTtlSeconds": 1});
+    let unknown = json!({"policy": "p", "entry": 0, "field": "f", "from": ["Registry:r", "Response:t"],
+        "unknownOrigin": "Hold", "firstSeen": {"tool": "t", "operation": "o", "path": "p", "whole": true}});
+    let would = json!({"verdict": "hold", "code": "approval_required", "detail": "d", "rule": rule,
+        "approvals": ["t"], "policies": ["p"]});
+    let decision = json!({
+        "v": "v", "verdict": "deny", "code": "rule_denies", "detail": "d", "tool": "t", "operation": "o",
+        "class": "Commit", "rule": rule, "bundle": digest, "effectDigest": digest, "contextDigest": digest,
+        "failed": [{"field": "f", "check": "c", "limit": "l", "value": "v"}], "allowed": "a",
+        "sanitized": [{"field": "f", "action": "a", "rule": rule}],
+        "rules": [{"policy": "p", "rule": "r", "effect": "Deny", "truth": "true", "reason": "x", "checks": checks}],
+        "nearest": [rule], "requirements": [{"askedBy": [rule], "holdSeconds": 1, "tier": tier}],
+        "unknownOrigins": [unknown], "facts": {"f": digest}, "would": would,
+        "delegation": {"name": "d", "uid": "u", "generation": 1, "delegator": "a", "requester": "b", "workflow": "w"},
+    });
+    json!({
+        "type": "decision", "v": "v", "id": "d", "sequence": 1, "epoch": "e", "time": time, "monotonicMicros": 1,
+        "agent": {"tenant": "t", "businessUnit": "b", "namespace": "n", "name": "a", "uid": "u", "version": "1"},
+        "pod": {"name": "p", "uid": "u"}, "mode": "Enforce", "target": "https://t", "bundleVersion": 1,
+        "decision": decision,
+        "approval": {"name": "a", "uid": "u", "approvers": ["c"], "previewDigest": digest},
+        "claim": {"nonce": "n", "at": time}, "traceparent": "t", "run": "r", "plan": "p", "purpose": "w",
+        "values": {"amount": "1"}, "latencyMicros": 1,
+    })
+}
+
+/// The texts in a document, to be changed.
+fn texts(value: &mut Value) -> Vec<&mut String> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter_mut().flat_map(texts).collect(),
+        Value::Object(members) => members.values_mut().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_record_weighs_all_of_its_texts() {
+    let mut outcome = outcome("o-1", "d-1");
+    outcome.idempotency_key = Some("k".to_owned());
+    let mut connection = connection("c-1");
+    connection.detail = Some("d".to_owned());
+    let others = [
+        Record::Outcome(Box::new(outcome)),
+        Record::Connection(Box::new(connection)),
+        Record::ConnectionEnd(Box::new(connection_end("e-1", "c-1"))),
+    ];
+    let mut records: Vec<Value> = others.iter().map(|record| serde_json::to_value(record).unwrap()).collect();
+    records.push(whole());
+    for record in records {
+        let weight = |value: &Value| Some(Record::from_bytes(&serde_json::to_vec(value).unwrap()).ok()?.weight());
+        let before = weight(&record).expect("a record");
+        let mut weighed = 0;
+        for place in 0..texts(&mut record.clone()).len() {
+            let mut longer = record.clone();
+            let changed = {
+                let mut texts = texts(&mut longer);
+                texts[place].push_str(&"x".repeat(1000));
+                texts[place].clone()
+            };
+            // A digest, a time and a word of a closed list have one length.
+            let Some(after) = weight(&longer) else { continue };
+            assert!(after >= before + 1000, "{changed}");
+            weighed += 1;
+        }
+        assert!(weighed >= 4, "of {record}");
+    }
+    // A list weighs more than what it says.
+    let mut many = whole();
+    many["decision"]["nearest"] = json!(vec![json!({"policy": "", "rule": ""}); 1000]);
+    let many = Record::from_bytes(&serde_json::to_vec(&many).unwrap()).unwrap();
+    assert!(many.weight() > 1000 * 2 * size_of::<String>());
 }
 
 #[test]

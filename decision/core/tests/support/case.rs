@@ -5,6 +5,7 @@
 
 use aegis_decision::agent::Mode;
 use aegis_decision::approval::Release;
+use aegis_decision::bundle::AssembleError;
 use aegis_decision::codes::Code;
 use aegis_decision::decision::{Decision, DecisionOutput, Outcome, Truth, Verdict};
 use aegis_decision::digest::Digest;
@@ -116,6 +117,12 @@ impl Case {
             Kind::Plain { expect: Box::new(expect), earlier, releases }
         };
         Self { name, situation: base.with(&keys), kind }
+    }
+
+    /// What it is about; tells when its bundle is refused.
+    #[allow(dead_code)] // The test of all cases has no use for it.
+    pub fn scene(&self) -> Result<Scene, AssembleError> {
+        self.situation.scene()
     }
 
     /// Judges it; a list of what is not as expected.

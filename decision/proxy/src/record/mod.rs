@@ -8,6 +8,7 @@
 //! ```
 
 pub mod compose;
+mod room;
 mod storage;
 mod writer;
 
@@ -30,17 +31,19 @@ use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+use room::{Room, Taken};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use writer::WriterError;
 use writer::{Job, Message, Writer};
 
 use crate::metrics::Metrics;
 
-/// Records that may wait for the writer. More wait themselves, with their calls.
+/// Records that may wait for the writer, of [`Room::BYTES`] together with those that it has. More wait themselves, with
+/// their calls.
 const QUEUE: usize = 1024;
-/// How long a record waits for its place in the queue before it is refused.
+/// How long a record waits for its room and its place in the queue before it is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often it looks for one. The writer empties the queue by whole batches.
+/// How often it looks for them. The writer empties the queue by whole batches.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Proof that a decision is recorded as its class demands. Only [`Recorder::decision`] makes one; it is spent by sending.
@@ -79,6 +82,7 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     messages: SyncSender<Message>,
+    room: Room,
     /// Sleeps while a batch comes together, unless it is woken.
     writer: Thread,
     writable: Arc<AtomicBool>,
@@ -124,7 +128,8 @@ fn begin_in<S: Storage + 'static>(storage: S, sealer: Sealer, metrics: Metrics) 
     let thread = thread::Builder::new().name("aegis-records".to_owned()).spawn(move || {
         let _ = done.send(writer.run());
     })?;
-    let recorder = Recorder { messages, writer: thread.thread().clone(), writable, pod, began: Instant::now() };
+    let (writer, room) = (thread.thread().clone(), Room::new());
+    let recorder = Recorder { messages, room, writer, writable, pod, began: Instant::now() };
     Ok(Begun { recorder, head: heads, ended })
 }
 
@@ -163,7 +168,8 @@ impl Recorder {
     }
 
     fn queue(&self, record: Record) -> Result<(), NotWritable> {
-        self.hand(Message::Record(Job { record, waiter: None })).map_err(|_| NotWritable)
+        let room = self.room.take(&record).ok_or(NotWritable)?;
+        self.hand(Message::Record(Job { record, room, waiter: None })).map_err(|_| NotWritable)
     }
 
     async fn keep(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
@@ -177,8 +183,9 @@ impl Recorder {
     /// Queues a record, and waits until it is durable where that is wanted.
     async fn put(&self, record: Record, durable: bool) -> Result<(), NotWritable> {
         let (waiter, done) = oneshot::channel();
-        let mut message = Message::Record(Job { record, waiter: durable.then_some(waiter) });
         let until = Instant::now() + PATIENCE;
+        let room = self.room_for(&record, until).await?;
+        let mut message = Message::Record(Job { record, room, waiter: durable.then_some(waiter) });
         while let Err(error) = self.hand(message) {
             message = match error {
                 TrySendError::Full(message) if Instant::now() < until => message,
@@ -187,6 +194,17 @@ impl Recorder {
             sleep(LOOK).await;
         }
         if durable { done.await.map_err(|_| NotWritable) } else { Ok(()) }
+    }
+
+    /// Waits for the room that the record takes until it is kept.
+    async fn room_for(&self, record: &Record, until: Instant) -> Result<Taken, NotWritable> {
+        loop {
+            match self.room.take(record) {
+                Some(room) => return Ok(room),
+                None if Instant::now() < until => sleep(LOOK).await,
+                None => return Err(NotWritable),
+            }
+        }
     }
 
     /// Puts it in the queue, and wakes the writer where it may not wait for company.

@@ -226,32 +226,47 @@ async fn a_full_disk_refuses_calls_and_loses_no_outcome() {
     assert_eq!(records, 4, "no gap where a batch was taken back");
 }
 
-#[test]
-fn a_full_queue_makes_calls_wait_then_refuses_them_and_loses_nothing() {
+/// Records these Reads beside a disk that stands still, until one is refused; gives how many were not. Then the disk goes
+/// on, and all of them are there.
+fn kept_beside_a_disk_that_stands_still(read: impl Fn(usize) -> DecisionRecord) -> usize {
     let Bed { disk, keys, begun, .. } = begun();
     // Time passes by itself where all wait.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let read = |at| begun.recorder.decision(decision(&format!("d{at}")), Class::Read);
     let stalled = disk.bytes.lock().unwrap();
     let (kept, waited) = runtime.block_on(async {
         let mut kept = 0;
         loop {
             let began = Instant::now();
-            if read(kept).await.is_err() {
+            if begun.recorder.decision(read(kept), Class::Read).await.is_err() {
                 return (kept, began.elapsed());
             }
             kept += 1;
         }
     });
     assert!(waited >= PATIENCE, "refused after {waited:?}");
-    // What waits, and what the writer took from it already.
-    assert!((QUEUE..=QUEUE + 64).contains(&kept), "{kept}");
     drop(stalled);
     runtime.block_on(async {
         // The writer works in real time, which these calls do not wait for.
         while begun.recorder.decision(decision("a commit"), Class::Commit).await.is_err() {}
         assert_eq!(disk.verified(&keys).0, kept as u64 + 1, "all that were not refused, in order");
     });
+    kept
+}
+
+#[test]
+fn a_full_queue_makes_calls_wait_then_refuses_them_and_loses_nothing() {
+    let kept = kept_beside_a_disk_that_stands_still(|at| decision(&format!("d{at}")));
+    // What waits, and what the writer took from it already.
+    assert!((QUEUE..=QUEUE + 64).contains(&kept), "{kept}");
+}
+
+#[test]
+fn large_records_fill_the_room_before_the_queue_is_full() {
+    let large = |at: usize| DecisionRecord { purpose: Some("x".repeat(200_000)), ..decision(&format!("d{at:04}")) };
+    let kept = kept_beside_a_disk_that_stands_still(large);
+    let (weight, room) = (Record::Decision(Box::new(large(0))).weight(), Room::BYTES as usize);
+    assert!(weight > 200_000 && kept < QUEUE, "{kept} of {weight} bytes");
+    assert_eq!(kept, room / weight, "also what the writer has counts until it is kept");
 }
 
 #[tokio::test]
@@ -290,9 +305,12 @@ async fn a_renewed_attestation_is_written_and_verifies() {
 #[tokio::test]
 async fn an_oversized_record_refuses_only_itself() {
     let Bed { disk, keys, begun, .. } = begun();
-    let mut large = decision("large");
-    large.purpose = Some("x".repeat(aegis_decision::record::MAX_RECORD_BYTES));
-    assert_eq!(begun.recorder.decision(large, Class::Commit).await.unwrap_err(), NotWritable);
+    // Also one that is larger than all of the room.
+    for bytes in [aegis_decision::record::MAX_RECORD_BYTES, Room::BYTES as usize] {
+        let mut large = decision("large");
+        large.purpose = Some("x".repeat(bytes));
+        assert_eq!(begun.recorder.decision(large, Class::Commit).await.unwrap_err(), NotWritable);
+    }
     begun.recorder.decision(decision("d"), Class::Commit).await.unwrap();
     assert_eq!(disk.verified(&keys).1, ["d"]);
 }

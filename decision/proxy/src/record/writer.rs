@@ -14,6 +14,7 @@ use aegis_decision::segment::{Sealer, SegmentError};
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
+use super::room::Taken;
 use super::storage::{Storage, StorageError};
 use crate::metrics::Metrics;
 
@@ -48,6 +49,8 @@ impl Message {
 pub struct Job {
     /// The record.
     pub record: Record,
+    /// What it takes until it is kept, or given up.
+    pub room: Taken,
     /// Told when it is durable; dropped when it is not.
     pub waiter: Option<oneshot::Sender<()>>,
 }
@@ -147,7 +150,11 @@ impl<S: Storage> Writer<S> {
 
     /// Seals and keeps one batch. When it cannot be kept, the chain goes back to where it was; what gives leave to send
     /// is refused, what tells of something that happened already is carried into the next batch.
-    fn write(&mut self, carried: Vec<Record>, collected: Collected) -> Result<Vec<Record>, WriterError> {
+    fn write(
+        &mut self,
+        carried: Vec<(Record, Taken)>,
+        collected: Collected,
+    ) -> Result<Vec<(Record, Taken)>, WriterError> {
         let before = self.sealer.clone();
         for (attestation, keys) in &collected.attestations {
             if let Err(error) = self.sealer.attest(attestation, keys) {
@@ -156,19 +163,24 @@ impl<S: Storage> Writer<S> {
         }
         let mut told = Vec::new();
         let mut keep_on_failure = Vec::new();
+        // Of records that are given up on failure; their room is free at the end.
+        let mut rooms = Vec::new();
         let mut count = 0_u64;
-        for record in carried {
+        for (record, room) in carried {
             self.sealer.push(record.clone())?;
             count = count.saturating_add(1);
-            keep_on_failure.push(record);
+            keep_on_failure.push((record, room));
         }
-        for Job { record, waiter } in collected.jobs {
+        for Job { record, room, waiter } in collected.jobs {
             let happened = waiter.is_none() || matches!(record, Record::Outcome(_));
             let copy = happened.then(|| record.clone());
             match self.sealer.push(record) {
                 Ok(_) => {
                     count = count.saturating_add(1);
-                    keep_on_failure.extend(copy);
+                    match copy {
+                        Some(copy) => keep_on_failure.push((copy, room)),
+                        None => rooms.push(room),
+                    }
                     told.extend(waiter);
                 }
                 // It has no form: nobody gets leave for it. Dropping the waiter says so.

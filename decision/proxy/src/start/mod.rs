@@ -157,6 +157,7 @@ async fn start(settings: Settings, drain: &Drain) -> Result<Tasks, StartError> {
         recorder: OnceLock::new(),
         slots: Slots::default(),
         budgets: Budgets::new(settings.body_memory),
+        arrival_time: settings.arrival_time,
         rego_time: settings.rego_time,
         runs: Arc::new(Runs::default()),
         control: control.clone(),

@@ -26,6 +26,7 @@ mod rego;
 mod runs;
 mod sanitize;
 mod sealed;
+mod slow;
 mod tls;
 mod upstream;
 mod ways;
