@@ -27,8 +27,8 @@ impl Torn {
     ) -> Result<(Bench, T)> {
         let _whole = self.whole.read().await;
         let bench = Bench::set(&self.node, spec).await?;
-        let made = make(&bench).await?;
-        Ok((bench, made))
+        let on_it = make(&bench).await?;
+        Ok((bench, on_it))
     }
 }
 

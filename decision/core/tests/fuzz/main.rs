@@ -121,12 +121,19 @@ fn modules_of_rego_hold() {
     run("rego", rego::check, mutate::bytes, SCENE_CHANGES);
 }
 
+/// Of the corpus: a module that calls itself without end, so the interpreter would use up its stack. That the machine ends is
+/// shown by `recursion_ends` of `--test rego`.
+const ENDLESS: &str = "recursion";
+
 /// On the call that each file names, and on calls made from it.
 #[test]
 fn modules_of_rego_mean_what_they_mean_in_the_interpreter() {
     let mut numbers = Numbers(seed());
     let (mut compared, mut said) = (0, 0);
     for (path, bytes) in files("rego") {
+        if path.ends_with(ENDLESS) {
+            continue;
+        }
         println!("{}", path.display());
         let (arguments, module) = rego::parts(&bytes).expect("the corpus is text");
         if let Err(error) = Module::check(module) {

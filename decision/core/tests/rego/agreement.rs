@@ -70,7 +70,7 @@ fn arguments() -> impl Strategy<Value = Value> {
 fn the_machine_says_what_the_interpreter_says() {
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
     let mut worker = Worker::new();
-    let (mut fell, mut said) = (0, BTreeSet::new());
+    let (mut failed, mut said) = (0, BTreeSet::new());
     for (index, body) in MODULES.iter().enumerate() {
         let mut scene = scene(&module(body), &json!({})).unwrap_or_else(|error| panic!("module {index}: {error}"));
         for _ in 0..60 {
@@ -79,7 +79,7 @@ fn the_machine_says_what_the_interpreter_says() {
             let Scene { bundle, input, standing, delegations } = &scene;
             match compared(bundle, input, standing, delegations).remove("p").expect("of the only policy") {
                 Some(verdicts) => said.extend(verdicts.into_iter().map(|verdict| (index, verdict))),
-                None => fell += 1,
+                None => failed += 1,
             }
             // So does the machine of a worker that has judged other calls.
             let full = bundle.decide_input_in_full(input, standing, delegations, &[]).output;
@@ -87,5 +87,5 @@ fn the_machine_says_what_the_interpreter_says() {
         }
     }
     // Nothing is shown by modules that say nothing.
-    assert!(fell > 20 && said.len() > 20, "{fell} failed, {} said", said.len());
+    assert!(failed > 20 && said.len() > 20, "{failed} failed, {} said", said.len());
 }
