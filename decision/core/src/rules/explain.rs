@@ -173,9 +173,9 @@ fn sum_text(sum: &Sum) -> String {
 /// A check that is not true, with its limit.
 pub(super) fn failed<'a>(check: &'a CompiledCheck, truth: Truth, scope: &'a Scope<'a>) -> FailedCheck {
     FailedCheck {
-        field: check.field_text.to_string(),
-        check: check.label.to_string(),
-        limit: Some(check.limit.to_string()),
+        field: check.field_text.as_ref().to_owned(),
+        check: check.label.as_ref().to_owned(),
+        limit: Some(check.limit.as_ref().to_owned()),
         value: clear_value(check, scope),
         indeterminate: truth == Truth::Indeterminate,
     }

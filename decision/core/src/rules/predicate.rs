@@ -99,7 +99,7 @@ impl CompiledCheck {
 
     /// What became of it, for the explanation.
     pub(super) fn outcome(&self, truth: Truth) -> CheckOutcome {
-        CheckOutcome { field: self.field_text.to_string(), check: self.label.to_string(), truth }
+        CheckOutcome { field: self.field_text.as_ref().to_owned(), check: self.label.as_ref().to_owned(), truth }
     }
 }
 
