@@ -64,7 +64,7 @@ latency: tools testbed erp ## Measure what a sidecar adds to a call, and the mem
 	@scripts/step "building Aegis for release" $(CARGO) build --locked --release -p aegis-operator -p aegis-proxy -p aegis-tests
 	@exec target/release/latency
 
-whole: tools testbed ## Measure the whole sidecar beside Envoy with OPA and beside Praxis (an hour; ROUNDS=n: n rounds instead of 15)
+whole: tools testbed ## Measure the whole sidecar beside Envoy with OPA and beside Praxis (an hour; ROUNDS=n: n rounds instead of 40)
 	@bench/whole $(if $(ROUNDS),--rounds $(ROUNDS))
 
 memory: tools testbed ## Print the memory that a sidecar takes: idle, with 10,000 rules, with 512 connections

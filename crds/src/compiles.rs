@@ -9,8 +9,9 @@ use aegis_decision::tool::{Class, Tool};
 use kube::{Resource, ResourceExt as _};
 
 use crate::api;
-use crate::gather::Problem;
-use crate::lower::{self, Invalid};
+use crate::gather::{self, Problem};
+use crate::lower::Invalid;
+use crate::lowered::{Anew, Lower};
 
 /// A tool by itself: its operations can be told apart, its schemas can be used.
 pub fn tool(tool: Tool) -> Result<(), Problem> {
@@ -40,6 +41,9 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
         Err(AssembleError::Redaction { operation, error, .. }) => {
             invalid(format!("spec.operations[{operation}].response.redact"), error.to_string())
         }
+        Err(error @ (AssembleError::TooLarge { .. } | AssembleError::TooManyPlaces)) => {
+            Err(Problem::TooLarge(Box::new(error)))
+        }
         // A tool alone names nothing, and is one.
         Err(
             AssembleError::Rule { .. }
@@ -47,7 +51,6 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
             | AssembleError::Rollout { .. }
             | AssembleError::Sanitize { .. }
             | AssembleError::Rego { .. }
-            | AssembleError::TooLarge { .. }
             | AssembleError::Duplicate { .. }
             | AssembleError::Missing { .. },
         )
@@ -56,8 +59,20 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
 }
 
 /// A policy with what it names, which is looked for among the resources of its namespace. Where that is itself missing or
-/// invalid, it is left out.
+/// invalid, it is left out. One that alone is more than a bundle may be can be served to no agent; whether it fits beside
+/// an agent's other policies is said by [`for_agent`].
 pub fn policy<'a>(
+    policy: &Policy,
+    tools: impl IntoIterator<Item = &'a api::Tool>,
+    registries: impl IntoIterator<Item = &'a api::Registry>,
+    tiers: impl IntoIterator<Item = &'a api::ApprovalTier>,
+) -> Result<(), Problem> {
+    policy_by(&Anew, policy, tools, registries, tiers)
+}
+
+/// As [`policy`], with resources that are lowered `how` the caller says.
+pub fn policy_by<'a>(
+    how: &impl Lower,
     policy: &Policy,
     tools: impl IntoIterator<Item = &'a api::Tool>,
     registries: impl IntoIterator<Item = &'a api::Registry>,
@@ -74,11 +89,11 @@ pub fn policy<'a>(
         .collect();
     let source = BundleSource {
         agent: nobody(),
-        tools: lowered(tools, |name| policy.tools.contains(name), lower::tool),
+        tools: lowered(tools, |name| policy.tools.contains(name), |tool| how.tool(tool)),
         // For whom its rules are makes no difference to whether they fit its tools and each other.
         policies: vec![Policy { agents: None, ..policy.clone() }],
-        registries: lowered(registries, |name| policy.registries.contains(name), lower::registry),
-        tiers: lowered(tiers, |name| wanted.contains(&name), lower::tier),
+        registries: lowered(registries, |name| policy.registries.contains(name), |registry| how.registry(registry)),
+        tiers: lowered(tiers, |name| wanted.contains(&name), |tier| how.tier(tier)),
     };
     match Bundle::assemble(source) {
         Err(AssembleError::Rule { error, .. }) => Err(Problem::Invalid(Invalid {
@@ -99,8 +114,22 @@ pub fn policy<'a>(
         Err(AssembleError::Rego { error, .. }) => {
             Err(Problem::Invalid(Invalid { field: "spec.rego.module".to_owned(), reason: error.to_string() }))
         }
+        Err(error) if error.is_too_large() => Err(Problem::TooLarge(Box::new(error))),
         Err(_) | Ok(_) => Ok(()),
     }
+}
+
+/// Whether all that concerns one agent is together as small as a bundle must be. Nothing is compiled, and what cannot be
+/// gathered is not looked at: that is a fault of the resource that keeps it from being gathered.
+pub fn for_agent(
+    agent: &api::Agent,
+    tools: &[api::Tool],
+    policies: &[api::ToolPolicy],
+    registries: &[api::Registry],
+    tiers: &[api::ApprovalTier],
+) -> Result<(), Problem> {
+    let Ok(source) = gather::bundle_source(agent, tools, policies, registries, tiers) else { return Ok(()) };
+    source.fits().map_err(|error| Problem::TooLarge(Box::new(error)))
 }
 
 fn lowered<'a, K: Resource + 'a, C>(
@@ -129,5 +158,60 @@ fn nobody() -> Agent {
         level: aegis_decision::egress::Level::Mediated,
         egress: Vec::new(),
         mode: aegis_decision::agent::Mode::Enforce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::lower;
+
+    fn object<K: DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> K {
+        let metadata = json!({"name": name, "namespace": "shop", "uid": format!("uid-{name}")});
+        let object = json!({"apiVersion": "aegis.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A tool of 500 operations.
+    fn wide() -> api::Tool {
+        let operation = |at| {
+            let http = json!({"method": "GET", "path": format!("/things/{at}")});
+            json!({"name": format!("things.{at}"), "class": "Read", "http": http})
+        };
+        let operations: Vec<Value> = (0..500).map(operation).collect();
+        object("Tool", "wide", &json!({"endpoint": "https://wide.example/", "operations": operations}))
+    }
+
+    /// A policy that takes so many places in the table of each operation.
+    fn policy_of(name: &str, places: usize) -> api::ToolPolicy {
+        let values: Vec<String> = (0..places).map(|at| format!("v{at}")).collect();
+        let rule = json!({"name": "known", "operations": ["*"], "effect": "Allow",
+            "when": [{"field": "payee", "in": values}]});
+        object("ToolPolicy", name, &json!({"tools": ["wide"], "rules": [rule]}))
+    }
+
+    #[test]
+    fn a_policy_that_no_bundle_has_room_for_is_a_problem_by_itself() {
+        let judged = |places| policy(&lower::policy(&policy_of("p", places)).unwrap(), [&wide()], [], []);
+        assert_eq!(judged(100), Ok(()));
+        let problem = judged(501).unwrap_err();
+        assert_eq!(problem.reason(), "TooLarge");
+        assert!(problem.to_string().starts_with("spec: is too large for a bundle: "), "{problem}");
+    }
+
+    #[test]
+    fn policies_that_fit_alone_may_be_too_large_for_an_agent_together() {
+        let agent = json!({"tenant": "acme", "businessUnit": "office", "owner": {"name": "Ana"}, "version": "1",
+            "lifecycle": "Registered", "workload": {"serviceAccountName": "buyer"}});
+        let agent: api::Agent = object("Agent", "buyer", &agent);
+        let both = [policy_of("a", 300), policy_of("b", 300)];
+        let judged = |policies: &[api::ToolPolicy]| for_agent(&agent, &[wide()], policies, &[], &[]);
+        for one in &both {
+            assert_eq!(judged(std::slice::from_ref(one)), Ok(()));
+        }
+        assert_eq!(judged(&both), Err(Problem::TooLarge(Box::new(AssembleError::TooManyPlaces))));
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use aegis_decision::bundle::BundleSource;
+use aegis_decision::bundle::{AssembleError, BundleSource};
 use aegis_decision::policy::{Effect, Policy, UnknownOrigin};
 use kube::{Resource, ResourceExt as _};
 
 use crate::api::{Agent, ApprovalTier, Registry, Tool, ToolPolicy};
 use crate::lower::{self, Invalid};
+use crate::lowered::{Anew, Lower};
 
 /// Why an agent's bundle cannot be gathered: which resource is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,9 @@ pub enum Problem {
         /// Name of what it names.
         name: String,
     },
+    /// All of it together is more than a bundle may be, though nothing of it is wrong. No agent can be served it.
+    #[error("spec: is too large for a bundle: {0}")]
+    TooLarge(Box<AssembleError>),
 }
 
 impl Problem {
@@ -48,6 +52,7 @@ impl Problem {
         match self {
             Self::Invalid(_) => "Invalid",
             Self::ReferenceNotFound { .. } => "ReferenceNotFound",
+            Self::TooLarge(_) => "TooLarge",
         }
     }
 }
@@ -125,6 +130,18 @@ pub fn bundle_source<'a>(
     registries: impl IntoIterator<Item = &'a Registry>,
     tiers: impl IntoIterator<Item = &'a ApprovalTier>,
 ) -> Result<BundleSource, Ungathered> {
+    bundle_source_by(&Anew, agent, tools, policies, registries, tiers)
+}
+
+/// As [`bundle_source`], of resources that are lowered `how` the caller says.
+pub fn bundle_source_by<'a>(
+    how: &impl Lower,
+    agent: &Agent,
+    tools: impl IntoIterator<Item = &'a Tool>,
+    policies: impl IntoIterator<Item = &'a ToolPolicy>,
+    registries: impl IntoIterator<Item = &'a Registry>,
+    tiers: impl IntoIterator<Item = &'a ApprovalTier>,
+) -> Result<BundleSource, Ungathered> {
     let home = home(agent);
     let (lowered, _standing) = lower::agent(agent).map_err(|invalid| ungathered("Agent", agent, invalid))?;
     let policies = local(&home, policies);
@@ -135,16 +152,16 @@ pub fn bundle_source<'a>(
     let mut named = Named::default();
     let mut selected = Vec::new();
     for policy in policies.iter().filter(|policy| selects(policy, &lowered.name)) {
-        let policy = lower::policy(policy).map_err(|invalid| ungathered("ToolPolicy", *policy, invalid))?;
+        let policy = how.policy(policy).map_err(|invalid| ungathered("ToolPolicy", *policy, invalid))?;
         named.require(&policy, &policies, &tools, &registries, &tiers)?;
         selected.push(policy);
     }
     Ok(BundleSource {
         agent: lowered,
-        tools: lowered_named(&tools, &named.tools, "Tool", lower::tool)?,
+        tools: lowered_named(&tools, &named.tools, "Tool", |tool| how.tool(tool))?,
         policies: selected,
-        registries: lowered_named(&registries, &named.registries, "Registry", lower::registry)?,
-        tiers: lowered_named(&tiers, &named.tiers, "ApprovalTier", lower::tier)?,
+        registries: lowered_named(&registries, &named.registries, "Registry", |registry| how.registry(registry))?,
+        tiers: lowered_named(&tiers, &named.tiers, "ApprovalTier", |tier| how.tier(tier))?,
     })
 }
 

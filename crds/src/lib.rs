@@ -1,8 +1,8 @@
 //! The custom resources of `aegis.dev`: their types, their definitions, and the way from them to core values.
 //!
 //! [`api`] holds the kinds as people write them, [`definitions`](mod@definitions) their definitions for the API server,
-//! [`lower`] turns one resource into a core value, [`gather`] all that concern one agent into the source of its bundle,
-//! and [`load`](mod@load) reads resources from YAML. [`compiles`] says whether what reads well also works, and
+//! [`lower`] turns one resource into a core value, [`lowered`] keeps what they came to, [`gather`] turns all that concern
+//! one agent into the source of its bundle, and [`load`](mod@load) reads resources from YAML. [`compiles`] says whether what reads well also works, and
 //! [`policy_test`] whether a policy does what its tests say, [`test_files`] reads tests that stand beside it, and
 //! [`coverage`] counts what all tests made true and false, and [`lint`] finds what was hardly meant.
 //!
@@ -17,6 +17,7 @@ pub mod guards;
 pub mod lint;
 pub mod load;
 pub mod lower;
+pub mod lowered;
 pub mod mesh;
 pub mod policy_test;
 mod schema;

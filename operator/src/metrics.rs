@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::plan::REASONS;
+use crate::plan::{Cause, REASONS};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Result_ {
@@ -31,6 +31,12 @@ struct Enforcement {
     enforcement: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Freeze {
+    agent_namespace: String,
+    cause: &'static str,
+}
+
 /// The metrics, registered once and passed in.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -45,8 +51,11 @@ pub struct Metrics {
     trial_reports: Family<Result_, Counter>,
     trial_writes: Family<Result_, Counter>,
     agents: Family<Enforcement, Gauge>,
+    agents_frozen: Family<Freeze, Gauge>,
     feeds: Gauge,
     feeds_displaced: Counter,
+    feeds_waiting: Gauge,
+    feeds_too_slow: Counter,
     /// Of the control service's certificates.
     pub certificates: rotation::Metrics,
 }
@@ -67,8 +76,11 @@ impl Metrics {
             trial_reports: Family::default(),
             trial_writes: Family::default(),
             agents: Family::default(),
+            agents_frozen: Family::default(),
             feeds: Gauge::default(),
             feeds_displaced: Counter::default(),
+            feeds_waiting: Gauge::default(),
+            feeds_too_slow: Counter::default(),
             certificates: rotation::Metrics::new(registry),
         };
         registry.register("tokens", "Token exchanges by result", metrics.tokens.clone());
@@ -88,11 +100,26 @@ impl Metrics {
         );
         registry.register("plans", "Plans of a namespace, by result", metrics.plans.clone());
         registry.register("agents", "Agents by what holds of their pods", metrics.agents.clone());
+        registry.register(
+            "agents_frozen",
+            "Agents that keep their last bundle because no newer one can be made, by cause",
+            metrics.agents_frozen.clone(),
+        );
         registry.register("feeds", "Feeds that are open", metrics.feeds.clone());
         registry.register(
             "feeds_displaced",
             "Feeds that ended because their pod opened newer ones",
             metrics.feeds_displaced.clone(),
+        );
+        registry.register(
+            "feeds_waiting",
+            "Feeds that wait for room for a bundle among those on their way",
+            metrics.feeds_waiting.clone(),
+        );
+        registry.register(
+            "feeds_too_slow",
+            "Feeds that ended because a line was not taken in time",
+            metrics.feeds_too_slow.clone(),
         );
         registry.register("probes", "Statements about probes of pods, by what they say", metrics.probes.clone());
         registry.register("trial_reports", "Reports of trials, by result", metrics.trial_reports.clone());
@@ -159,6 +186,19 @@ impl Metrics {
         }
     }
 
+    /// Which agents of a namespace keep their last bundle: for each why.
+    pub fn frozen(&self, namespace: &str, causes: &[Cause]) {
+        for cause in Cause::ALL {
+            let labels = Freeze { agent_namespace: namespace.to_owned(), cause: cause.as_str() };
+            let count = causes.iter().filter(|one| **one == cause).count();
+            if count == 0 {
+                self.agents_frozen.remove(&labels);
+            } else {
+                self.agents_frozen.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
     /// So many feeds are open.
     pub fn feeds(&self, open: usize) {
         self.feeds.set(i64::try_from(open).unwrap_or(i64::MAX));
@@ -167,6 +207,21 @@ impl Metrics {
     /// A feed ended because its pod opened newer ones.
     pub fn feed_displaced(&self) {
         self.feeds_displaced.inc();
+    }
+
+    /// A feed waits for room for a bundle.
+    pub fn feed_waits(&self) {
+        self.feeds_waiting.inc();
+    }
+
+    /// A feed has room for its bundle, or ended.
+    pub fn feed_waits_no_more(&self) {
+        self.feeds_waiting.dec();
+    }
+
+    /// A feed ended because a line was not taken in time.
+    pub fn feed_too_slow(&self) {
+        self.feeds_too_slow.inc();
     }
 
     /// A namespace was planned.
@@ -181,10 +236,10 @@ mod tests {
 
     use super::*;
 
-    fn told(registry: &Registry) -> Vec<String> {
+    fn told(registry: &Registry, metric: &str) -> Vec<String> {
         let mut text = String::new();
         encode(&mut text, registry).unwrap();
-        text.lines().filter(|line| line.starts_with("aegis_operator_agents{")).map(str::to_owned).collect()
+        text.lines().filter(|line| line.starts_with(&format!("{metric}{{"))).map(str::to_owned).collect()
     }
 
     #[test]
@@ -193,7 +248,7 @@ mod tests {
         let metrics = Metrics::new(&mut registry);
         metrics.enforced("shop", &["GotOut", "Captured", "Captured"]);
         metrics.enforced("store", &["Ungoverned"]);
-        let mut lines = told(&registry);
+        let mut lines = told(&registry, "aegis_operator_agents");
         lines.sort();
         let line = |of: &str, enforcement: &str, count: u8| {
             format!("aegis_operator_agents{{agent_namespace=\"{of}\",enforcement=\"{enforcement}\"}} {count}")
@@ -201,6 +256,18 @@ mod tests {
         assert_eq!(lines, [line("shop", "Captured", 2), line("shop", "GotOut", 1), line("store", "Ungoverned", 1)]);
         metrics.enforced("shop", &["Captured"]);
         metrics.enforced("store", &[]);
-        assert_eq!(told(&registry), [line("shop", "Captured", 1)]);
+        assert_eq!(told(&registry, "aegis_operator_agents"), [line("shop", "Captured", 1)]);
+    }
+
+    #[test]
+    fn frozen_agents_are_counted_by_cause_and_leave_nothing_behind() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        metrics.frozen("shop", &[Cause::TooLarge, Cause::TooLarge]);
+        metrics.frozen("store", &[]);
+        let name = "aegis_operator_agents_frozen";
+        assert_eq!(told(&registry, name), [format!("{name}{{agent_namespace=\"shop\",cause=\"too_large\"}} 2")]);
+        metrics.frozen("shop", &[]);
+        assert_eq!(told(&registry, name), [""; 0]);
     }
 }

@@ -164,6 +164,7 @@ async fn reconcile(
 
 async fn carry_out(control: &Control, namespace: &str, gathered: &Gathered, plan: &Plan) -> Result<(), kube::Error> {
     control.metrics.enforced(namespace, &plan.enforcement().collect::<Vec<_>>());
+    control.metrics.frozen(namespace, &plan.frozen.iter().map(|frozen| frozen.fault.cause).collect::<Vec<_>>());
     let leads = control.leadership.leads();
     let recorded = if leads { report(control, plan).await? } else { BTreeSet::new() };
     // A bundle under a version that another replica may have given to another one would be refused by sidecars.
@@ -260,7 +261,18 @@ fn is_open(request: &ApprovalRequest) -> bool {
 /// Writes every status that differs. One failure does not stop the others; the first is returned. Answers the agents
 /// whose status is now as planned.
 async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube::Error> {
-    let Plan { views: _, agents, tools, policies, registries, delegations, tiers, check_again_at: _, known: _ } = plan;
+    let Plan {
+        views: _,
+        frozen: _,
+        agents,
+        tools,
+        policies,
+        registries,
+        delegations,
+        tiers,
+        check_again_at: _,
+        known: _,
+    } = plan;
     let mut first = Ok(());
     let mut recorded = BTreeSet::new();
     for (agent, wanted) in agents {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::approvals::{Released, steps};
 use crate::args::Args;
-use crate::control::{self, Control, Feeds, Heads, Turns};
+use crate::control::{self, Control, Feeds, Heads, Room, Turns};
 use crate::guards::{Guards, ShippedError};
 use crate::hub::Hub;
 use crate::keys::{Keys, KeysError};
@@ -101,9 +101,10 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
     let certificates = Keeper::new(shared, about, metrics.certificates.clone());
     let control = Arc::new(Control {
         client: client.clone(),
-        keys,
+        keys: Arc::new(keys),
         public,
         feeds: Feeds::new(metrics.clone()),
+        room: Room::new(metrics.clone()),
         hub,
         stores,
         changes,

@@ -1,6 +1,6 @@
 //! The feed: what changes in the cluster reaches the sidecar, and what the sidecar knows grows old without it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aegis_crds::api::{Agent, Tool, ToolPolicy};
 use aegis_tests::cluster::{AuditEvent, eventually};
@@ -12,6 +12,13 @@ use serde_json::json;
 
 use crate::shop::{BUYER, PATIENCE, Plan, RESPONDER, Shop, code_of, expect, in_shop};
 
+/// After so long a suspension has come from the API server by the operator to the sidecar. It takes some tenths of a second.
+const SUSPENDED: Duration = Duration::from_secs(10);
+/// `maxStaleness` of [`without_the_operator_writes_close_first_and_reads_later`].
+const STALE: Duration = Duration::from_secs(4);
+/// What the clocks of two processes may differ by, and more.
+const SLACK: Duration = Duration::from_secs(1);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspension_ends_the_calls_that_follow() -> Result<()> {
     in_shop("suspend", Plan::default(), async |shop| {
@@ -20,6 +27,7 @@ async fn a_suspension_ends_the_calls_that_follow() -> Result<()> {
         let patched = Instant::now();
         let mut still = 0_u32;
         loop {
+            let began = patched.elapsed();
             let answer = shop.read().await?;
             if answer.status == 403 {
                 expect(&answer, 403, Some("agent_not_active"))?;
@@ -27,7 +35,7 @@ async fn a_suspension_ends_the_calls_that_follow() -> Result<()> {
             }
             expect(&answer, 200, None)?;
             still += 1;
-            ensure!(patched.elapsed() < PATIENCE, "{still} calls went through since");
+            ensure!(began < SUSPENDED, "{still} calls went through since, the last began after {began:?}");
         }
         let took = patched.elapsed();
         println!("figure: suspend to first refused call: {} ms ({still} calls before)", took.as_millis());
@@ -156,23 +164,37 @@ async fn without_the_operator_writes_close_first_and_reads_later() -> Result<()>
         eventually("fresh knowledge", PATIENCE, async || expect(&shop.draft().await?, 200, None)).await?;
         shop.stop_operator();
         let stopped = Instant::now();
+        // When the last call that went through began, and when the first that was refused had its answer: between these they
+        // closed, and a slow machine only moves the two apart.
         let closed = async |write: bool| {
+            let mut open = Duration::ZERO;
             loop {
+                let began = stopped.elapsed();
                 let answer = if write { shop.draft().await? } else { shop.read().await? };
                 match (answer.status.as_u16(), code_of(&answer)) {
-                    (200, _) => ensure!(stopped.elapsed() < PATIENCE, "still open"),
-                    (503, Some("stale")) => return Ok(stopped.elapsed()),
-                    other => bail!("{other:?}: {}", answer.body),
+                    (200, _) if began < PATIENCE => open = began,
+                    (503, Some("stale")) => return Ok((open, stopped.elapsed())),
+                    other => bail!("after {began:?} {other:?}: {}", answer.body),
                 }
             }
         };
-        let writes = closed(true).await?;
+        let (writes_open, writes) = closed(true).await?;
         expect(&shop.confirm(order).await?, 503, Some("stale"))?;
         expect(&shop.read().await?, 200, None).context("Reads go on when writes are closed")?;
-        let reads = closed(false).await?;
+        let (reads_open, reads) = closed(false).await?;
         println!(
             "figure: with maxStaleness 4 s, writes closed {writes:?} and reads {reads:?} after the operator's end"
         );
+        ensure!(
+            writes_open <= STALE + SLACK,
+            "a Draft that began {writes_open:?} after the operator's end went through"
+        );
+        ensure!(
+            reads_open <= STALE * 2 + SLACK,
+            "a Read that began {reads_open:?} after the operator's end went through"
+        );
+        let apart = reads.saturating_sub(writes_open);
+        ensure!(apart + SLACK >= STALE, "Reads closed {apart:?} after the last Draft at most, so not twice as late");
         ensure!(shop.sent(order)?.is_empty(), "a closed call reached the ERP");
 
         shop.start_operator().await?;

@@ -12,6 +12,7 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     resident_kib: u32,
+    own_kib: u32,
     peak_kib: u32,
     processor: Duration,
 }
@@ -27,19 +28,25 @@ impl Usage {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
             Ok(line.trim().trim_end_matches(" kB").parse()?)
         };
-        let (resident_kib, peak_kib) = (kib("VmRSS:")?, kib("VmHWM:")?);
+        let (resident_kib, own_kib, peak_kib) = (kib("VmRSS:")?, kib("RssAnon:")?, kib("VmHWM:")?);
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name is in parentheses and may hold anything; the fields after it are numbers (proc(5): utime is the 14th).
         let (_, fields) = stat.rsplit_once(") ").context("stat has no name")?;
         let mut times = fields.split(' ').skip(11);
         let mut ticks = || -> Result<u32> { Ok(times.next().context("stat is short")?.parse()?) };
         let (user, system) = (ticks()?, ticks()?);
-        Ok(Self { resident_kib, peak_kib, processor: TICK * user.saturating_add(system) })
+        Ok(Self { resident_kib, own_kib, peak_kib, processor: TICK * user.saturating_add(system) })
     }
 
     /// Resident memory.
     pub fn resident_mib(&self) -> f64 {
         f64::from(self.resident_kib) / 1024.0
+    }
+
+    /// Resident memory that no file is behind. The rest is mostly the program's file, which all its processes on a machine
+    /// share.
+    pub fn own_mib(&self) -> f64 {
+        f64::from(self.own_kib) / 1024.0
     }
 
     /// The most resident memory that it had at once so far.

@@ -20,6 +20,8 @@ const IN_CLEAR: &str =
     "spec.endpoint: is http, so spec.credential crosses the network unencrypted for everybody on the way; use https";
 /// Most failing tests that a refusal names.
 const MAX_NAMED: usize = 5;
+/// Most agents for which it is looked whether a policy fits beside their others. The operator looks at all.
+const MAX_AGENTS: usize = 8;
 
 /// What becomes of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,7 @@ pub fn policy(policy: &ToolPolicy, mut resources: Resources, at: Timestamp) -> V
     let mut warnings: Vec<String> = missing.iter().map(|problem| format!("{problem} yet")).collect();
     resources.policies.retain(|other| other.name_any() != policy.name_any());
     resources.policies.push(policy.clone());
+    warnings.extend(unserved(policy, &resources));
     match tests(policy, &resources, at) {
         Ok(not_run) => {
             warnings.extend(not_run);
@@ -86,6 +89,17 @@ pub fn policy(policy: &ToolPolicy, mut resources: Resources, at: Timestamp) -> V
         }
         Err(failed) => Verdict::Refused(failed),
     }
+}
+
+/// Said of a policy that fits by itself, where an agent's policies are too large together: that depends on other resources,
+/// whose authors may be about to mend it.
+fn unserved(policy: &ToolPolicy, resources: &Resources) -> Option<String> {
+    let Resources { agents, tools, policies, registries, tiers, .. } = resources;
+    let selected = agents.iter().filter(|agent| gather::selects(policy, &agent.name_any()));
+    selected.take(MAX_AGENTS).find_map(|agent| {
+        let problem = compiles::for_agent(agent, tools, policies, registries, tiers).err()?;
+        Some(format!("not served to Agent {}, which keeps its last bundle: {problem}", agent.name_any()))
+    })
 }
 
 /// Warnings about tests that could not be run, or what failed.
@@ -180,5 +194,40 @@ mod tests {
         for inside in ["https://erp.example.com", "http://erp", "http://erp.books.svc:8080", "http://127.0.0.1:8069"] {
             assert_eq!(warnings(inside, true), [""; 0], "{inside}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_fits_only_by_itself_is_accepted_with_a_warning_and_one_that_fits_nowhere_is_refused() {
+        let operation = |at: usize| {
+            let http = json!({"method": "GET", "path": format!("/things/{at}")});
+            json!({"name": format!("things.{at}"), "class": "Read", "http": http})
+        };
+        let object = |kind: &str, name: &str, spec: serde_json::Value| {
+            json!({"apiVersion": "aegis.dev/v1alpha1", "kind": kind,
+                "metadata": {"name": name, "namespace": "shop", "uid": name}, "spec": spec})
+        };
+        let wide = |name: &str, places: usize| -> ToolPolicy {
+            let values: Vec<String> = (0..places).map(|at| format!("v{at}")).collect();
+            let rule = json!({"name": "known", "operations": ["*"], "effect": "Allow",
+                "when": [{"field": "payee", "in": values}]});
+            serde_json::from_value(object("ToolPolicy", name, json!({"tools": ["wide"], "rules": [rule]}))).unwrap()
+        };
+        let operations: Vec<_> = (0..500).map(operation).collect();
+        let tool = object("Tool", "wide", json!({"endpoint": "https://wide.example/", "operations": operations}));
+        let agent = json!({"tenant": "acme", "businessUnit": "office", "owner": {"name": "Ana"}, "version": "1",
+            "lifecycle": "Registered", "workload": {"serviceAccountName": "buyer"}});
+        let judged = |places: usize, other: usize| {
+            let mut resources = Resources::default();
+            resources.agents = vec![serde_json::from_value(object("Agent", "buyer", agent.clone())).unwrap()];
+            resources.tools = vec![serde_json::from_value(tool.clone()).unwrap()];
+            resources.policies = vec![wide("other", other)];
+            super::policy(&wide("new", places), resources, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(judged(100, 100), Verdict::Accepted(Vec::new()));
+        let Verdict::Accepted(warnings) = judged(300, 300) else { panic!("refused") };
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].starts_with("not served to Agent buyer, which keeps its last bundle: "), "{warnings:?}");
+        let Verdict::Refused(why) = judged(501, 1) else { panic!("accepted") };
+        assert!(why.starts_with("spec: is too large for a bundle: "), "{why}");
     }
 }

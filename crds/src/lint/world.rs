@@ -44,7 +44,10 @@ impl World {
         world.registries(resources, findings);
         world.policies(resources, findings);
         for agent in &resources.agents {
-            keep("Agent", agent, lower::agent(agent).map_err(Problem::from), findings);
+            let Resources { tools, policies, registries, tiers, .. } = resources;
+            let lowered = lower::agent(agent).map_err(Problem::from);
+            let fits = || compiles::for_agent(agent, tools, policies, registries, tiers);
+            keep("Agent", agent, lowered.and_then(|_| fits()), findings);
         }
         for delegation in &resources.delegations {
             keep("Delegation", delegation, lower::delegation(delegation).map_err(Problem::from), findings);
@@ -123,6 +126,7 @@ fn keep<K: Resource, T>(
         Err(Problem::ReferenceNotFound { field, kind, name }) => {
             (field, format!("names {kind} {name}, which does not exist in this namespace"))
         }
+        Err(Problem::TooLarge(error)) => ("spec".to_owned(), error.to_string()),
     };
     findings.push(Finding::new(Lint::InvalidResource, Subject::of(kind, object), field, message));
     None

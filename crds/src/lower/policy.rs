@@ -82,7 +82,7 @@ fn lower_rego(rego: &RegoModule, rules: &[PolicyRule]) -> Result<ModuleSource, I
         return Err(Invalid::new("spec.rego.tiers", format!("has more than {MAX_TIERS} entries")));
     }
     Module::check(module).map_err(|error| Invalid::new("spec.rego.module", error.to_string()))?;
-    Ok(ModuleSource { module: module.clone(), tiers: labels(tiers, "spec.rego.tiers")? })
+    Ok(ModuleSource { module: module.clone().into(), tiers: labels(tiers, "spec.rego.tiers")? })
 }
 
 fn labels(names: &[String], field: &str) -> Result<Vec<String>, Invalid> {

@@ -38,13 +38,13 @@ pub fn tool(resource: &api::Tool) -> Result<Tool, Invalid> {
         uid: resource.uid().unwrap_or_default(),
         endpoint,
         tls: tls.as_ref().map(|api::tool::Tls { ca_bundle, server_name }| Tls {
-            ca_bundle: ca_bundle.clone(),
+            ca_bundle: ca_bundle.clone().map(Into::into),
             server_name: server_name.clone(),
         }),
         headers,
         credential,
         allow_private_addresses: *allow_private_addresses,
-        operations: operation::operations(operations)?,
+        operations: operation::operations(operations)?.into(),
         limits: lower_limits(*limits)?,
     })
 }

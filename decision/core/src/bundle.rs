@@ -11,14 +11,15 @@ use crate::agent::Agent;
 use crate::call::ToolCall;
 use crate::canonical;
 use crate::digest::Digest;
-use crate::lineup::{self, Chosen, Lineup, Lineups, RolloutProblem};
+use crate::lineup::{self, Chosen, Counting, Lineup, Lineups, RolloutProblem};
 use crate::naming::{BindingError, Router};
+use crate::places::{self, MAX_PLACES};
 use crate::policy::Policy;
 use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
 use crate::rego::{Module, ModuleError, RULE};
 use crate::room::{BundleRoom, Room};
-use crate::rules::{CompiledPolicy, Lookups, RuleError, SetRoom};
+use crate::rules::{CompiledPolicy, Lookups, RuleError, Tables};
 use crate::run::{RunIndex, RunView};
 use crate::sanitize::{Patterns, RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
@@ -134,6 +135,11 @@ pub enum AssembleError {
         /// Length of the source as canonical JSON.
         bytes: usize,
     },
+    /// Rules that would grow beyond what they may take, by the operations and shares of runs that they are compiled for.
+    #[error(
+        "the agent's policies would take over {MAX_PLACES} places in the tables of their operations, where a rule has one for each check, in every operation that it is about: name operations in rules instead of *, let policies select fewer tools, or end rollouts"
+    )]
+    TooManyPlaces,
     /// Two things of one name.
     #[error("two {kind}s are named {name}")]
     Duplicate {
@@ -154,11 +160,28 @@ pub enum AssembleError {
     },
 }
 
+impl AssembleError {
+    /// Whether all of it together is too much, though nothing of it is wrong.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::TooManyPlaces)
+    }
+}
+
+impl BundleSource {
+    /// Whether a bundle of it would be as small as a bundle must be; told without compiling anything. An error
+    /// [is about that](AssembleError::is_too_large).
+    pub fn fits(&self) -> Result<(), AssembleError> {
+        measured(self)?;
+        counted(self).map(drop)
+    }
+}
+
 /// Everything that judges one agent's calls.
 #[derive(Debug)]
 pub struct Bundle {
     pub(crate) source: BundleSource,
     pub(crate) digest: Digest,
+    source_bytes: usize,
     pub(crate) review_digest: Digest,
     pub(crate) routers: BTreeMap<String, Router>,
     /// By tool and operation, where there are some.
@@ -186,7 +209,7 @@ impl Bundle {
         unique("policy", source.policies.iter().map(|policy| &policy.name))?;
         unique("registry", source.registries.iter().map(|registry| &registry.name))?;
         unique("tier", source.tiers.iter().map(|tier| &tier.name))?;
-        let digest = digest_of_fitting(&source)?;
+        let (digest, source_bytes) = measured(&source)?;
 
         let mut routers = BTreeMap::new();
         let mut schemas: BTreeMap<String, BTreeMap<String, CompiledSchema>> = BTreeMap::new();
@@ -221,15 +244,11 @@ impl Bundle {
                 }
             }
         }
-        let policies = policies(&source, &room)?;
         lineup::check(&source).map_err(|(policy, problem)| AssembleError::Rollout { policy, problem })?;
+        let counting = counted(&source)?;
+        let policies = policies(&source, &room)?;
         let modules = source.policies.iter().map(|policy| module(policy, &source)).collect::<Result<_, _>>()?;
-        let sets = SetRoom::default();
-        let of_tool = |tool: &Tool| {
-            let lineups = |operation: &Operation| Lineups::compile(&source, &policies, tool, operation, &sets);
-            tool.operations.iter().map(|operation| (operation.name.clone(), lineups(operation))).collect()
-        };
-        let lineups = source.tools.iter().map(|tool| (tool.name.clone(), of_tool(tool))).collect();
+        let lineups = lineups(&source, &policies, &counting);
         let sanitizers = of_operations(&source, |tool, operation| {
             let route = routers.get(&tool.name).and_then(|router| router.route_named(tool, &operation.name));
             let compiled = route.map(|route| Sanitizers::compile(&source, tool, operation, route)).transpose();
@@ -243,6 +262,7 @@ impl Bundle {
         Ok(Self {
             source,
             digest,
+            source_bytes,
             review_digest,
             routers,
             schemas,
@@ -258,6 +278,11 @@ impl Bundle {
     /// Digest of the source.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Length of the source as canonical JSON, in bytes.
+    pub fn source_bytes(&self) -> usize {
+        self.source_bytes
     }
 
     /// What a review of the agent attests ([`Agent::review_digest`]), computed once.
@@ -412,13 +437,41 @@ fn module(policy: &Policy, source: &BundleSource) -> Result<Option<Module>, Asse
     module.map(Some).map_err(|error| AssembleError::Rego { policy: policy.name.clone(), error })
 }
 
-/// The source's digest. What the feed could not carry is no bundle: the last good one stays, and the agent's status says why.
-fn digest_of_fitting(source: &BundleSource) -> Result<Digest, AssembleError> {
+/// The source's digest and length. What the feed could not carry is no bundle: the last good one stays, and the agent's
+/// status says why.
+fn measured(source: &BundleSource) -> Result<(Digest, usize), AssembleError> {
     match canonical::to_vec(source) {
         Ok(json) if json.len() > MAX_SOURCE_BYTES => Err(AssembleError::TooLarge { bytes: json.len() }),
-        Ok(json) => Ok(Digest::of_bytes(&json)),
-        Err(_) => Ok(Digest::of(source)),
+        Ok(json) => Ok((Digest::of_bytes(&json), json.len())),
+        Err(_) => Ok((Digest::of(source), 0)),
     }
+}
+
+/// Which policies count, for each tool, where their tables would not be too large.
+fn counted(source: &BundleSource) -> Result<Vec<Counting>, AssembleError> {
+    let mut all: usize = 0;
+    let of_tool = |tool: &Tool| {
+        let counting = Counting::of(source, tool);
+        all = all.saturating_add(places::of_tool(source, tool, &counting));
+        if all > MAX_PLACES { Err(AssembleError::TooManyPlaces) } else { Ok(counting) }
+    };
+    source.tools.iter().map(of_tool).collect()
+}
+
+/// By tool and operation. `counting` has an entry for each tool, in their order.
+fn lineups(
+    source: &BundleSource,
+    policies: &[CompiledPolicy],
+    counting: &[Counting],
+) -> BTreeMap<String, BTreeMap<String, Lineups>> {
+    let tables = Tables::new(policies);
+    let mut all = BTreeMap::new();
+    for (tool, counting) in source.tools.iter().zip(counting) {
+        let compile = |operation| Lineups::compile(source, &tables, tool, operation, counting);
+        let of_tool = tool.operations.iter().map(|operation| (operation.name.clone(), compile(operation))).collect();
+        all.insert(tool.name.clone(), of_tool);
+    }
+    all
 }
 
 fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Result<(), AssembleError> {

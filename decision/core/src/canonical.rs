@@ -18,7 +18,12 @@ const EXACT: u64 = 1 << 53;
 /// The canonical form of a value. Fails for a map with keys that are neither texts nor numbers, for a key given twice, and
 /// as the value's own `Serialize` fails. A double that is no number is written as `null`; this crate's types hold none.
 pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
-    let mut document = Document { out: Vec::with_capacity(512), ..Document::default() };
+    let mut document = Document {
+        out: Vec::with_capacity(512),
+        keys: String::with_capacity(128),
+        members: Vec::with_capacity(16),
+        ..Document::default()
+    };
     value.serialize(&mut Serializer::with_formatter(io::sink(), Canonical(&mut document)))?;
     Ok(document.out)
 }
@@ -42,6 +47,27 @@ struct Document {
 struct Member {
     key: Range<usize>,
     text: Range<usize>,
+    head: Head,
+}
+
+/// The first eight bytes of a key, with zeros behind a shorter one, as one number: most keys differ in them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Head(u64);
+
+impl Head {
+    fn of(key: &str) -> Self {
+        let mut bytes = [0; 8];
+        for (to, from) in bytes.iter_mut().zip(key.bytes()) {
+            *to = from;
+        }
+        Self(u64::from_be_bytes(bytes))
+    }
+
+    /// The order of two keys, where these are ASCII and differ. Where they are equal the keys need not be.
+    fn order(self, other: Self) -> Option<Ordering> {
+        let is_ascii = (self.0 | other.0) & 0x8080_8080_8080_8080 == 0;
+        (is_ascii && self != other).then(|| self.0.cmp(&other.0))
+    }
 }
 
 impl Document {
@@ -60,15 +86,15 @@ impl Document {
 
     fn begin_member(&mut self) {
         let (key, text) = (self.keys.len(), self.out.len());
-        self.members.push(Member { key: key..key, text: text..text });
+        self.members.push(Member { key: key..key, text: text..text, head: Head(0) });
         self.is_key = true;
     }
 
     fn end_key(&mut self) {
         self.is_key = false;
-        let end = self.keys.len();
         if let Some(member) = self.members.last_mut() {
-            member.key.end = end;
+            member.key.end = self.keys.len();
+            member.head = Head::of(self.keys.get(member.key.clone()).unwrap_or_default());
         }
     }
 
@@ -78,12 +104,14 @@ impl Document {
         let members = all.get_mut(first..).unwrap_or_default();
         let begin = members.first().map(|member| (member.key.start, member.text.start));
         let key = |member: &Member| keys.get(member.key.clone()).unwrap_or_default();
-        if !members.is_sorted_by(|a, b| order(key(a), key(b)) == Ordering::Less) {
-            members.sort_unstable_by(|a, b| order(key(a), key(b)));
-            if members.windows(2).any(|pair| matches!(pair, [a, b] if key(a) == key(b))) {
+        let order = |a: &Member, b: &Member| a.head.order(b.head).unwrap_or_else(|| order(key(a), key(b)));
+        if !members.is_sorted_by(|a, b| order(a, b) == Ordering::Less) {
+            members.sort_unstable_by(order);
+            if members.windows(2).any(|pair| matches!(pair, [a, b] if a.head == b.head && key(a) == key(b))) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a key is given twice"));
             }
             scratch.clear();
+            scratch.reserve(out.len().saturating_sub(begin.map_or(0, |(_, text)| text)));
             for member in members.iter() {
                 scratch.extend_from_slice(out.get(member.text.clone()).unwrap_or_default());
             }
@@ -295,6 +323,15 @@ mod tests {
     #[test_case(&json!([[], {}, {"b": {}, "a": [{}]}]))]
     fn edges(value: &Value) {
         let (ours, theirs) = both(value);
+        assert!(ours.is_some() && ours == theirs, "{ours:?} {theirs:?}");
+    }
+
+    #[test]
+    fn long_short_and_strange_keys_are_in_order() {
+        let keys =
+            ["", "a", "a\0", "a\0b", "abcdefgh", "abcdefgh\0", "abcdefghi", "abcdefgi", "abcdefg\u{e000}", "é", "b"];
+        let value: serde_json::Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), json!(1))).collect();
+        let (ours, theirs) = both(&value);
         assert!(ours.is_some() && ours == theirs, "{ours:?} {theirs:?}");
     }
 

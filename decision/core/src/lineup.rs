@@ -5,12 +5,13 @@
 //! tool. Nothing more is made or asked for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::bundle::BundleSource;
 use crate::decide::context;
 use crate::digest::Digest;
 use crate::policy::{Mode, Policy, Share};
-use crate::rules::{CompiledPolicy, SetRoom, Table};
+use crate::rules::{Table, Tables};
 use crate::tool::{Operation, Tool};
 
 /// Most policies with a rollout for one agent.
@@ -69,20 +70,14 @@ struct InForce {
 pub(crate) struct Lineup {
     /// Their places in the bundle, rising.
     places: Vec<usize>,
-    pub(crate) table: Table,
+    pub(crate) table: Arc<Table>,
     /// Digest of their rules about the operation, for the context.
     pub(crate) rules: Digest,
 }
 
 impl Lineup {
-    fn compile(
-        source: &BundleSource,
-        policies: &[CompiledPolicy],
-        operation: &Operation,
-        places: Vec<usize>,
-        sets: &SetRoom,
-    ) -> Self {
-        let table = Table::compile(policies, &places, operation, sets);
+    fn compile<'p>(source: &BundleSource, tables: &Tables<'p>, operation: &'p Operation, places: Vec<usize>) -> Self {
+        let table = tables.of(&places, operation);
         let counting: Vec<&Policy> = places.iter().filter_map(|place| source.policies.get(*place)).collect();
         let rules = context::rules_digest(source, &counting, operation);
         Self { places, table, rules }
@@ -108,29 +103,56 @@ pub(crate) struct Chosen<'a> {
     pub(crate) tried: Option<(&'a Lineup, &'a [String])>,
 }
 
-impl Lineups {
-    /// For one operation of a bundle whose rollouts were [checked](check).
-    pub(crate) fn compile(
-        source: &BundleSource,
-        policies: &[CompiledPolicy],
-        tool: &Tool,
-        operation: &Operation,
-        sets: &SetRoom,
-    ) -> Self {
-        let compile = |places| Lineup::compile(source, policies, operation, places, sets);
-        let all = candidates(source, tool);
-        let mut in_force: Vec<InForce> = Vec::new();
+/// Which policies count for calls of one tool, by the share that a run is in: the same for all of its operations.
+#[derive(Debug)]
+pub(crate) struct Counting {
+    /// Bounds of shares, rising, the last of them 100, with the places of their policies.
+    in_force: Vec<(u8, Vec<usize>)>,
+    /// What would count if everything that is tried out were enforced.
+    candidates: Vec<usize>,
+}
+
+impl Counting {
+    /// Of a bundle whose rollouts were [checked](check).
+    pub(crate) fn of(source: &BundleSource, tool: &Tool) -> Self {
+        let mut in_force: Vec<(u8, Vec<usize>)> = Vec::new();
         for bound in bounds(source, tool) {
             let places = counting(source, tool, Share::last_below(bound));
             match in_force.last_mut() {
-                Some(last) if last.lineup.places == places => last.bound = bound,
-                _ => {
-                    let beside = beside(source, &all, &places, operation);
-                    in_force.push(InForce { bound, lineup: compile(places), beside });
-                }
+                Some((last, same)) if *same == places => *last = bound,
+                _ => in_force.push((bound, places)),
             }
         }
-        let tried = in_force.iter().any(|one| !one.beside.is_empty()).then(|| compile(all));
+        Self { in_force, candidates: candidates(source, tool) }
+    }
+
+    /// The places of each set of policies that an operation of the tool may have a table for.
+    pub(crate) fn lineups(&self) -> impl Iterator<Item = &[usize]> {
+        let in_force = self.in_force.iter().map(|(_, places)| places.as_slice());
+        let is_new = !in_force.clone().any(|places| places == self.candidates);
+        in_force.chain(is_new.then_some(self.candidates.as_slice()))
+    }
+}
+
+impl Lineups {
+    /// For one operation of a tool.
+    pub(crate) fn compile<'p>(
+        source: &BundleSource,
+        tables: &Tables<'p>,
+        tool: &Tool,
+        operation: &'p Operation,
+        counting: &Counting,
+    ) -> Self {
+        let Counting { in_force, candidates } = counting;
+        let compile = |places: &[usize]| Lineup::compile(source, tables, operation, places.to_vec());
+        let in_force: Vec<InForce> = in_force
+            .iter()
+            .map(|(bound, places)| {
+                let beside = beside(source, candidates, places, operation);
+                InForce { bound: *bound, lineup: compile(places), beside }
+            })
+            .collect();
+        let tried = in_force.iter().any(|one| !one.beside.is_empty()).then(|| compile(candidates));
         Self { in_force, tried, tool: context::tool_digest(tool, operation) }
     }
 
@@ -191,6 +213,9 @@ fn replaced<'a>(source: &'a BundleSource, tool: &'a Tool, by: impl Fn(&Policy) -
 /// Names of the candidates that are not in force and can make a difference to calls of the operation: they have a say in
 /// it, or replace a policy in force that has one.
 fn beside(source: &BundleSource, candidates: &[usize], in_force: &[usize], operation: &Operation) -> Vec<String> {
+    if candidates == in_force {
+        return Vec::new();
+    }
     let policies = |places: &[usize]| places.iter().filter_map(|place| source.policies.get(*place)).collect::<Vec<_>>();
     let in_force = policies(in_force);
     let replaces_a_say = |policy: &Policy| {

@@ -101,6 +101,11 @@ pub struct OncePermit {
 }
 
 impl OncePermit {
+    /// The operation's class.
+    pub fn class(&self) -> Class {
+        self.permit.class
+    }
+
     /// The release that allows it.
     pub fn release(&self) -> &Release {
         &self.release

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::Path;
 use crate::policy::Transform;
+use crate::shared::Shared;
 
 mod dimension;
 
@@ -56,7 +57,7 @@ pub struct Tool {
     /// Whether the upstream may have a private, loopback or link-local address.
     pub allow_private_addresses: bool,
     /// What can be called. Everything else is refused.
-    pub operations: Vec<Operation>,
+    pub operations: Shared<Vec<Operation>>,
     /// Bounds on one call.
     pub limits: Limits,
 }
@@ -119,7 +120,7 @@ impl Scheme {
 pub struct Tls {
     /// PEM certificates to trust instead of the public roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle: Option<String>,
+    pub ca_bundle: Option<Shared<String>>,
     /// Name to ask for and to verify instead of the endpoint's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,

@@ -9,6 +9,7 @@ use aegis_decision::permit::{OncePermit, Permit};
 
 use crate::control::ControlFault;
 use crate::failpoint;
+use crate::record::Intent;
 use crate::report::Report;
 use crate::state::View;
 use crate::worker::Shared;
@@ -16,8 +17,8 @@ use crate::worker::Shared;
 /// What came of a claim.
 #[derive(Debug)]
 pub enum Claimed {
-    /// Won: this attempt may send, once.
-    Won(Box<Permit>, Won),
+    /// Won: this attempt may send, once, and its records have their room.
+    Won(Box<Permit>, Won, Box<Intent>),
     /// The release cannot be used any more; another request may be opened.
     Again(String),
     /// The call is refused.
@@ -44,7 +45,17 @@ impl Won {
 
 /// Claims the release that allows a call. Never retried: an answer that does not arrive may have been a win, so it is
 /// reported as not sent and the agent asks again.
-pub async fn claim(shared: &Shared, view: &View, once: OncePermit, output: &DecisionOutput, record: &str) -> Claimed {
+///
+/// It takes the room of the call's records, since a claim that is won and cannot be recorded burns the approval; it is given
+/// back with a claim that is not won.
+pub async fn claim(
+    shared: &Shared,
+    view: &View,
+    once: OncePermit,
+    output: &DecisionOutput,
+    record: &str,
+    intent: Intent,
+) -> Claimed {
     let release = once.release().clone();
     let (Some(control), Some(context_digest), Some(context_parts)) =
         (&shared.control, output.context_digest, output.context_parts.clone())
@@ -61,7 +72,7 @@ pub async fn claim(shared: &Shared, view: &View, once: OncePermit, output: &Deci
             match once.claimed(&answer.receipt, &nonce, &keys) {
                 Ok((permit, receipt)) => {
                     shared.metrics.claims.inc();
-                    return Claimed::Won(Box::new(permit), Won { release, receipt });
+                    return Claimed::Won(Box::new(permit), Won { release, receipt }, Box::new(intent));
                 }
                 Err(error) => {
                     tracing::error!(%error, request = release.request_name, "claim receipt is not valid");

@@ -25,12 +25,9 @@ use tokio_util::io::StreamReader;
 use crate::control::{Control, ControlFault, FeedStream};
 use crate::identity::{Attested, jittered};
 use crate::metrics::Metrics;
+use crate::pause::{Pause, Taken};
 use crate::state::{Knowledge, Policy, State};
 
-/// First pause after a lost connection.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Longest pause after a lost connection.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest silence: heartbeats come every 10 s.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -55,6 +52,61 @@ pub enum Lost {
     /// The thread that compiles bundles died.
     #[error("compiling was aborted")]
     Compiling,
+}
+
+/// Why a bundle that came is not used. The last good one stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// Its line is longer than an item may be, and was not read.
+    TooLong,
+    /// Its source, or what would become of it, is larger than a bundle may be.
+    TooLarge,
+    /// It does not compile.
+    Invalid,
+    /// The thread that compiled it died.
+    Aborted,
+}
+
+impl Rejection {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::TooLong, Self::TooLarge, Self::Invalid, Self::Aborted];
+
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::TooLarge => "too_large",
+            Self::Invalid => "invalid",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl Lost {
+    /// The bundle that was not used, if one ended the connection: nothing else is as long as an item may be.
+    fn rejection(&self) -> Option<Rejection> {
+        match self {
+            Self::Broke(LinesCodecError::MaxLineLengthExceeded) => Some(Rejection::TooLong),
+            Self::Compiling => Some(Rejection::Aborted),
+            Self::Control(_) | Self::Broke(_) | Self::Silent | Self::Ended | Self::Refused(_) => None,
+        }
+    }
+
+    /// Whether an item ended the connection, and not the connection itself.
+    fn is_of_an_item(&self) -> bool {
+        matches!(self, Self::Refused(_)) || self.rejection().is_some()
+    }
+}
+
+/// What came of an accepted item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It counts.
+    Taken,
+    /// It counts, and another bundle is in use.
+    Swapped,
+    /// It is a bundle that cannot be used. The last good one stays.
+    Rejected,
 }
 
 /// Follows the feed.
@@ -94,25 +146,29 @@ impl Feed {
         };
         let Some(uid) = uid else { return };
         let mut feed = FeedState::new(uid);
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::default();
         loop {
-            let before = feed.as_of();
-            let lost = match self.connection(&mut feed, pending).await {
-                // Another bundle is in use: the new connection reports its digest.
-                Ok(()) => continue,
-                Err(lost) => lost,
-            };
-            if feed.as_of() != before {
-                pause = FIRST_PAUSE;
+            let mut taken = Taken::default();
+            let connection = self.connection(&mut feed, pending, &mut taken).await;
+            if let Err(lost) = &connection
+                && lost.is_of_an_item()
+            {
+                taken.item(false);
             }
-            tracing::warn!(error = &lost as &dyn std::error::Error, "feed lost");
-            sleep(jittered(pause, 0.5)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause.ended(taken);
+            // Otherwise another bundle is in use: the new connection reports its digest.
+            if let Err(lost) = connection {
+                if let Some(rejection) = lost.rejection() {
+                    self.metrics.bundle_rejected(rejection);
+                }
+                tracing::warn!(error = &lost as &dyn std::error::Error, "feed lost");
+                sleep(jittered(pause.begin(), 0.5)).await;
+            }
         }
     }
 
     /// Follows one connection until it is lost, or until another bundle is in use.
-    async fn connection(&self, feed: &mut FeedState, pending: &mut Pending) -> Result<(), Lost> {
+    async fn connection(&self, feed: &mut FeedState, pending: &mut Pending, taken: &mut Taken) -> Result<(), Lost> {
         self.metrics.feed_connections.inc();
         let bearer = self.state.bearer();
         let in_use = self.state.policy().map(|policy| policy.bundle.digest());
@@ -121,24 +177,26 @@ impl Feed {
         let mut lines = lines(body);
         loop {
             let line = timeout(SILENCE, lines.next()).await.map_err(|_| Lost::Silent)?.ok_or(Lost::Ended)??;
-            if self.accept(feed, &line, keys, pending).await? {
+            let applied = self.accept(feed, &line, keys, pending).await?;
+            taken.item(applied != Applied::Rejected);
+            if applied == Applied::Swapped {
                 return Ok(());
             }
         }
     }
 
-    /// Takes one line; tells whether another bundle is in use now.
+    /// Takes one line, and tells what came of it.
     async fn accept(
         &self,
         feed: &mut FeedState,
         line: &str,
         keys: &KeySet,
         pending: &mut Pending,
-    ) -> Result<bool, Lost> {
+    ) -> Result<Applied, Lost> {
         let change = feed.accept(line, keys, Timestamp::now()).inspect_err(|_| {
             self.metrics.feed_refusals.inc();
         })?;
-        let swapped = apply(change, &self.state, &self.metrics).await?;
+        let applied = apply(change, &self.state, &self.metrics).await?;
         if let Some(as_of) = feed.as_of() {
             self.state.set_knowledge(Knowledge::AsOf(as_of));
         }
@@ -152,13 +210,13 @@ impl Feed {
         {
             ready.release();
         }
-        Ok(swapped)
+        Ok(applied)
     }
 }
 
-/// Applies an accepted change; tells whether the bundle was swapped. A bundle is compiled off the request path, and one
-/// that does not compile leaves the last good one in use.
-pub async fn apply(change: Change, state: &State, metrics: &Metrics) -> Result<bool, Lost> {
+/// Applies an accepted change. A bundle is compiled off the request path, and one that does not compile leaves the last
+/// good one in use.
+pub async fn apply(change: Change, state: &State, metrics: &Metrics) -> Result<Applied, Lost> {
     match change {
         Change::Policy { version, digest, source } => {
             let compiled = tokio::task::spawn_blocking(move || Bundle::assemble(*source)).await;
@@ -167,12 +225,16 @@ pub async fn apply(change: Change, state: &State, metrics: &Metrics) -> Result<b
                     metrics.bundle_version.set(i64::try_from(version).unwrap_or(i64::MAX));
                     tracing::info!(version, %digest, rules = bundle.rule_count(), "bundle in use");
                     state.set_policy(Policy { bundle, version });
-                    Ok(true)
+                    Ok(Applied::Swapped)
                 }
                 Err(error) => {
-                    metrics.bundles_rejected.inc();
+                    metrics.bundle_rejected(if error.is_too_large() {
+                        Rejection::TooLarge
+                    } else {
+                        Rejection::Invalid
+                    });
                     tracing::error!(version, %digest, %error, "bundle does not compile; the last good one stays");
-                    Ok(false)
+                    Ok(Applied::Rejected)
                 }
             }
         }
@@ -184,9 +246,9 @@ pub async fn apply(change: Change, state: &State, metrics: &Metrics) -> Result<b
                 "grants"
             );
             state.set_grants(*grants);
-            Ok(false)
+            Ok(Applied::Taken)
         }
-        Change::Nothing => Ok(false),
+        Change::Nothing => Ok(Applied::Taken),
     }
 }
 
@@ -198,4 +260,26 @@ type BodyRead<'a> = MapErr<BodyDataStream<&'a mut Incoming>, fn(hyper::Error) ->
 fn lines(body: &mut Incoming) -> Lines<'_> {
     let read: BodyRead<'_> = BodyDataStream::new(body).map_err(io::Error::other);
     FramedRead::new(StreamReader::new(read), LinesCodec::new_with_max_length(MAX_ITEM_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_item_that_cannot_be_taken_keeps_the_pause_long() {
+        let io = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for lost in [Lost::Broke(LinesCodecError::Io(io())), Lost::Silent, Lost::Ended] {
+            assert!(!lost.is_of_an_item() && lost.rejection().is_none(), "{lost}");
+        }
+        let refused = Lost::Refused(FeedError::VersionReused);
+        assert!(refused.is_of_an_item() && refused.rejection().is_none());
+        for (lost, rejection) in [
+            (Lost::Broke(LinesCodecError::MaxLineLengthExceeded), Rejection::TooLong),
+            (Lost::Compiling, Rejection::Aborted),
+        ] {
+            assert!(lost.is_of_an_item(), "{lost}");
+            assert_eq!(lost.rejection(), Some(rejection));
+        }
+    }
 }

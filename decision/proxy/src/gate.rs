@@ -28,8 +28,8 @@ use crate::hold::{Asking, Held, Hold};
 use crate::ingress::{self, Arrived};
 use crate::patience;
 use crate::plan;
-use crate::record::Recorder;
 use crate::record::compose::{self, About, Approval};
+use crate::record::{Intent, NotWritable, Recorder};
 use crate::runs::Underway;
 use crate::send::unsent;
 use crate::state::View;
@@ -115,22 +115,23 @@ impl Call {
             Ok(arrived) => arrived,
             Err((tool, malformed)) => {
                 let output = decide::malformed(&view.policy.bundle, &tool, malformed);
-                return self.refuse(&view, About::default(), &output).await;
+                return Box::pin(self.refuse(&view, About::default(), &output)).await;
             }
         };
         self.arrived = Instant::now();
         let worker = Arc::clone(&self.worker);
         if let Some(relay) = &worker.relay {
-            return self.pass_on(relay, &arrived).await;
+            return Box::pin(self.pass_on(relay, &arrived)).await;
         }
         if arrived.tool() == plan::OWN {
-            return self.own(&view, &arrived).await;
+            return Box::pin(self.own(&view, &arrived)).await;
         }
         let mut hold = Hold::default();
         loop {
             // A held call may have waited for minutes: each round judges with what is known then.
             let Some(view) = self.worker.shared.state.view() else { return Code::NotReady.into() };
-            match self.round(&view, &arrived, &mut hold).await {
+            // A round is large, and what a task is made of is copied several times.
+            match Box::pin(self.round(&view, &arrived, &mut hold)).await {
                 Round::Answer(answer) => return answer,
                 Round::Again => {}
             }
@@ -214,7 +215,12 @@ impl Call {
             }
             // A call that came in here always has a request.
             Outcome::Allow(None) => Round::Answer(Code::MalformedRequest.into()),
-            Outcome::Allow(Some(permit)) => Round::Answer(self.send(view, tool, *permit, &output, about, None).await),
+            Outcome::Allow(Some(permit)) => {
+                Round::Answer(match self.intent(view, about, &output, Approval::default(), class).await {
+                    Ok(intent) => self.send(view, tool, *permit, &output, intent, None).await,
+                    Err(NotWritable) => Code::RecordNotWritable.into(),
+                })
+            }
             Outcome::AllowOnce(once) => self.send_once(view, tool, *once, &output, about, hold).await,
             Outcome::Hold => {
                 // A call that waits for a person keeps no other from the tool.
@@ -242,13 +248,18 @@ impl Call {
             let answer = unsent(tool, ErrorClass::Credential, "the credential cannot be added");
             return self.not_released(view, about, output, code, approval, answer).await;
         }
-        if !self.recorder.is_writable() {
-            let (code, approval) = (Code::RecordNotWritable, Approval::released(once.release()));
+        let approval = Approval::released(once.release());
+        let intent = self.intent(view, about.clone(), output, approval.clone(), once.class()).await;
+        let Some(intent) = intent.ok().filter(|_| self.recorder.is_writable()) else {
+            let code = Code::RecordNotWritable;
             // Writing down the refusal finds out whether the next one can be written.
             return self.not_released(view, about, output, code, approval, code.into()).await;
-        }
-        match claim(&self.worker.shared, view, once, output, &self.id).await {
-            Claimed::Won(permit, won) => Round::Answer(self.send(view, tool, *permit, output, about, Some(won)).await),
+        };
+        match claim(&self.worker.shared, view, once, output, &self.id, intent).await {
+            Claimed::Won(permit, won, intent) => {
+                let intent = intent.claimed(compose::claim(&won));
+                Round::Answer(self.send(view, tool, *permit, output, intent, Some(won)).await)
+            }
             Claimed::Again(uid) => {
                 hold.spend(uid);
                 Round::Again
@@ -351,6 +362,20 @@ impl Call {
         let detail = Some(code.cause().to_owned());
         let output = DecisionOutput { verdict: Verdict::Deny, code: Some(code), detail, ..output.clone() };
         Round::Answer(self.keep_refusal(view, about, &output, approval, answer).await)
+    }
+
+    /// Takes room for the records of a call that may go: of this decision, and of how it ends.
+    async fn intent(
+        &self,
+        view: &View,
+        about: About,
+        output: &DecisionOutput,
+        approval: Approval,
+        class: Class,
+    ) -> Result<Intent, NotWritable> {
+        let latency = self.arrived.elapsed();
+        let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, latency);
+        self.recorder.prepare(record, class).await
     }
 
     /// Records a decision that sends nothing. What cannot be recorded is refused for that reason.

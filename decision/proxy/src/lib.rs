@@ -25,6 +25,7 @@ pub mod identity;
 pub mod ingress;
 pub mod metrics;
 pub mod patience;
+pub mod pause;
 pub mod plan;
 pub mod probe;
 pub mod record;

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use crate::feed::Rejection;
+
 /// The sidecar's metrics: a struct, registered once, passed in.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -31,8 +33,7 @@ pub struct Metrics {
     fsync_seconds: Histogram,
     /// Version of the bundle in use.
     pub bundle_version: Gauge,
-    /// Bundles that were accepted but did not compile; the last good one stayed.
-    pub bundles_rejected: Counter,
+    bundles_rejected: Family<RejectionLabels, Counter>,
     /// Age of the knowledge (`asOf`), seconds.
     pub knowledge_age_seconds: Gauge,
     /// Feed items that were refused.
@@ -75,6 +76,11 @@ struct WouldLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectionLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProbeLabels {
     result: &'static str,
 }
@@ -109,7 +115,7 @@ struct DnsLabels {
 impl Metrics {
     /// Makes and registers them, under the registry's prefix.
     pub fn register(registry: &mut Registry) -> Self {
-        Self {
+        let metrics = Self {
             calls: metric(registry, "calls", "Calls by verdict, tool and code"),
             would: metric(
                 registry,
@@ -129,7 +135,7 @@ impl Metrics {
             record_failures: metric(registry, "record_failures", "Batches that could not be written"),
             fsync_seconds: seconds(registry, "record_fsync", "Writing and syncing one batch"),
             bundle_version: metric(registry, "bundle_version", "Version of the bundle in use"),
-            bundles_rejected: metric(registry, "bundles_rejected", "Bundles that did not compile"),
+            bundles_rejected: metric(registry, "bundles_rejected", "Bundles that came and were not used, by reason"),
             knowledge_age_seconds: metric(registry, "knowledge_age_seconds", "Age of what the sidecar knows"),
             feed_refusals: metric(registry, "feed_refusals", "Feed items that were refused"),
             feed_connections: metric(registry, "feed_connections", "Connections to the feed that were begun"),
@@ -149,7 +155,17 @@ impl Metrics {
             tunnels: metric(registry, "tunnels_open", "Tunnels that are open"),
             tunnel_bytes: metric(registry, "tunnel_bytes", "Bytes carried in tunnels that ended"),
             dns_questions: metric(registry, "dns_questions", "Questions to the DNS stub by answer"),
+        };
+        // The first one may be the only one for long: its series has to be there before it.
+        for reason in Rejection::ALL {
+            metrics.bundles_rejected.get_or_create(&RejectionLabels { reason: reason.as_str() }).inc_by(0);
         }
+        metrics
+    }
+
+    /// A bundle came and is not used; the last good one stays.
+    pub fn bundle_rejected(&self, reason: Rejection) {
+        self.bundles_rejected.get_or_create(&RejectionLabels { reason: reason.as_str() }).inc();
     }
 
     /// A call was answered. `tool` is a declared one, or none. Without a verdict Aegis could not decide.

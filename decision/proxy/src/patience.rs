@@ -110,7 +110,7 @@ verdicts contains {"effect": "Deny", "reason": "r", "message": "m"} if {
     fn scene() -> (Bundle, ToolCall, Scene) {
         let scene = include_bytes!("../../../fuzz/corpus/decision/case-combination-0.json");
         let mut scene: Scene = json::read(scene).unwrap();
-        scene.source.policies[0].rego = Some(ModuleSource { module: MODULE.to_owned(), tiers: Vec::new() });
+        scene.source.policies[0].rego = Some(ModuleSource { module: MODULE.to_owned().into(), tiers: Vec::new() });
         let bundle = Bundle::assemble(scene.source.clone()).unwrap();
         let call = bundle.call_of_input(&scene.input).unwrap();
         (bundle, call, scene)

@@ -16,7 +16,8 @@ use crate::claim::Won;
 use crate::failpoint;
 use crate::forward::{self, Exchange, Fault, idempotency_key};
 use crate::gate::Call;
-use crate::record::compose::{self, About, Approval};
+use crate::record::Intent;
+use crate::record::compose;
 use crate::runs::Underway;
 use crate::state::View;
 
@@ -24,23 +25,22 @@ use crate::state::View;
 const UNDECLARED_SECONDS: u32 = 30;
 
 impl Call {
-    /// Records, forwards, records the outcome, answers.
+    /// Records, forwards, records the outcome, answers. `intent` is the record of this decision, with its claim where one was
+    /// won.
     pub(crate) async fn send(
         &mut self,
         view: &View,
         tool: &Tool,
         permit: Permit,
         output: &DecisionOutput,
-        about: About,
+        intent: Intent,
         won: Option<Won>,
     ) -> Answer {
         let shared = &self.worker.shared;
         let class = permit.class();
         let approved = won.is_some();
-        let approval = won.as_ref().map(Approval::claimed).unwrap_or_default();
-        let record = compose::decision(&self.recorder, view, &self.id, about, output, approval, self.arrived.elapsed());
         failpoint!("intent.before" if approved);
-        let Ok(receipt) = self.recorder.decision(record, class).await else {
+        let Ok((receipt, room)) = self.recorder.decision(intent).await else {
             self.report(won.as_ref(), Execution::Failed, false, None).await;
             return Code::RecordNotWritable.into();
         };
@@ -48,7 +48,7 @@ impl Call {
         // A suspension may have come while the record was written: what is not sent yet is not sent.
         let still = shared.state.view().ok_or(Code::NotReady);
         if let Err(code) = still.and_then(|view| view.may_still_send(class, Timestamp::now())) {
-            let _ = self.recorder.outcome(compose::aborted(&self.recorder, &self.id), class).await;
+            let _ = self.recorder.outcome(compose::aborted(&self.recorder, &self.id), class, room).await;
             self.report(won.as_ref(), Execution::Failed, false, None).await;
             return code.into();
         }
@@ -67,13 +67,13 @@ impl Call {
         shared.metrics.ended(execution, &tool.name);
         let record = compose::outcome(&self.recorder, &self.id, &exchange, key, began.elapsed());
         failpoint!("outcome.before" if approved);
-        let recorded = self.recorder.outcome(record, class).await.is_ok();
+        let recorded = self.recorder.outcome(record, class, room).await.is_ok();
         if let Some(underway) = underway {
             underway.ended(&exchange, recorded);
         }
         if !recorded {
             // It happened all the same: the agent must not be told to try again.
-            tracing::error!(decision = self.id, "outcome not recorded");
+            tracing::error!(decision = self.id, "outcome not durable yet: it waits for records to be writable");
         }
         failpoint!("outcome.after" if approved);
         self.report(won.as_ref(), execution.into(), exchange.sent(), exchange.status()).await;

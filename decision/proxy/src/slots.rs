@@ -132,7 +132,7 @@ mod tests {
             headers: Vec::new(),
             credential: None,
             allow_private_addresses: true,
-            operations: Vec::new(),
+            operations: Vec::new().into(),
             limits: Limits { request_bytes: 1, response_bytes: 1, concurrency: 1 },
         }
     }

@@ -11,8 +11,11 @@ mod feed;
 mod feeds;
 mod heads;
 mod outcome;
+mod pieces;
 mod probe;
 mod requests;
+mod room;
+mod telling;
 mod token;
 mod trials;
 mod turns;
@@ -44,6 +47,7 @@ pub use auth::AUDIENCE;
 pub use error::Refusal;
 pub use feeds::Feeds;
 pub use heads::Heads;
+pub use room::Room;
 pub use turns::Turns;
 
 /// Time for one request.
@@ -60,11 +64,13 @@ pub struct Control {
     /// The API server.
     pub client: Client,
     /// Signing keys.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// Their public halves.
     pub public: KeySet,
     /// Feeds that are open.
     pub feeds: Arc<Feeds>,
+    /// Room for bundles on their way to sidecars.
+    pub room: Room,
     /// What sidecars should know.
     pub hub: Arc<Hub>,
     /// What the API server holds, as last seen.

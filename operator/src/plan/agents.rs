@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use super::frozen::{Fault, Frozen};
 use super::pods;
 use super::{Gathered, Known, Plan};
 use crate::conditions::{self, Wanted};
@@ -39,6 +40,9 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
                 let mut owned = vec![found.condition];
                 owned.extend(fenced(agent, &core, gathered.fences.get(&core.uid)));
                 let status = status(agent, &core, &standing, bound, &bundle, owned, now);
+                if let Some(fault) = bundle.fault {
+                    plan.frozen.push(Frozen { agent: core.name.clone(), fault, last: bundle.published.clone() });
+                }
                 let (mesh, pods) = (Some(mesh_status(agent, mesh)), Some(found.counts));
                 let status = AgentStatus { mesh, pods, ..status };
                 plan.views.push(view(gathered, agent, core, standing, bundle.published, now));
@@ -142,14 +146,15 @@ fn delegations(gathered: &Gathered, agent: &str, now: Timestamp) -> Vec<Delegati
 /// The bundle to publish, and why it is not the newest.
 struct Planned {
     published: Option<Arc<Published>>,
-    fault: Option<String>,
+    fault: Option<Fault>,
     status: Option<BundleStatus>,
 }
 
 fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timestamp, known: &mut Known) -> Planned {
     let recorded = agent.status.as_ref().and_then(|status| status.bundle.clone());
     let last = before.and_then(|view| view.bundle.clone());
-    let source = gather::bundle_source(
+    let source = gather::bundle_source_by(
+        &*known.lowered,
         agent,
         gathered.tools.iter().map(AsRef::as_ref),
         gathered.policies.iter().map(AsRef::as_ref),
@@ -158,7 +163,7 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
     );
     let source = match source {
         Ok(source) => source,
-        Err(invalid) => return Planned { published: last, fault: Some(invalid.to_string()), status: recorded },
+        Err(invalid) => return Planned { published: last, fault: Some(invalid.into()), status: recorded },
     };
     if let Some(same) = last.as_ref().filter(|last| *last.bundle.source() == source) {
         return Planned { published: Some(Arc::clone(same)), fault: None, status: recorded };
@@ -190,7 +195,7 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
             Planned { published: Some(Arc::new(Published { version, bundle })), fault: None, status: Some(status) }
         }
         Err(error) => {
-            let fault = known.keep_fault(digest, error.to_string());
+            let fault = known.keep_fault(digest, error.into());
             Planned { published: last, fault: Some(fault), status: recorded }
         }
     }
@@ -226,7 +231,7 @@ fn status(
     };
     let policy = match &bundle.fault {
         None => Wanted::new("PolicyAccepted", true, "Accepted", "the newest bundle is served"),
-        Some(fault) => Wanted::new("PolicyAccepted", false, "Invalid", fault.clone()),
+        Some(fault) => Wanted::new("PolicyAccepted", false, fault.cause.reason(), fault.message.clone()),
     };
     let ready = ready(standing.lifecycle, &[&reviewed, &workload, &policy]);
     let mut wanted = super::parts::with_kstatus(ready);

@@ -1,18 +1,23 @@
-//! What came of compiling, kept from one plan of a namespace to its next: what has not changed is not compiled again.
-//! Kept is what the last plan asked for, so it is bounded by what the namespace holds, and no namespace clears
-//! another's.
+//! What came of lowering and compiling, kept from one plan of a namespace to its next: what has not changed is not made
+//! again, and bundles share it. Kept is what the last plan asked for, so it is bounded by what the namespace holds, and no
+//! namespace clears another's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aegis_crds::gather::Problem;
+use aegis_crds::lowered::Lowered;
 use aegis_decision::digest::Digest;
 use serde::Serialize;
 
-/// What came of compiling, by the digest of all that went into it.
+use super::frozen::Fault;
+
+/// What came of compiling, by the digest of all that went into it, and the resources as core values.
 #[derive(Debug, Default)]
 pub struct Known {
+    pub(super) lowered: Arc<Lowered>,
     parts: BTreeMap<Digest, Result<(), Problem>>,
-    faults: BTreeMap<Digest, String>,
+    faults: BTreeMap<Digest, Fault>,
 }
 
 impl Known {
@@ -31,13 +36,13 @@ impl Known {
     }
 
     /// Why a bundle of this source cannot be made, as far as `before` knows.
-    pub(super) fn fault(&mut self, before: &Self, source: Digest) -> Option<String> {
+    pub(super) fn fault(&mut self, before: &Self, source: Digest) -> Option<Fault> {
         let fault = before.faults.get(&source)?;
         Some(self.keep_fault(source, fault.clone()))
     }
 
     /// Keeps why a bundle of this source cannot be made.
-    pub(super) fn keep_fault(&mut self, source: Digest, fault: String) -> String {
+    pub(super) fn keep_fault(&mut self, source: Digest, fault: Fault) -> Fault {
         self.faults.insert(source, fault.clone());
         fault
     }

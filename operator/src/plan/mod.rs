@@ -1,6 +1,7 @@
 //! What should be, from what is there: a pure function of one namespace's resources and the time.
 
 mod agents;
+mod frozen;
 mod known;
 mod parts;
 mod pods;
@@ -10,8 +11,10 @@ use std::sync::Arc;
 
 use aegis_crds::api::{
     Agent, AgentStatus, ApprovalTier, ApprovalTierStatus, Delegation, DelegationStatus, Registry, RegistryStatus, Tool,
-    ToolPolicy, ToolPolicyStatus, ToolStatus,
+    ToolPolicy, ToolPolicySpec, ToolPolicyStatus, ToolStatus,
 };
+use aegis_crds::gather::selects;
+use aegis_crds::lowered::Lowered;
 use aegis_crds::mesh::Settings;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,6 +23,7 @@ use crate::hub::View;
 use crate::owned::Fence;
 
 pub use agents::views;
+pub use frozen::{Cause, Fault, Frozen};
 pub use known::Known;
 pub use pods::REASONS;
 
@@ -50,6 +54,13 @@ pub struct Gathered {
     pub known: Known,
 }
 
+impl Gathered {
+    /// Whether a policy of this kind selects an agent.
+    fn gives(&self, agent: &str, kind: impl Fn(&ToolPolicySpec) -> bool) -> bool {
+        self.policies.iter().any(|policy| selects(policy, agent) && kind(&policy.spec))
+    }
+}
+
 /// An object and the status that it should have.
 pub type Reported<K, S> = Vec<(Arc<K>, S)>;
 
@@ -59,6 +70,8 @@ pub struct Plan {
     /// What each agent's sidecars should know. An agent that cannot be lowered has none: it keeps what it was told, but
     /// see `suspended`.
     pub views: Vec<View>,
+    /// Agents that keep their last bundle.
+    pub frozen: Vec<Frozen>,
     /// Statuses.
     pub agents: Reported<Agent, AgentStatus>,
     /// Statuses.
@@ -88,15 +101,26 @@ impl Plan {
 /// Plans one namespace, for a mesh of these settings.
 pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    parts::plan(gathered, now, &mut plan);
+    plan.known.lowered = Arc::new(lowered(gathered));
     plan.check_again_at = agents::next_change(gathered, now);
     agents::plan(gathered, mesh, now, &mut plan);
+    // After the agents: whether a part is in use is seen from them.
+    parts::plan(gathered, now, &mut plan);
     plan
+}
+
+/// The namespace's resources as core values. Those that are as they were are shared with the plan before, so with every
+/// bundle that was published.
+fn lowered(gathered: &Gathered) -> Lowered {
+    let Gathered { tools, policies, registries, tiers, known, .. } = gathered;
+    Lowered::of(&known.lowered, tools, policies, registries, tiers)
 }
 
 #[cfg(test)]
 mod tests {
     use aegis_decision::agent::Lifecycle;
+    use aegis_decision::bundle::BundleSource;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
 
@@ -131,6 +155,101 @@ mod tests {
     fn accepted(plan: &Plan) -> bool {
         let mut conditions = plan.policies.iter().flat_map(|(_, status)| &status.conditions);
         conditions.any(|condition| condition.type_ == "Accepted" && condition.status == "True")
+    }
+
+    fn named(name: &str) -> Arc<Agent> {
+        let spec = json!({"tenant": "acme", "businessUnit": "office", "owner": {"name": "Ana"}, "version": "1",
+            "lifecycle": "Registered", "workload": {"serviceAccountName": name}});
+        object("Agent", name, &spec)
+    }
+
+    /// A tool, a registry, and a policy that names both and has one rule of that name.
+    fn resources(rule: &str) -> Gathered {
+        let operation =
+            json!({"name": "payments.list", "class": "Read", "http": {"method": "GET", "path": "/payments"}});
+        let tool = json!({"endpoint": "https://till.example.com/", "operations": [operation]});
+        let registry = json!({"key": "payee", "entries": [{"id": "A"}, {"id": "B"}]});
+        let rule = json!({"name": rule, "operations": ["payments.list"], "effect": "Allow",
+            "when": [{"field": "payee", "inRegistry": "payees"}]});
+        let policy = json!({"tools": ["till"], "registries": ["payees"], "rules": [rule]});
+        Gathered {
+            agents: vec![named("buyer"), named("seller")],
+            tools: vec![object("Tool", "till", &tool)],
+            policies: vec![object("ToolPolicy", "payments", &policy)],
+            registries: vec![object("Registry", "payees", &registry)],
+            ..Gathered::default()
+        }
+    }
+
+    fn of_policy<'a>(plan: &'a Plan, name: &str, kind: &str) -> (&'a str, &'a str, &'a str) {
+        let (_, status) =
+            plan.policies.iter().find(|(policy, _)| policy.metadata.name.as_deref() == Some(name)).unwrap();
+        let condition = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+        (condition.status.as_str(), condition.reason.as_str(), condition.message.as_str())
+    }
+
+    #[test]
+    fn what_is_valid_and_not_in_force_says_so_and_what_is_in_force_does_not() {
+        let now = Timestamp::UNIX_EPOCH;
+        let first = plan(&resources("known"), &settings(), now);
+        assert!(first.frozen.is_empty());
+        assert_eq!(of_policy(&first, "payments", "Ready"), ("True", "Accepted", "in use"));
+        let published: BTreeMap<_, _> = first.views.iter().map(|view| (view.agent.uid.clone(), view.clone())).collect();
+
+        // Another policy keeps both agents on their last bundle. This one has not changed since, so it is in force.
+        let rule = json!({"name": "any", "operations": ["payments.list"], "effect": "Allow",
+            "when": [{"field": "payee", "equals": "A"}]});
+        let broken = object("ToolPolicy", "broken", &json!({"tools": ["gone"], "rules": [rule]}));
+        let with = |name: &str, known: Known| {
+            let mut gathered = resources(name);
+            gathered.policies.push(Arc::clone(&broken));
+            Gathered { published: published.clone(), known, ..gathered }
+        };
+        let second = plan(&with("known", first.known), &settings(), now);
+        assert_eq!(second.frozen.len(), 2);
+        assert_eq!(of_policy(&second, "payments", "Ready"), ("True", "Accepted", "in use"));
+        assert_eq!(of_policy(&second, "broken", "Ready").1, "ReferenceNotFound", "its own fault comes first");
+
+        let third = plan(&with("other", second.known), &settings(), now);
+        let (status, reason, message) = of_policy(&third, "payments", "Ready");
+        assert_eq!((status, reason), ("False", "NotServed"));
+        assert!(message.starts_with("not served to 2 agents (buyer, seller), kept on the last bundle: "), "{message}");
+        assert!(message.contains("ToolPolicy broken: spec.tools[0]: names Tool gone"), "{message}");
+        assert_eq!(of_policy(&third, "payments", "Stalled").0, "True");
+        assert_eq!(of_policy(&third, "payments", "Accepted").0, "True", "nothing of it is wrong");
+        let ready = |conditions: &[Condition]| {
+            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        };
+        assert!(
+            ready(&third.tools[0].1.conditions) && ready(&third.registries[0].1.conditions),
+            "these have not changed"
+        );
+    }
+
+    fn source(view: &View) -> &BundleSource {
+        view.bundle.as_ref().unwrap().bundle.source()
+    }
+
+    #[test]
+    fn what_agents_have_in_common_is_held_once_also_after_the_next_plan() {
+        let now = Timestamp::UNIX_EPOCH;
+        let shares = |one: &BundleSource, other: &BundleSource| {
+            one.registries[0].entries.is_one_with(&other.registries[0].entries)
+                && one.tools[0].operations.is_one_with(&other.tools[0].operations)
+        };
+        let first = plan(&resources("known"), &settings(), now);
+        let sources: Vec<_> = first.views.iter().map(source).collect();
+        assert_eq!(sources.len(), 2);
+        assert!(shares(sources[0], sources[1]), "two agents");
+
+        // The watches bring new objects, of which one has changed.
+        let published = first.views.iter().map(|view| (view.agent.uid.clone(), view.clone())).collect();
+        let next = Gathered { published, known: first.known, ..resources("other") };
+        let second = plan(&next, &settings(), now);
+        for view in &second.views {
+            assert_eq!(source(view).policies[0].rules[0].name, "other");
+            assert!(shares(source(view), source(&first.views[0])), "a bundle of before");
+        }
     }
 
     #[test]

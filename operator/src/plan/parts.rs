@@ -6,6 +6,7 @@ use aegis_crds::api::{
     ApprovalTier, ApprovalTierStatus, DelegationStatus, Registry, RegistryStatus, Tool, ToolPolicyStatus, ToolStatus,
 };
 use aegis_crds::gather::{self, Problem, selects};
+use aegis_crds::lowered::Lower as _;
 use aegis_crds::{compiles, lower};
 use aegis_decision::delegation::DelegationState;
 use aegis_decision::digest::Digest;
@@ -13,25 +14,33 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt as _};
 
+use super::frozen::unserved;
 use super::{Gathered, Plan};
 use crate::conditions::{self, Wanted};
 
 /// Lowers everything but agents.
 pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    let lowered = Arc::clone(&plan.known.lowered);
     for tool in &gathered.tools {
-        let compile = || lower::tool(tool).map_err(Problem::from).and_then(compiles::tool);
+        let compile = || lowered.tool(tool).map_err(Problem::from).and_then(compiles::tool);
         let result = plan.known.part(&gathered.known, &("Tool", tool.name_any(), &tool.spec), compile);
+        let unserved = result.as_ref().ok().and_then(|()| {
+            let core = lowered.tool(tool).ok()?;
+            let name = tool.name_any();
+            let has = |agent: &str| gathered.gives(agent, |policy| policy.tools.contains(&name));
+            unserved(plan.frozen.iter().filter(|frozen| has(&frozen.agent) && !frozen.has_tool(&core)))
+        });
         let current = tool.status.clone().unwrap_or_default();
         let generation = tool.metadata.generation;
         let status = ToolStatus {
             observed_generation: generation,
-            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            conditions: accepted(&current.conditions, result.as_ref().err(), unserved, generation, now),
             operations: u32::try_from(tool.spec.operations.len()).ok(),
         };
         plan.tools.push((tool.clone(), status));
     }
     for policy in &gathered.policies {
-        let result = lower::policy(policy).map_err(Problem::from).and_then(|core| {
+        let result = lowered.policy(policy).map_err(Problem::from).and_then(|core| {
             let (tools, registries, tiers) = named(gathered);
             // Git applies in any order, so what is missing is a condition, not a refusal.
             let policies = gathered.policies.iter().map(AsRef::as_ref);
@@ -42,16 +51,20 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
                 specs(&gathered.registries, |name| core.registries.contains(name), |registry| &registry.spec),
                 specs(&gathered.tiers, |_| true, |tier| &tier.spec),
             );
-            let compile = || compiles::policy(&core, tools, registries, tiers);
+            let compile = || compiles::policy_by(&*lowered, &core, tools, registries, tiers);
             plan.known.part(&gathered.known, &("ToolPolicy", &core, specs), compile)?;
             Ok(core)
         });
         let current = policy.status.clone().unwrap_or_default();
         let generation = policy.metadata.generation;
+        let unserved = result.as_ref().ok().and_then(|core| {
+            let has = |agent: &str| selects(policy, agent);
+            unserved(plan.frozen.iter().filter(|frozen| has(&frozen.agent) && !frozen.has_policy(core)))
+        });
         let selected = gathered.agents.iter().filter(|agent| selects(policy, &agent.name_any())).count();
         let status = ToolPolicyStatus {
             observed_generation: generation,
-            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            conditions: accepted(&current.conditions, result.as_ref().err(), unserved, generation, now),
             digest: result.as_ref().ok().map(|core| Digest::of(core).to_string()),
             rules: u32::try_from(policy.spec.rules.len()).ok(),
             agents: u32::try_from(selected).ok(),
@@ -60,23 +73,27 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         plan.policies.push((policy.clone(), status));
     }
     for registry in &gathered.registries {
-        let result = lower::registry(registry).map_err(Problem::from);
+        let result = lowered.registry(registry).map_err(Problem::from);
+        let unserved = result.as_ref().ok().and_then(|core| {
+            let has = |agent: &str| gathered.gives(agent, |policy| policy.registries.contains(&core.name));
+            unserved(plan.frozen.iter().filter(|frozen| has(&frozen.agent) && !frozen.has_registry(core)))
+        });
         let current = registry.status.clone().unwrap_or_default();
         let generation = registry.metadata.generation;
         let status = RegistryStatus {
             observed_generation: generation,
-            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            conditions: accepted(&current.conditions, result.as_ref().err(), unserved, generation, now),
             entries: u32::try_from(registry.spec.entries.len()).ok(),
         };
         plan.registries.push((registry.clone(), status));
     }
     for tier in &gathered.tiers {
-        let result = lower::tier(tier).map_err(Problem::from);
+        let result = lowered.tier(tier).map_err(Problem::from);
         let current = tier.status.clone().unwrap_or_default();
         let generation = tier.metadata.generation;
         let status = ApprovalTierStatus {
             observed_generation: generation,
-            conditions: accepted(&current.conditions, result.as_ref().err(), generation, now),
+            conditions: accepted(&current.conditions, result.as_ref().err(), None, generation, now),
         };
         plan.tiers.push((tier.clone(), status));
     }
@@ -128,18 +145,32 @@ fn named(
     (tools.iter().map(Arc::as_ref), registries.iter().map(Arc::as_ref), tiers.iter().map(Arc::as_ref))
 }
 
+/// Whether a part is valid, and in use wherever it should be: what it says of agents that are not served it.
 fn accepted(
     current: &[Condition],
     invalid: Option<&Problem>,
+    unserved: Option<String>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let (ok, reason, message) = match invalid {
-        None => (true, "Accepted", "in use".to_owned()),
-        Some(invalid) => (false, invalid.reason(), invalid.to_string()),
+    let ready = |ok, reason, message: String| Wanted::new("Ready", ok, reason, message);
+    let accepted = |ok, reason, message: String| Wanted::new("Accepted", ok, reason, message);
+    let (ready, accepted) = match (invalid, unserved) {
+        (None, None) => {
+            let message = "in use".to_owned();
+            (ready(true, "Accepted", message.clone()), accepted(true, "Accepted", message))
+        }
+        (None, Some(unserved)) => {
+            let message = "valid, and not in use everywhere: see Ready".to_owned();
+            (ready(false, "NotServed", unserved), accepted(true, "Accepted", message))
+        }
+        (Some(invalid), _) => {
+            let (reason, message) = (invalid.reason(), invalid.to_string());
+            (ready(false, reason, message.clone()), accepted(false, reason, message))
+        }
     };
-    let mut wanted = with_kstatus(Wanted::new("Ready", ok, reason, message.clone()));
-    wanted.push(Wanted::new("Accepted", ok, reason, message));
+    let mut wanted = with_kstatus(ready);
+    wanted.push(accepted);
     conditions::set(current, wanted, generation, now)
 }
 

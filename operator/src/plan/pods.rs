@@ -153,7 +153,8 @@ fn count(number: &mut u32) {
     *number = number.saturating_add(1);
 }
 
-fn named(names: &[String], all: u32) -> String {
+/// The first names of so many.
+pub(super) fn named(names: &[String], all: u32) -> String {
     let more = usize::try_from(all).unwrap_or(usize::MAX).saturating_sub(names.len());
     let list = names.join(", ");
     if more == 0 { list } else { format!("{list} and {more} more") }

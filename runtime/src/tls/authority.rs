@@ -79,8 +79,10 @@ impl Authority {
     }
 }
 
+/// Certificates have whole seconds (RFC 5280, 4.1.2.5), and their parts are cut off: one more, so that none ends too early.
 fn valid_for(params: &mut CertificateParams, validity: Duration) {
     let now = SystemTime::now();
+    let validity = validity.saturating_add(Duration::from_secs(1));
     if let (Some(begin), Some(end)) = (now.checked_sub(BACKDATE), now.checked_add(validity)) {
         params.not_before = begin.into();
         params.not_after = end.into();

@@ -104,8 +104,9 @@ async fn others(shop: &Shop<'_>) -> Result<()> {
     Ok(())
 }
 
-/// An agent that names the clerk's account.
+/// An agent that names the clerk's account, younger by what objects tell of their age: whole seconds.
 async fn usurp(shop: &Shop<'_>) -> Result<()> {
+    tokio::time::sleep(Duration::from_secs(1)).await;
     shop.namespace.apply("admin", agent("usurper", CLERK, &Plan::default()).as_str(), "flows").await?;
     let agents: Api<aegis_crds::api::Agent> = shop.namespace.api("admin").await?;
     eventually("the operator to see the usurper", PATIENCE, async || {

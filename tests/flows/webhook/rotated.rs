@@ -22,8 +22,8 @@ use tokio::net::TcpStream;
 use super::super::guards::scene::PATIENCE;
 use super::scene::pair;
 
-/// An authority lasts 15 s, a leaf 3 s, and API servers get 2 s to take over a new bundle.
-const SHORT: [&str; 6] = ["--ca-life", "15", "--leaf-life", "3", "--ca-settle", "2"];
+/// An authority lasts 24 s, a leaf 6 s, and API servers get 2 s to take over a new bundle.
+const SHORT: [&str; 6] = ["--ca-life", "24", "--leaf-life", "6", "--ca-settle", "2"];
 
 /// What validation lets pass when it fails would not be seen to fail.
 fn fail_closed(document: &mut Value) {

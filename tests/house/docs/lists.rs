@@ -217,6 +217,7 @@ fn every_reason_of_a_condition_is_documented() {
     let mut reasons = BTreeSet::new();
     for file in [
         "operator/src/plan/agents.rs",
+        "operator/src/plan/frozen.rs",
         "operator/src/plan/parts.rs",
         "operator/src/plan/pods.rs",
         "operator/src/owned/mod.rs",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,12 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::keys::Seeded;
 
 /// Values by key: walked through and written like an ordered map, looked up like a hash table. It is made whole and does
-/// not change.
+/// not change, so clones share it: the bundles of all agents of a namespace hold one.
 ///
 /// The table holds places of values, 10 to 20 bytes for each. A `HashMap` of the standard library would hold every key once
 /// more; `hashbrown`, of which that map is made, has a table without keys.
-#[derive(Clone)]
-pub struct ByKey<V> {
+pub struct ByKey<V>(Arc<Content<V>>);
+
+struct Content<V> {
     /// Ordered by key, each key once.
     values: Vec<(String, V)>,
     /// Places in `values`, by the hash of the key.
@@ -24,6 +26,11 @@ pub struct ByKey<V> {
 }
 
 impl<V> ByKey<V> {
+    /// Whether the two are one in memory, and not only equal.
+    pub fn is_one_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The value of a key, if it has one.
     pub fn get(&self, key: &str) -> Option<&V> {
         self.find(key).map(|(_, value)| value)
@@ -36,32 +43,33 @@ impl<V> ByKey<V> {
 
     /// The key at a place in the order of keys.
     pub(crate) fn key_at(&self, place: usize) -> Option<&str> {
-        self.values.get(place).map(|(key, _)| key.as_str())
+        self.0.values.get(place).map(|(key, _)| key.as_str())
     }
 
     /// Keys and values in the order of keys.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &V)> {
-        self.values.iter().map(|(key, value)| (key, value))
+        self.0.values.iter().map(|(key, value)| (key, value))
     }
 
     /// Keys in their order.
     pub fn keys(&self) -> impl Iterator<Item = &String> {
-        self.values.iter().map(|(key, _)| key)
+        self.0.values.iter().map(|(key, _)| key)
     }
 
     /// Values in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.values.iter().map(|(_, value)| value)
+        self.0.values.iter().map(|(_, value)| value)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.0.values.is_empty()
     }
 
     fn find(&self, key: &str) -> Option<&(String, V)> {
-        let place = self.places.find(self.seed.hash_one(key), |place| self.key_at(*place) == Some(key));
-        self.values.get(*place?)
+        let Content { values, places, seed } = &*self.0;
+        let place = places.find(seed.hash_one(key), |place| self.key_at(*place) == Some(key));
+        values.get(*place?)
     }
 }
 
@@ -74,7 +82,7 @@ impl<V> From<BTreeMap<String, V>> for ByKey<V> {
         for place in 0..values.len() {
             places.insert_unique(hash(&place), place, hash);
         }
-        Self { values, places, seed }
+        Self(Arc::new(Content { values, places, seed }))
     }
 }
 
@@ -82,6 +90,12 @@ impl<V> From<BTreeMap<String, V>> for ByKey<V> {
 impl<V> FromIterator<(String, V)> for ByKey<V> {
     fn from_iter<I: IntoIterator<Item = (String, V)>>(values: I) -> Self {
         Self::from(values.into_iter().collect::<BTreeMap<_, _>>())
+    }
+}
+
+impl<V> Clone for ByKey<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -93,7 +107,7 @@ impl<V> Default for ByKey<V> {
 
 impl<V: PartialEq> PartialEq for ByKey<V> {
     fn eq(&self, other: &Self) -> bool {
-        self.values == other.values
+        self.is_one_with(other) || self.0.values == other.0.values
     }
 }
 
@@ -143,6 +157,14 @@ mod tests {
             prop_assert_eq!(&written, &serde_json::to_string(&map).unwrap());
             prop_assert_eq!(serde_json::from_str::<ByKey<u8>>(&written).unwrap(), by_key);
         }
+    }
+
+    #[test]
+    fn clones_are_one_and_equal_ones_are_not() {
+        let made = || ByKey::from(BTreeMap::from([("a".to_owned(), 1_u8)]));
+        let first = made();
+        assert!(first.is_one_with(&first.clone()));
+        assert!(!first.is_one_with(&made()) && first == made());
     }
 
     #[test]

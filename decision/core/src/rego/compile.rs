@@ -19,6 +19,7 @@ use super::{ENTRY, MAX_INSTRUCTIONS, MAX_MODULE_BYTES, PACKAGE, builtins};
 use crate::digest::Digest;
 use crate::registry::Registry;
 use crate::rules::RegistryRead;
+use crate::shared::Shared;
 
 /// Stack for reading a module. Only what is used of it becomes memory.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -28,7 +29,7 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModuleSource {
     /// Rego, version 1, package `aegis`.
-    pub module: String,
+    pub module: Shared<String>,
     /// Tiers that its verdicts may ask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<String>,

@@ -216,7 +216,7 @@ verdicts contains {"effect": "Deny", "reason": "large", "message": "too much", "
 "#;
 
     fn module() -> Module {
-        let source = ModuleSource { module: MODULE.to_owned(), tiers: Vec::new() };
+        let source = ModuleSource { module: MODULE.to_owned().into(), tiers: Vec::new() };
         Module::compile(&source, &[], &[]).unwrap()
     }
 

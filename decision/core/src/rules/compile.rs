@@ -20,6 +20,7 @@ use super::window::Window;
 use crate::bundle::BundleSource;
 use crate::policy::{Amount, Check, Normalize, Policy, Predicate, Rule, Sum, SumBound};
 use crate::room::{BundleRoom, Room};
+use crate::tool::Tool;
 
 /// A policy whose rules are ready to be asked.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct CompiledPolicy {
     pub(super) policy: Policy,
     /// Checks of each rule, in the policy's order.
     pub(super) rules: Vec<Box<[CompiledCheck]>>,
-    /// Rules of each operation that some rule names; never those that sanitize.
+    /// Rules of each operation that some rule names and that can be called; never those that sanitize.
     by_operation: BTreeMap<String, Vec<usize>>,
     /// Rules of every other operation.
     of_others: Vec<usize>,
@@ -67,8 +68,8 @@ impl CompiledPolicy {
             });
             rules.push(checks.collect::<Result<_, _>>()?);
         }
-        let operations: BTreeSet<&String> = policy.rules.iter().flat_map(|rule| &rule.operations).collect();
-        let by_operation = operations.into_iter().map(|name| (name.clone(), indexes(policy, name))).collect();
+        let operations = operations(policy, source).into_iter();
+        let by_operation = operations.map(|name| (name.clone(), indexes(policy, name))).collect();
         Ok(Self { policy: policy.clone(), rules, by_operation, of_others: indexes(policy, "*") })
     }
 
@@ -76,6 +77,17 @@ impl CompiledPolicy {
     pub(super) fn indexes(&self, operation: &str) -> &[usize] {
         self.by_operation.get(operation).unwrap_or(&self.of_others)
     }
+}
+
+/// The operations that rules name. Where every tool of the policy is known, only those that one of them declares: nobody
+/// asks about another, and lists of rules for each would grow by the product of both.
+fn operations<'p>(policy: &'p Policy, source: &BundleSource) -> BTreeSet<&'p String> {
+    let tools: Option<Vec<&Tool>> =
+        policy.tools.iter().map(|name| source.tools.iter().find(|tool| tool.name == *name)).collect();
+    let declared: Option<BTreeSet<&String>> =
+        tools.map(|tools| tools.into_iter().flat_map(|tool| &tool.operations).map(|one| &one.name).collect());
+    let named = policy.rules.iter().flat_map(|rule| &rule.operations);
+    named.filter(|name| declared.as_ref().is_none_or(|declared| declared.contains(name))).collect()
 }
 
 fn indexes(policy: &Policy, operation: &str) -> Vec<usize> {

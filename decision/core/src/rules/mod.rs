@@ -62,6 +62,7 @@ pub(crate) mod sanitizer;
 mod spellings;
 mod sum;
 mod table;
+mod tables;
 mod text;
 mod vat;
 mod window;
@@ -72,7 +73,8 @@ pub use error::{RuleError, RuleProblem};
 pub(crate) use format::is as has_format;
 pub(crate) use lookups::Lookups;
 pub(crate) use resolve::whole_path;
-pub(crate) use table::{Allowing, SetRoom, Table};
+pub(crate) use table::{Allowing, Table};
+pub(crate) use tables::Tables;
 pub(crate) use text::why_no_pattern;
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};
 

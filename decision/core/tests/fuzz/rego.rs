@@ -29,7 +29,7 @@ pub fn scene(arguments: &str, module: &str) -> Scene {
         scene.input.arguments = Some(arguments);
     }
     if let Some(policy) = scene.source.policies.first_mut() {
-        policy.rego = Some(ModuleSource { module: module.to_owned(), tiers: Vec::new() });
+        policy.rego = Some(ModuleSource { module: module.to_owned().into(), tiers: Vec::new() });
     }
     scene
 }

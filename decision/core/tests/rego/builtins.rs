@@ -92,7 +92,7 @@ fn every_function_of_the_list_can_be_called() {
         };
         let said = r#"{"effect": "Deny", "reason": "r", "message": "m"}"#;
         let source = ModuleSource {
-            module: format!("package aegis\nverdicts contains {said} if {{\n  x := {call}\n  x == 1\n}}\n"),
+            module: format!("package aegis\nverdicts contains {said} if {{\n  x := {call}\n  x == 1\n}}\n").into(),
             tiers: Vec::new(),
         };
         aegis_decision::rego::Module::compile(&source, &[], &[]).unwrap_or_else(|error| panic!("{call}: {error}"));

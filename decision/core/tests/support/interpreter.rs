@@ -122,7 +122,7 @@ fn interpreted(bundle: &Bundle, call: &ToolCall, policy: &Policy, rego: &ModuleS
 
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(true);
-    engine.add_policy("t".to_owned(), rego.module.clone()).unwrap();
+    engine.add_policy("t".to_owned(), rego.module.as_str().to_owned()).unwrap();
     engine.add_data(value(&json!({"registries": registries}))).unwrap();
     engine.set_input(value(document));
     let Rego::Set(verdicts) = engine.eval_rule("data.aegis.verdicts".to_owned()).ok()? else { return None };

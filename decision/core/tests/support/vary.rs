@@ -1,7 +1,13 @@
 //! Arguments made from others.
 //!
-//! Types are kept, and so are the members of what stands in a list: where these change, the machine says by design what the
-//! interpreter does not (`docs/reference/rego.md`, what is not available).
+//! Types are kept, and so are the members of what stands in a list. Where these change, the machine says by design what the
+//! interpreter does not (`docs/reference/rego.md`, what is not available): an order between values of different types fails
+//! instead of holding or not, `some x in` over what is no list finds nothing instead of failing, and a list comprehension
+//! keeps an element that is undefined. Nearly every module compares, goes through a list or makes one, and what it then says
+//! depends on where it does so: to know which answer is wanted, the comparison would have to be the machine. So no share of
+//! the calls changes a type either. What is said where types differ is compared construct by construct, in
+//! `rego/language.rs`: `DIFFERS` has what comes out in these three cases, `RUNS` has cases in which both agree. Functions are
+//! given what they do not take in `rego/builtins.rs` and `rego_costs.rs`.
 
 use serde_json::{Value, json};
 

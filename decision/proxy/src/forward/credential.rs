@@ -150,7 +150,7 @@ mod tests {
                 scheme: Some("Bearer".to_owned()),
             }),
             allow_private_addresses: true,
-            operations: Vec::new(),
+            operations: Vec::new().into(),
             limits: Limits { request_bytes: 1, response_bytes: 1, concurrency: 1 },
         }
     }

@@ -28,29 +28,25 @@ pub fn new_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// Why a call may go once, or whom it waits for.
+/// By whose request a call may go once, or for which it waits.
 #[derive(Debug, Clone, Default)]
-pub struct Approval {
-    request: Option<ApprovalRef>,
-    claim: Option<ClaimRef>,
-}
+pub struct Approval(Option<ApprovalRef>);
 
 impl Approval {
     /// The call waits for this request.
     pub fn asked(answer: &ApprovalAnswer) -> Self {
-        Self { request: Some(reference(&answer.name, &answer.uid)), claim: None }
+        Self(Some(reference(&answer.name, &answer.uid)))
     }
 
-    /// The call was released, and its claim refused.
+    /// The call was released. Its claim, once it is won, is named by [`claim`].
     pub fn released(release: &Release) -> Self {
-        Self { request: Some(reference(&release.request_name, &release.request_uid)), claim: None }
+        Self(Some(reference(&release.request_name, &release.request_uid)))
     }
+}
 
-    /// The call was released, and this claim won.
-    pub fn claimed(won: &Won) -> Self {
-        let claim = ClaimRef { nonce: won.receipt.nonce.clone(), at: won.receipt.at };
-        Self { claim: Some(claim), ..Self::released(&won.release) }
-    }
+/// The claim that was won for a call.
+pub fn claim(won: &Won) -> ClaimRef {
+    ClaimRef { nonce: won.receipt.nonce.clone(), at: won.receipt.at }
 }
 
 /// What the record keeps of the call itself, taken before the verdict consumes the call.
@@ -104,8 +100,8 @@ pub fn decision(
         target: about.target,
         bundle_version: Some(view.policy.version),
         decision: output.clone(),
-        approval: approval.request,
-        claim: approval.claim,
+        approval: approval.0,
+        claim: None,
         traceparent: about.traceparent,
         run: about.run,
         plan: None,

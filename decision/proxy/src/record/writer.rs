@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aegis_decision::control::Head;
-use aegis_decision::jws::KeySet;
 use aegis_decision::record::Record;
 use aegis_decision::segment::{Sealer, SegmentError};
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
+use super::renewal::Renewal;
 use super::room::Taken;
 use super::storage::{Storage, StorageError};
 use crate::metrics::Metrics;
@@ -29,8 +29,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 pub enum Message {
     /// A record.
     Record(Job),
-    /// The record key is attested anew.
-    Attest(String, Arc<KeySet>),
+    /// The record key is attested anew: see [`Renewal`].
+    Renewed,
     /// Nothing more comes: seal and end.
     Close,
 }
@@ -40,7 +40,7 @@ impl Message {
     pub fn is_urgent(&self) -> bool {
         match self {
             Self::Record(job) => job.waiter.is_some(),
-            Self::Attest(..) | Self::Close => true,
+            Self::Renewed | Self::Close => true,
         }
     }
 }
@@ -77,6 +77,8 @@ pub struct Writer<S> {
     pub storage: S,
     /// What is to be written.
     pub messages: Receiver<Message>,
+    /// The newest attestation that is not written yet.
+    pub renewal: Renewal,
     /// Whether the last batch was kept: while not, calls are refused without asking.
     pub writable: Arc<AtomicBool>,
     /// The end of what is durable.
@@ -89,7 +91,6 @@ pub struct Writer<S> {
 #[derive(Default)]
 struct Collected {
     jobs: Vec<Job>,
-    attestations: Vec<(String, Arc<KeySet>)>,
     /// Somebody waits for it.
     urgent: bool,
     close: bool,
@@ -100,7 +101,7 @@ impl Collected {
         self.urgent |= message.is_urgent();
         match message {
             Message::Record(job) => self.jobs.push(job),
-            Message::Attest(attestation, keys) => self.attestations.push((attestation, keys)),
+            Message::Renewed => {}
             Message::Close => self.close = true,
         }
     }
@@ -156,11 +157,11 @@ impl<S: Storage> Writer<S> {
         collected: Collected,
     ) -> Result<Vec<(Record, Taken)>, WriterError> {
         let before = self.sealer.clone();
-        for (attestation, keys) in &collected.attestations {
-            if let Err(error) = self.sealer.attest(attestation, keys) {
-                tracing::error!(%error, "renewed attestation is not usable");
-            }
-        }
+        let renewed = self.renewal.take().and_then(|renewed| {
+            let attested = self.sealer.attest(&renewed.attestation, &renewed.keys);
+            attested.inspect_err(|error| tracing::error!(%error, "renewed attestation is not usable")).ok()?;
+            Some(renewed)
+        });
         let mut told = Vec::new();
         let mut keep_on_failure = Vec::new();
         // Of records that are given up on failure; their room is free at the end.
@@ -197,6 +198,8 @@ impl<S: Storage> Writer<S> {
         };
         match kept {
             Ok(()) => {
+                // Who is told that a record is kept finds its room free.
+                drop((keep_on_failure, rooms));
                 self.writable.store(true, Ordering::Release);
                 self.metrics.synced(count, started.elapsed());
                 self.head.send_replace(Some(self.sealer.head()));
@@ -209,7 +212,14 @@ impl<S: Storage> Writer<S> {
                 self.writable.store(false, Ordering::Release);
                 self.metrics.record_failures.inc();
                 tracing::error!(error = &error as &dyn std::error::Error, "records are not writable");
+                // An attestation that does not cover this time, and was refused for it, is no better the next time.
+                if let Some(renewed) = renewed
+                    && self.sealer.attestation().covers(now)
+                {
+                    self.renewal.put_back(renewed);
+                }
                 self.sealer = before;
+                drop(rooms);
                 Ok(keep_on_failure)
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 //! the others in sums, so that a flood neither fills the disk nor goes unseen.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aegis_decision::codes::Code;
@@ -39,7 +39,7 @@ impl Refusals {
     /// Gives the record back when it is to be written now; else it goes into the sum of its code.
     pub fn take(&self, mut record: ConnectionRecord, now: Instant) -> Option<ConnectionRecord> {
         let code = record.code?;
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner();
         if inner.single.take(now) {
             return Some(record);
         }
@@ -50,18 +50,30 @@ impl Refusals {
         None
     }
 
+    /// Counts what could not be written in the sum of its code, whose last one stays the last.
+    pub fn put_back(&self, record: ConnectionRecord) {
+        let Some(code) = record.code else { return };
+        let count = record.count;
+        let add = |sum: &mut ConnectionRecord| sum.count = sum.count.saturating_add(count);
+        self.inner().sums.entry(code).and_modify(add).or_insert(record);
+    }
+
     fn sums(&self) -> Vec<ConnectionRecord> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.sums.drain().map(|(_, record)| record).collect()
+        self.inner().sums.drain().map(|(_, record)| record).collect()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes the sums.
+/// Writes the sums. What cannot be written is tried again with the next ones.
 pub fn write(shared: &Shared) {
     let Some(recorder) = shared.recorder.get() else { return };
     for record in shared.refusals.sums() {
-        if recorder.connection(record).is_err() {
-            tracing::warn!("refused connections not recorded");
+        if recorder.connection_refused(record.clone()).is_err() {
+            tracing::warn!("refused connections not recorded yet");
+            shared.refusals.put_back(record);
         }
     }
 }
@@ -117,5 +129,15 @@ mod tests {
         assert_eq!(sums, [(9950, "9999"), (10_000, "19999")]);
         assert!(refusals.sums().is_empty());
         assert!(refusals.take(record(1, Code::UnknownHost), now + Duration::from_secs(1)).is_some());
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_in_the_next_sum() {
+        let refusals = Refusals::default();
+        let told = || refusals.sums().iter().map(|record| (record.count, record.id.clone())).collect::<Vec<_>>();
+        refusals.put_back(record(1, Code::UnknownHost));
+        refusals.put_back(ConnectionRecord { count: 7, ..record(2, Code::UnknownHost) });
+        assert_eq!(told(), [(8, "1".to_owned())]);
+        assert!(told().is_empty());
     }
 }

@@ -20,8 +20,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::route;
 use super::site::Site;
 use super::sniff;
-use crate::record::Recorder;
 use crate::record::compose::{self, Connection, ConnectionEnd};
+use crate::record::{EndRoom, Recorder};
 use crate::resolve::resolve;
 use crate::worker::{Shared, Worker};
 
@@ -48,6 +48,8 @@ pub struct Tunnel {
     site: Site,
     upstream: Box<dyn Stream>,
     began: Instant,
+    /// For the record of its end.
+    room: EndRoom,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -101,9 +103,9 @@ pub async fn open(worker: &Worker, way: Way, site: Site) -> Result<Tunnel, Refus
         detail: None,
         reason: Some(entry.reason.clone()),
     };
-    if recorder.connection(compose::connection(&recorder, &view, about)).is_err() {
+    let Ok(room) = recorder.connection_opened(compose::connection(&recorder, &view, about)).await else {
         return Err(refused(id, Code::RecordNotWritable));
-    }
+    };
     shared.metrics.connected(way, None);
     let began = Instant::now();
     // A private address is never what an egress entry means: services of the cluster are tools.
@@ -125,11 +127,11 @@ pub async fn open(worker: &Worker, way: Way, site: Site) -> Result<Tunnel, Refus
     match dialled {
         Ok(upstream) => {
             shared.metrics.tunnels.inc();
-            Ok(Tunnel { shared: Arc::clone(shared), recorder, id, site, upstream, began, _slot: slot })
+            Ok(Tunnel { shared: Arc::clone(shared), recorder, id, site, upstream, began, room, _slot: slot })
         }
         Err((error, detail)) => {
             let end = ConnectionEnd { error: Some(error), ..ConnectionEnd::new(&id, Ended::NotConnected) };
-            recorder.connection_end(compose::connection_end(&recorder, end, began.elapsed()));
+            recorder.connection_end(compose::connection_end(&recorder, end, began.elapsed()), room);
             shared.metrics.disconnected(Ended::NotConnected, 0, 0);
             Err(Refused { detail: format!("{}: {detail}", site.host), ..refused(id, Code::UpstreamUnreachable) })
         }
@@ -167,8 +169,11 @@ pub fn refuse(shared: &Shared, way: Way, id: String, site: Option<&Site>, port: 
         Way::Captured => shared.refusals.take(record, Instant::now()),
     };
     if let Some(record) = record
-        && recorder.connection(record).is_err()
+        && recorder.connection_refused(record.clone()).is_err()
     {
+        if way == Way::Captured {
+            shared.refusals.put_back(record);
+        }
         return Refused {
             detail: Code::RecordNotWritable.cause().to_owned(),
             code: Code::RecordNotWritable,
@@ -210,7 +215,7 @@ impl Tunnel {
         };
         let (sent_bytes, received_bytes) = (sent.into_inner(), received.into_inner());
         let end = ConnectionEnd { code, sent_bytes, received_bytes, ..ConnectionEnd::new(&self.id, ended) };
-        self.recorder.connection_end(compose::connection_end(&self.recorder, end, self.began.elapsed()));
+        self.recorder.connection_end(compose::connection_end(&self.recorder, end, self.began.elapsed()), self.room);
         self.shared.metrics.tunnels.dec();
         self.shared.metrics.disconnected(ended, sent_bytes, received_bytes);
         tracing::debug!(host = self.site.host, ended = ended.as_str(), "tunnel ended");
@@ -219,7 +224,7 @@ impl Tunnel {
     /// Ends it before anything was carried.
     pub fn abandon(self) {
         let end = ConnectionEnd::new(&self.id, Ended::Broken);
-        self.recorder.connection_end(compose::connection_end(&self.recorder, end, self.began.elapsed()));
+        self.recorder.connection_end(compose::connection_end(&self.recorder, end, self.began.elapsed()), self.room);
         self.shared.metrics.tunnels.dec();
         self.shared.metrics.disconnected(Ended::Broken, 0, 0);
     }

@@ -116,7 +116,7 @@ async fn a_new_policy_is_swapped_in_and_a_bad_one_leaves_the_last_good() {
         told.source = bad;
     });
     let end = std::time::Instant::now() + crate::bed::WAIT;
-    while !sidecar.metrics().await.contains("aegis_bundles_rejected_total 1") {
+    while !sidecar.metrics().await.contains(r#"aegis_bundles_rejected_total{reason="invalid"} 1"#) {
         assert!(std::time::Instant::now() < end);
     }
     assert_eq!(sidecar.post("/ledger/payments/1", PAYMENT).await.code(), "no_rule_allows");

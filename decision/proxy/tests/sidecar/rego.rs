@@ -31,7 +31,7 @@ numbers := [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
 "#;
 
 fn with_module(trial: &mut Trial) {
-    trial.source.policies[0].rego = Some(ModuleSource { module: MODULE.to_owned(), tiers: Vec::new() });
+    trial.source.policies[0].rego = Some(ModuleSource { module: MODULE.to_owned().into(), tiers: Vec::new() });
 }
 
 /// A sidecar whose modules have so much time for a call.

@@ -34,7 +34,7 @@ async fn only_the_tools_own_authority_and_name_are_trusted() {
     let (ours, other) = (Authority::generate("ours", hour).unwrap(), Authority::generate("other", hour).unwrap());
     let upstream = Upstream::start_tls(&ours.leaf(&["ledger.test".to_owned()], hour).unwrap()).await;
     let settings = |authority: &Authority, name: &str| {
-        Some(Tls { ca_bundle: Some(authority.certificate_pem().to_owned()), server_name: Some(name.to_owned()) })
+        Some(Tls { ca_bundle: Some(authority.certificate_pem().to_owned().into()), server_name: Some(name.to_owned()) })
     };
 
     for wrong in [None, settings(&other, "ledger.test"), settings(&ours, "books.test")] {

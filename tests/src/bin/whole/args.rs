@@ -23,10 +23,10 @@ pub struct Args {
     #[arg(long)]
     pub praxis: Option<PathBuf>,
     /// Rounds; each measures every way twice, forwards and backwards
-    #[arg(long, default_value = "15")]
+    #[arg(long, default_value = "40")]
     pub rounds: NonZeroUsize,
-    /// Milliseconds of one measurement
-    #[arg(long, default_value = "1000")]
+    /// Milliseconds of one measurement: a machine that is shared drifts within seconds
+    #[arg(long, default_value = "300")]
     pub slice: NonZeroU32,
     /// Connections of the closed loop, each with one call under way
     #[arg(long, default_value = "16")]

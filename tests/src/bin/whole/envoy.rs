@@ -23,13 +23,15 @@ impl Envoy {
     /// Starts both, each with one thread for requests.
     pub async fn start(folder: &Path, envoy: &Path, opa: &Path, tool: SocketAddr) -> Result<Self> {
         let rego = Rego::write(folder, "input.parsed_body")?;
-        let (asked, judged, plain) = (free()?, free()?, free()?);
+        let (asked, api, judged, plain) = (free()?, free()?, free()?, free()?);
+        // It logs no decisions unless it is told to.
         let opa = ProcessSpec::new(opa, folder.join("opa.log"))
             .env("GOMAXPROCS", "1")
-            .args(["-listen", &asked.to_string()])
-            .arg("-policy")
+            .args(["run", "--server", "--skip-version-check", "--optimize-store-for-read-speed", "--log-level=error"])
+            .args(["--addr", &api.to_string()])
+            .args(["--set", &format!("plugins.envoy_ext_authz_grpc.addr={asked}")])
+            .args(["--set", "plugins.envoy_ext_authz_grpc.path=bench/allow"])
             .arg(&rego.module)
-            .arg("-data")
             .arg(&rego.data);
         let opa = Process::spawn(opa).await?;
         listens(&opa, asked).await?;

@@ -23,12 +23,13 @@ const REST: Duration = Duration::from_secs(5);
 /// Measures each scene.
 pub fn measure() -> Result<()> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    println!("| rules | idle, MiB | with {CONNECTIONS} connections, MiB | peak, MiB |\n| ---: | ---: | ---: | ---: |");
+    println!("| rules | idle, MiB | its own | with {CONNECTIONS} connections, MiB | its own | peak, MiB |");
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: |");
     for rules in RULES {
         let folder = tempfile::Builder::new().prefix("aegis-whole-").tempdir().context("cannot make a folder")?;
         let [idle, open] = runtime.block_on(usage(folder.path(), rules))?;
-        let (idle, peak, open) = (idle.resident_mib(), open.peak_mib(), open.resident_mib());
-        println!("| {rules} | {idle:.1} | {open:.1} | {peak:.1} |");
+        let cells = [idle.resident_mib(), idle.own_mib(), open.resident_mib(), open.own_mib(), open.peak_mib()];
+        println!("| {rules} | {} |", cells.map(|mib| format!("{mib:.1}")).join(" | "));
     }
     Ok(())
 }
