@@ -118,6 +118,11 @@ impl Object {
         self.members.iter().map(|(key, value)| (key.as_str(), value))
     }
 
+    /// Members in order, as they are kept.
+    pub(crate) fn entries(&self) -> std::slice::Iter<'_, (Text, Value)> {
+        self.members.iter()
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.members.len()
