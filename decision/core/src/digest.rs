@@ -22,7 +22,12 @@ impl Digest {
     /// A value that has no JSON form (a map with keys that are no strings) cannot occur in this crate's types; its
     /// digest is that of the serialisation error's text, which equals nothing else.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
-        match canonical::to_vec(value) {
+        Self::of_canonical(canonical::to_vec(value))
+    }
+
+    /// The same of what was written as that form.
+    pub(crate) fn of_canonical(written: serde_json::Result<Vec<u8>>) -> Self {
+        match written {
             Ok(bytes) => Self::of_bytes(&bytes),
             Err(error) => Self::of_bytes(format!("not serialisable: {error}").as_bytes()),
         }

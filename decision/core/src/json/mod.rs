@@ -13,6 +13,7 @@ mod read;
 mod serde_bridge;
 
 pub use emit::emit;
+pub(crate) use emit::emit_sorted;
 pub use number::{Number, NumberError};
 pub use parse::{Limits, ParseError, ParseErrorKind, parse, parse_with};
 pub use read::{ReadError, read, to_serde};
