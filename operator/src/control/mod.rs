@@ -11,6 +11,7 @@ mod feed;
 mod feeds;
 mod heads;
 mod outcome;
+mod per_agent;
 mod pieces;
 mod probe;
 mod requests;
@@ -18,7 +19,6 @@ mod room;
 mod telling;
 mod token;
 mod trials;
-mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +47,8 @@ pub use auth::AUDIENCE;
 pub use error::Refusal;
 pub use feeds::Feeds;
 pub use heads::Heads;
+pub use per_agent::Turns;
 pub use room::Room;
-pub use turns::Turns;
 
 /// Time for one request.
 const HANDLING: Duration = Duration::from_secs(30);
