@@ -9,6 +9,8 @@ mod claim;
 mod error;
 mod feed;
 mod feeds;
+#[cfg(test)]
+mod fixture;
 mod heads;
 mod outcome;
 mod per_agent;

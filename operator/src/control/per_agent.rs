@@ -1,4 +1,4 @@
-//! One thing per agent, such as a lock or a bound: what an agent asks for meets its own, and no agent waits for another's.
+//! One thing per agent, such as a lock or a bound: an agent that waits for its own holds up no other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as Map, PoisonError};
