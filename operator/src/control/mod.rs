@@ -9,8 +9,11 @@ mod claim;
 mod error;
 mod feed;
 mod feeds;
+#[cfg(test)]
+mod fixture;
 mod heads;
 mod outcome;
+mod per_agent;
 mod pieces;
 mod probe;
 mod requests;
@@ -18,7 +21,6 @@ mod room;
 mod telling;
 mod token;
 mod trials;
-mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +49,8 @@ pub use auth::AUDIENCE;
 pub use error::Refusal;
 pub use feeds::Feeds;
 pub use heads::Heads;
+pub use per_agent::Turns;
 pub use room::Room;
-pub use turns::Turns;
 
 /// Time for one request.
 const HANDLING: Duration = Duration::from_secs(30);

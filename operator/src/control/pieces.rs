@@ -54,14 +54,29 @@ pub fn pieces() -> (Pieces, impl Stream<Item = Result<Bytes, Cut>> + Send + 'sta
 impl Pieces {
     /// Puts a line, its end included. Returns when the connection has taken all of it but a few pieces.
     pub async fn put(&self, line: &str) -> Result<(), NotTaken> {
-        let put = async {
-            for piece in line.as_bytes().chunks(PIECE) {
-                // A copy: a part of the line would keep the whole line in memory.
-                self.0.send(Bytes::copy_from_slice(piece)).await.map_err(|_| NotTaken::Gone)?;
-            }
-            Ok::<(), NotTaken>(())
-        };
-        timeout(TAKEN_WITHIN, put).await.unwrap_or(Err(NotTaken::TooSlow))
+        in_time(self.queue(line)).await
+    }
+
+    /// Puts a line, its end included. Returns when the connection has taken all of it: no piece is under way any more.
+    pub async fn put_whole(&self, line: &str) -> Result<(), NotTaken> {
+        in_time(async {
+            self.queue(line).await?;
+            self.taken().await
+        })
+        .await
+    }
+
+    async fn queue(&self, line: &str) -> Result<(), NotTaken> {
+        for piece in line.as_bytes().chunks(PIECE) {
+            // A copy: a part of the line would keep the whole line in memory.
+            self.0.send(Bytes::copy_from_slice(piece)).await.map_err(|_| NotTaken::Gone)?;
+        }
+        Ok(())
+    }
+
+    /// Returns when the connection has taken every piece, which is when all of the queue is free.
+    async fn taken(&self) -> Result<(), NotTaken> {
+        self.0.reserve_many(self.0.max_capacity()).await.map(drop).map_err(|_| NotTaken::Gone)
     }
 
     /// Returns when nobody reads any more.
@@ -70,9 +85,13 @@ impl Pieces {
     }
 }
 
+async fn in_time(taking: impl Future<Output = Result<(), NotTaken>>) -> Result<(), NotTaken> {
+    timeout(TAKEN_WITHIN, taking).await.unwrap_or(Err(NotTaken::TooSlow))
+}
+
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt as _;
+    use futures::{FutureExt as _, StreamExt as _};
 
     use super::*;
 
@@ -103,10 +122,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_whole_line_was_put_when_its_last_piece_was_taken() {
+        let (lines, stream) = pieces();
+        let mut stream = std::pin::pin!(stream);
+        let two = format!("{}\n", "x".repeat(PIECE));
+        let mut put = std::pin::pin!(lines.put_whole(&two));
+        for _ in 0..2 {
+            assert!(put.as_mut().now_or_never().is_none(), "a piece waits to be taken");
+            assert!(stream.next().await.unwrap().is_ok());
+        }
+        assert_eq!(put.now_or_never(), Some(Ok(())));
+        assert_eq!(lines.put("x\n").await, Ok(()), "what fits into the queue is put");
+        assert_eq!(lines.put_whole("x\n").await, Err(NotTaken::TooSlow), "and not whole until it is taken");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_reader_that_is_gone_is_noticed() {
         let (lines, stream) = pieces();
+        lines.put("x\n").await.unwrap();
         drop(stream);
         lines.gone().await;
         assert_eq!(lines.put("x\n").await, Err(NotTaken::Gone));
+        assert_eq!(lines.taken().await, Err(NotTaken::Gone), "what was not taken will not be");
     }
 }

@@ -2,7 +2,9 @@
 //! bundle signed for itself, and one is up to 8 MiB: without a bound a change would take as much memory as there are
 //! sidecars.
 //!
-//! Who finds no room waits in line. So nothing that must not wait may stand behind a bundle ([`super::telling`]).
+//! Who finds no room waits in line. So nothing that must not wait may stand behind a bundle ([`super::telling`]). An
+//! agent may have many pods, and they may read slowly: what it has on its way at once is a share of all room, and who
+//! waits for the agent's own share does not stand in the common line.
 
 use std::sync::Arc;
 
@@ -10,10 +12,13 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Fuse};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::per_agent::PerAgent;
 use crate::metrics::Metrics;
 
 /// Memory for lines with bundles that are on their way, over all feeds, in KiB: eight of the largest.
 const ALL: u32 = 64 * 1024;
+/// Shares in all room: an agent has one. A line that is longer takes the agent's whole share.
+const SHARES: u32 = 4;
 /// Bundles that are signed at once: each takes some 20 MiB more meanwhile.
 const SIGNED_AT_ONCE: usize = 2;
 /// Bytes for what an item has beside the bundle's source.
@@ -24,6 +29,8 @@ const ENVELOPE: usize = 1024;
 pub struct Room {
     kib: Arc<Semaphore>,
     all: u32,
+    share: u32,
+    shares: Arc<PerAgent<Semaphore>>,
     signing: Arc<Semaphore>,
     metrics: Metrics,
 }
@@ -38,9 +45,9 @@ pub struct Turn {
 /// Room that was given. It is given back when this is dropped.
 pub struct Held {
     kib: u32,
-    /// None where nothing bounds any more.
-    _permit: Option<OwnedSemaphorePermit>,
-    signing: Option<OwnedSemaphorePermit>,
+    /// Of the agent's share, and of all room. None where nothing bounds any more.
+    _permits: [Option<OwnedSemaphorePermit>; 2],
+    signing: Arc<Semaphore>,
 }
 
 impl Room {
@@ -51,23 +58,27 @@ impl Room {
 
     /// Room of that many KiB.
     pub fn of(kib: u32, metrics: Metrics) -> Self {
-        let permits = usize::try_from(kib).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
-            kib: Arc::new(Semaphore::new(permits)),
+            kib: Arc::new(of_kib(kib)),
             all: kib,
+            share: kib.div_ceil(SHARES),
+            shares: Arc::default(),
             signing: Arc::new(Semaphore::new(SIGNED_AT_ONCE)),
             metrics,
         }
     }
 
-    /// Gets in line with a bundle whose source has that many bytes.
-    pub fn turn(&self, bytes: usize) -> Turn {
+    /// Gets in line with a bundle for that agent, whose source has that many bytes.
+    pub fn turn(&self, agent_uid: &str, bytes: usize) -> Turn {
         let kib = self.needed(bytes);
-        let (room, signing) = (Arc::clone(&self.kib), Arc::clone(&self.signing));
-        // Neither is ever closed.
+        let of_share = kib.min(self.share);
+        let share = self.shares.of_with(agent_uid, || of_kib(self.share));
+        let (all, signing) = (Arc::clone(&self.kib), Arc::clone(&self.signing));
+        // None of them is ever closed. The agent's share comes first: who waits for that holds up no other agent.
         let room = async move {
-            let permit = room.acquire_many_owned(kib).await.ok();
-            Held { kib, _permit: permit, signing: signing.acquire_owned().await.ok() }
+            let of_share = share.acquire_many_owned(of_share).await.ok();
+            let of_all = all.acquire_many_owned(kib).await.ok();
+            Held { kib, _permits: [of_share, of_all], signing }
         };
         self.metrics.feed_waits();
         Turn { kib, room: room.boxed().fuse(), metrics: self.metrics.clone() }
@@ -112,25 +123,37 @@ impl Drop for Turn {
 }
 
 impl Held {
-    /// Signs, off the threads that serve. None if that failed for good, or was done before.
-    pub async fn sign<T: Send + 'static>(&mut self, sign: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let slot = self.signing.take()?;
+    /// Signs, off the threads that serve. None if that failed for good.
+    ///
+    /// Only who signs has a slot. A slot that came with the room could come to a feed that still waits for its reader, and
+    /// two of those would stop all signing.
+    pub async fn sign<T: Send + 'static>(&self, sign: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let slot = Arc::clone(&self.signing).acquire_owned().await.ok()?;
         let signed = tokio::task::spawn_blocking(move || {
-            let signed = sign();
-            drop(slot);
-            signed
+            // Held until the work ends, also where nobody waits for it any more.
+            let _slot = slot;
+            sign()
         });
         signed.await.ok()
     }
 }
 
+/// Room of that many KiB.
+fn of_kib(kib: u32) -> Semaphore {
+    Semaphore::new(usize::try_from(kib).unwrap_or(Semaphore::MAX_PERMITS))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
     use aegis_decision::bundle::MAX_SOURCE_BYTES;
     use aegis_decision::feed::MAX_ITEM_BYTES;
-    use prometheus_client::encoding::text::encode;
     use prometheus_client::registry::Registry;
+    use tokio::time::timeout;
 
+    use super::super::fixture::told;
     use super::*;
 
     fn room(kib: u32) -> Room {
@@ -145,17 +168,18 @@ mod tests {
     fn the_largest_bundle_has_room_and_takes_no_more_than_its_line() {
         let room = Room::new(Metrics::new(&mut Registry::default()));
         let largest = usize::try_from(room.needed(MAX_SOURCE_BYTES)).unwrap() * 1024;
-        assert!(largest <= MAX_ITEM_BYTES && MAX_ITEM_BYTES <= room.left() * 1024, "{largest}");
+        let share = usize::try_from(room.share).unwrap() * 1024;
+        assert!(largest <= MAX_ITEM_BYTES && MAX_ITEM_BYTES <= share && share < room.left() * 1024, "{largest}");
     }
 
     #[tokio::test]
     async fn bundles_wait_in_line_for_as_much_as_their_lines_take() {
         let room = room(8);
         // With its envelope, 2 KiB are 3, and 4 in base64url.
-        let first = has_come(&mut room.turn(2 * 1024)).unwrap();
-        let second = has_come(&mut room.turn(2 * 1024)).unwrap();
+        let first = has_come(&mut room.turn("a", 2 * 1024)).unwrap();
+        let second = has_come(&mut room.turn("b", 2 * 1024)).unwrap();
         assert_eq!(room.left(), 0);
-        let (mut third, mut fourth) = (room.turn(5 * 1024), room.turn(1));
+        let (mut third, mut fourth) = (room.turn("c", 5 * 1024), room.turn("d", 1));
         assert!(has_come(&mut third).is_none() && has_come(&mut fourth).is_none());
         drop(first);
         assert!(has_come(&mut third).is_none() && has_come(&mut fourth).is_none(), "one after another");
@@ -170,8 +194,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_larger_than_all_room_comes_at_last_and_who_leaves_the_line_holds_nothing_up() {
         let room = room(4);
-        let held = has_come(&mut room.turn(usize::MAX)).unwrap();
-        let (mut left, mut next) = (room.turn(1024), room.turn(1024));
+        let held = has_come(&mut room.turn("a", usize::MAX)).unwrap();
+        let (mut left, mut next) = (room.turn("b", 1024), room.turn("c", 1024));
         assert!(has_come(&mut left).is_none() && has_come(&mut next).is_none());
         drop(left);
         drop(held);
@@ -182,28 +206,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn few_are_signed_at_once() {
+    async fn an_agent_has_a_share_and_who_waits_for_it_holds_up_no_other() {
+        // A share has 4 KiB: two lines of the smallest bundle.
+        let room = room(16);
+        let [first, _second] = ["a"; 2].map(|agent| has_come(&mut room.turn(agent, 1)).unwrap());
+        let mut third = room.turn("a", 1);
+        assert!(has_come(&mut third).is_none(), "the agent's share is taken");
+        let mut larger = room.turn("b", 5 * 1024);
+        let held = has_come(&mut larger).unwrap();
+        assert!(has_come(&mut room.turn("b", 1)).is_none(), "a line of 8 KiB took all of its agent's share");
+        assert_eq!(room.left(), 4);
+        assert!(has_come(&mut room.turn("c", 2 * 1024)).is_some(), "nobody waits in this line");
+        drop(first);
+        assert!(has_come(&mut third).is_some());
+        drop(held);
+        assert!(has_come(&mut room.turn("b", 1)).is_some());
+    }
+
+    #[tokio::test]
+    async fn few_are_signed_at_once_and_only_who_signs_has_a_slot() {
         let room = room(100);
-        let mut first = has_come(&mut room.turn(1)).unwrap();
-        let _second = has_come(&mut room.turn(1)).unwrap();
-        let mut third = room.turn(1);
-        assert!(has_come(&mut third).is_none());
-        assert_eq!(first.sign(|| 7).await, Some(7));
-        assert_eq!(first.sign(|| 7).await, None, "once");
-        assert!(has_come(&mut third).is_some(), "what is signed is still on its way");
+        let [first, second, third] = ["a", "b", "c"].map(|agent| has_come(&mut room.turn(agent, 1)).unwrap());
+        assert_eq!(room.signing.available_permits(), SIGNED_AT_ONCE, "room comes without a slot");
+        let (end_first, first_ends) = channel::<()>();
+        let (end_second, second_ends) = channel::<()>();
+        let mut first = first.sign(move || first_ends.recv()).boxed();
+        let mut second = second.sign(move || second_ends.recv()).boxed();
+        let mut third = third.sign(|| 3).boxed();
+        assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
+        let a_while = Duration::from_millis(100);
+        assert!(timeout(a_while, &mut third).await.is_err(), "two are being signed");
+        drop(first);
+        assert!(timeout(a_while, &mut third).await.is_err(), "what is being signed goes on");
+        end_first.send(()).unwrap();
+        assert_eq!(third.await, Some(3));
+        end_second.send(()).unwrap();
+        assert_eq!(second.await, Some(Ok(())));
     }
 
     #[test]
     fn who_waits_is_counted() {
         let mut registry = Registry::default();
         let room = Room::of(4, Metrics::new(&mut registry));
-        let waiting = || {
-            let mut text = String::new();
-            encode(&mut text, &registry).unwrap();
-            let mut values = text.lines().filter_map(|line| line.strip_prefix("aegis_operator_feeds_waiting "));
-            values.next().unwrap().to_owned()
-        };
-        let turns = [room.turn(1), room.turn(1)];
+        let waiting = || told(&registry, "aegis_operator_feeds_waiting");
+        let turns = [room.turn("a", 1), room.turn("b", 1)];
         assert_eq!(waiting(), "2");
         drop(turns);
         assert_eq!(waiting(), "0");

@@ -113,7 +113,7 @@ impl Telling {
         self.turn = match (bytes, self.turn.take()) {
             (None, _) => None,
             (Some(bytes), Some(turn)) if room.is_awaited(bytes, &turn) => Some(turn),
-            (Some(bytes), _) => Some(room.turn(bytes)),
+            (Some(bytes), _) => Some(room.turn(&self.sources.views.borrow().agent.uid, bytes)),
         };
     }
 
@@ -123,8 +123,9 @@ impl Telling {
         (self.bundle != Some(published.bundle.digest())).then_some(published)
     }
 
-    /// Sends the newest bundle. The room is held until the connection has taken the line.
-    async fn send_bundle(&mut self, mut given: Held) -> Result<(), Ended> {
+    /// Sends the newest bundle. The room is held until the connection has taken the line. All else of this feed waits
+    /// meanwhile: for what is being signed, which nobody can draw out, and for the feed's own reader.
+    async fn send_bundle(&mut self, given: Held) -> Result<(), Ended> {
         self.turn = None;
         let Some(published) = self.untold() else { return Ok(()) };
         if !self.sources.room.is_held(published.bundle.source_bytes(), &given) {
@@ -139,7 +140,7 @@ impl Telling {
             head.line(FeedItem::Policy { version, digest, source }, &keys)
         });
         let line = line.await.ok_or(Ended::Unsigned)??;
-        self.lines.put(&line).await?;
+        self.lines.put_whole(&line).await?;
         self.bundle = Some(digest);
         drop((line, given));
         Ok(())
@@ -189,70 +190,15 @@ async fn come(turn: &mut Option<Turn>) -> Held {
 
 #[cfg(test)]
 mod tests {
-    use aegis_decision::agent::{Agent, Lifecycle, Mode, Standing};
-    use aegis_decision::bundle::{Bundle, BundleSource};
-    use aegis_decision::egress::Level;
-    use aegis_decision::jws::{Purpose, SigningKey};
-    use aegis_decision::tool::Class;
+    use aegis_decision::agent::Lifecycle;
     use futures::{FutureExt as _, Stream, StreamExt as _};
     use prometheus_client::registry::Registry;
 
+    use super::super::fixture::{UID, keys, published, view};
     use super::super::pieces::{Cut, pieces};
     use super::*;
     use crate::hub::Hub;
     use crate::metrics::Metrics;
-
-    const UID: &str = "uid-buyer";
-
-    fn agent(version: &str) -> Agent {
-        Agent {
-            namespace: "shop".to_owned(),
-            name: "buyer".to_owned(),
-            uid: UID.to_owned(),
-            tenant: "acme".to_owned(),
-            business_unit: "office".to_owned(),
-            owner: "Purchasing".to_owned(),
-            version: version.to_owned(),
-            ceiling: Class::Commit,
-            service_account: "buyer-sa".to_owned(),
-            max_staleness_seconds: 60,
-            token_ttl_seconds: 300,
-            level: Level::Mediated,
-            egress: Vec::new(),
-            mode: Mode::Enforce,
-        }
-    }
-
-    fn published(version: u64, of_agent: &str) -> Arc<Published> {
-        let source = BundleSource {
-            agent: agent(of_agent),
-            tools: Vec::new(),
-            policies: Vec::new(),
-            registries: Vec::new(),
-            tiers: Vec::new(),
-        };
-        Arc::new(Published { version, bundle: Bundle::assemble(source).unwrap() })
-    }
-
-    fn view(lifecycle: Lifecycle, bundle: &Arc<Published>) -> View {
-        let standing = Standing { lifecycle, review: None };
-        View {
-            agent: Arc::new(agent("1")),
-            workload_bound: true,
-            bundle: Some(Arc::clone(bundle)),
-            grants: Arc::new(Grants { standing, delegations: Vec::new(), releases: Vec::new(), probe_requested: None }),
-        }
-    }
-
-    fn keys() -> Arc<Keys> {
-        let key = |purpose, seed| SigningKey::from_seed(purpose, &[seed; 32]);
-        Arc::new(Keys {
-            tokens: key(Purpose::Tokens, 1),
-            attestations: key(Purpose::Attestations, 2),
-            feed: key(Purpose::Feed, 3),
-            releases: key(Purpose::Releases, 4),
-        })
-    }
 
     struct Scene {
         hub: Hub,
@@ -278,7 +224,7 @@ mod tests {
 
         /// All room is taken until what this returns is dropped.
         fn fill(&self) -> Held {
-            self.room.turn(usize::MAX).come().now_or_never().unwrap()
+            self.room.turn("uid-other", usize::MAX).come().now_or_never().unwrap()
         }
     }
 
@@ -323,7 +269,20 @@ mod tests {
         let item = news(&mut stream).await;
         let FeedItem::Policy { version, digest, .. } = item else { panic!("{item:?}") };
         assert_eq!((version, digest), (1, bundle.bundle.digest()));
+        assert_eq!(next(&mut stream).await, FeedItem::Heartbeat);
         assert_eq!(scene.room.left(), 8, "what was taken leaves room");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_held_until_the_connection_has_taken_the_line() {
+        let scene = Scene::new(&published(1, "1"));
+        let mut stream = Box::pin(scene.connect(None));
+        // The clock goes on when all else has come to rest: the line was put by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(scene.room.left() < 8, "nobody has read yet");
+        while !matches!(news(&mut stream).await, FeedItem::Policy { .. }) {}
+        assert_eq!(next(&mut stream).await, FeedItem::Heartbeat);
+        assert_eq!(scene.room.left(), 8);
     }
 
     #[tokio::test(start_paused = true)]
