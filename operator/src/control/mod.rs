@@ -6,6 +6,7 @@
 mod approvals;
 mod auth;
 mod claim;
+mod compiled;
 mod error;
 mod feed;
 mod feeds;
@@ -44,6 +45,7 @@ use crate::stores::{Changes, Stores};
 use crate::trials::Trials;
 
 pub use auth::AUDIENCE;
+pub use compiled::Compiled;
 pub use error::Refusal;
 pub use feeds::Feeds;
 pub use heads::Heads;
@@ -107,6 +109,8 @@ pub struct Control {
     pub opening: Turns,
     /// Held while a held call of an agent is judged.
     pub judging: Turns,
+    /// Bundles to judge held calls with.
+    pub compiled: Compiled,
     /// The drain of the process: long streams end with it.
     pub drain: aegis_runtime::shutdown::Drain,
 }

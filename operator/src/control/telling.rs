@@ -231,7 +231,7 @@ mod tests {
             registries: Vec::new(),
             tiers: Vec::new(),
         };
-        Arc::new(Published { version, bundle: Bundle::assemble(source).unwrap() })
+        Arc::new(Published { version, bundle: Bundle::assemble(source).unwrap().into() })
     }
 
     fn view(lifecycle: Lifecycle, bundle: &Arc<Published>) -> View {

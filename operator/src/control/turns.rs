@@ -1,20 +1,21 @@
-//! One lock per agent: what an agent asks for is done one after another, and no agent waits for another.
+//! One lock per name, such as an agent's uid: what an agent asks for is done one after another, and no agent waits for
+//! another.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as Map, PoisonError};
 
 use tokio::sync::Mutex;
 
-/// The locks, by agent uid. Those that nobody holds are dropped when another is asked for.
+/// The locks, by name. Those that nobody holds are dropped when another is asked for.
 #[derive(Debug, Default)]
 pub struct Turns(Map<HashMap<String, Arc<Mutex<()>>>>);
 
 impl Turns {
-    /// The agent's lock.
-    pub fn of(&self, agent_uid: &str) -> Arc<Mutex<()>> {
+    /// The lock of that name.
+    pub fn of(&self, name: &str) -> Arc<Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|uid, lock| uid == agent_uid || Arc::strong_count(lock) > 1);
-        Arc::clone(locks.entry(agent_uid.to_owned()).or_default())
+        locks.retain(|known, lock| known == name || Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(name.to_owned()).or_default())
     }
 }
 

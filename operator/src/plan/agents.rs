@@ -102,7 +102,7 @@ fn suspended(before: &View) -> View {
 /// a review of what the agent was then is none of what it is now.
 fn reviewed_as_judged(agent: &CoreAgent, standing: Standing, published: Option<&Published>) -> Standing {
     match published {
-        Some(published) if published.bundle.agent().review_digest() != agent.review_digest() => {
+        Some(published) if published.bundle.review_digest() != agent.review_digest() => {
             Standing { review: None, ..standing }
         }
         _ => standing,
@@ -192,7 +192,8 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
                 compiled_at: Time(conditions::whole_second(now)),
             });
             let version = u64::try_from(version).unwrap_or(1);
-            Planned { published: Some(Arc::new(Published { version, bundle })), fault: None, status: Some(status) }
+            let published = Published { version, bundle: bundle.into() };
+            Planned { published: Some(Arc::new(published)), fault: None, status: Some(status) }
         }
         Err(error) => {
             let fault = known.keep_fault(digest, error.into());
