@@ -18,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::frozen::{Fault, Frozen};
+use super::holders::Holders;
 use super::pods;
 use super::{Gathered, Known, Plan};
 use crate::conditions::{self, Wanted};
@@ -29,11 +30,12 @@ const REMEMBER_ENDED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Plans every agent.
 pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Plan) {
+    let common = Common::of(gathered);
     for agent in &gathered.agents {
         let before = gathered.published.get(&agent.uid().unwrap_or_default());
         match lower::agent(agent) {
             Ok((core, standing)) => {
-                let bound = holds_account(gathered, agent);
+                let bound = common.holders.has(agent);
                 let bundle = bundle(gathered, agent, before, now, &mut plan.known);
                 let found = pods::find(&core, bound, &gathered.pods, mesh, now);
                 plan.check_again_at = [plan.check_again_at, found.check_again_at].into_iter().flatten().min();
@@ -45,7 +47,7 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
                 }
                 let (mesh, pods) = (Some(mesh_status(agent, mesh)), Some(found.counts));
                 let status = AgentStatus { mesh, pods, ..status };
-                plan.views.push(view(gathered, agent, core, standing, bundle.published, now));
+                plan.views.push(view(&common, agent, core, standing, bundle.published, now));
                 plan.agents.push((agent.clone(), status));
             }
             Err(invalid) => {
@@ -60,18 +62,31 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
 /// An agent without any has no view yet. Nothing is compiled here: a suspension waits for no policy, least of all for
 /// another namespace's.
 pub fn views(gathered: &Gathered, bundles: &BTreeMap<String, Option<Arc<Published>>>, now: Timestamp) -> Vec<View> {
+    let common = Common::of(gathered);
     let view_of = |agent: &Arc<Agent>| {
         let uid = agent.uid()?;
         let before = gathered.published.get(&uid);
         let Ok((core, standing)) = lower::agent(agent) else { return before.map(suspended) };
         let bundle = bundles.get(&uid).or(before.map(|view| &view.bundle))?;
-        Some(view(gathered, agent, core, standing, bundle.clone(), now))
+        Some(view(&common, agent, core, standing, bundle.clone(), now))
     };
     gathered.agents.iter().filter_map(view_of).collect()
 }
 
+/// What all agents of a namespace are planned by, found once.
+struct Common<'a> {
+    gathered: &'a Gathered,
+    holders: Holders<'a>,
+}
+
+impl<'a> Common<'a> {
+    fn of(gathered: &'a Gathered) -> Self {
+        Self { gathered, holders: Holders::among(&gathered.agents) }
+    }
+}
+
 fn view(
-    gathered: &Gathered,
+    common: &Common<'_>,
     agent: &Agent,
     core: CoreAgent,
     standing: Standing,
@@ -81,11 +96,11 @@ fn view(
     View {
         grants: Arc::new(Grants {
             standing: reviewed_as_judged(&core, standing, bundle.as_deref()),
-            delegations: delegations(gathered, &core.name, now),
-            releases: gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
+            delegations: delegations(common.gathered, &core.name, now),
+            releases: common.gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
             probe_requested: probe_requested(agent),
         }),
-        workload_bound: holds_account(gathered, agent),
+        workload_bound: common.holders.has(agent),
         bundle,
         agent: Arc::new(core),
     }
@@ -121,16 +136,6 @@ pub fn next_change(gathered: &Gathered, now: Timestamp) -> Option<Timestamp> {
     let delegations =
         gathered.delegations.iter().flat_map(|delegation| [delegation.spec.not_before.0, delegation.spec.expires_at.0]);
     reviews.chain(delegations).filter(|at| *at > now).min()
-}
-
-/// One service account serves one agent: of several that name it, the oldest holds it.
-fn holds_account(gathered: &Gathered, agent: &Agent) -> bool {
-    let key = |agent: &Agent| (agent.creation_timestamp().map(|time| time.0), agent.uid());
-    gathered
-        .agents
-        .iter()
-        .filter(|other| other.spec.workload.service_account_name == agent.spec.workload.service_account_name)
-        .all(|other| key(agent) <= key(other))
 }
 
 fn delegations(gathered: &Gathered, agent: &str, now: Timestamp) -> Vec<Delegation> {

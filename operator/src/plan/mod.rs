@@ -2,6 +2,8 @@
 
 mod agents;
 mod frozen;
+mod given;
+mod holders;
 mod known;
 mod parts;
 mod pods;
@@ -11,9 +13,8 @@ use std::sync::Arc;
 
 use aegis_crds::api::{
     Agent, AgentStatus, ApprovalTier, ApprovalTierStatus, Delegation, DelegationStatus, Registry, RegistryStatus, Tool,
-    ToolPolicy, ToolPolicySpec, ToolPolicyStatus, ToolStatus,
+    ToolPolicy, ToolPolicyStatus, ToolStatus,
 };
-use aegis_crds::gather::selects;
 use aegis_crds::lowered::Lowered;
 use aegis_crds::mesh::Settings;
 use jiff::Timestamp;
@@ -52,13 +53,6 @@ pub struct Gathered {
     pub published: BTreeMap<String, View>,
     /// What the plan before compiled.
     pub known: Known,
-}
-
-impl Gathered {
-    /// Whether a policy of this kind selects an agent.
-    fn gives(&self, agent: &str, kind: impl Fn(&ToolPolicySpec) -> bool) -> bool {
-        self.policies.iter().any(|policy| selects(policy, agent) && kind(&policy.spec))
-    }
 }
 
 /// An object and the status that it should have.
