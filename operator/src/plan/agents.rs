@@ -10,23 +10,20 @@ use aegis_crds::{gather, lower};
 use aegis_decision::agent::{Agent as CoreAgent, Lifecycle, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
-use aegis_decision::delegation::Delegation;
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::Grants;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::frozen::{Fault, Frozen};
 use super::holders::Holders;
+use super::lent::ByAgent;
 use super::pods;
 use super::{Gathered, Known, Plan};
 use crate::conditions::{self, Wanted};
 use crate::hub::{Published, View};
 use crate::owned::{self, Fence};
-
-/// How long an ended delegation is still told to sidecars, so that a denial can say that it expired.
-const REMEMBER_ENDED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Plans every agent.
 pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Plan) {
@@ -77,11 +74,13 @@ pub fn views(gathered: &Gathered, bundles: &BTreeMap<String, Option<Arc<Publishe
 struct Common<'a> {
     gathered: &'a Gathered,
     holders: Holders<'a>,
+    delegations: ByAgent<'a>,
 }
 
 impl<'a> Common<'a> {
     fn of(gathered: &'a Gathered) -> Self {
-        Self { gathered, holders: Holders::among(&gathered.agents) }
+        let Gathered { agents, delegations, .. } = gathered;
+        Self { gathered, holders: Holders::among(agents), delegations: ByAgent::of(delegations) }
     }
 }
 
@@ -96,7 +95,7 @@ fn view(
     View {
         grants: Arc::new(Grants {
             standing: reviewed_as_judged(&core, standing, bundle.as_deref()),
-            delegations: delegations(common.gathered, &core.name, now),
+            delegations: common.delegations.lent(&core.name, now),
             releases: common.gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
             probe_requested: probe_requested(agent),
         }),
@@ -136,16 +135,6 @@ pub fn next_change(gathered: &Gathered, now: Timestamp) -> Option<Timestamp> {
     let delegations =
         gathered.delegations.iter().flat_map(|delegation| [delegation.spec.not_before.0, delegation.spec.expires_at.0]);
     reviews.chain(delegations).filter(|at| *at > now).min()
-}
-
-fn delegations(gathered: &Gathered, agent: &str, now: Timestamp) -> Vec<Delegation> {
-    gathered
-        .delegations
-        .iter()
-        .filter(|delegation| delegation.spec.agent == agent)
-        .filter_map(|delegation| lower::delegation(delegation).ok())
-        .filter(|delegation| now.duration_since(delegation.expires_at) < REMEMBER_ENDED)
-        .collect()
 }
 
 /// The bundle to publish, and why it is not the newest.

@@ -17,6 +17,7 @@ use kube::{Resource, ResourceExt as _};
 
 use super::frozen::{Frozen, unserved};
 use super::given::{Given, Selection};
+use super::lent::{Beyond, ByAgent};
 use super::{Gathered, Plan};
 use crate::conditions::{self, Wanted};
 
@@ -107,19 +108,24 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
 }
 
 fn delegations(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    let by_agent = ByAgent::of(&gathered.delegations);
+    let agents = gathered.agents.iter().filter_map(|agent| agent.metadata.name.as_deref());
+    let agents: BTreeMap<&str, Beyond<'_>> = agents.map(|agent| (agent, by_agent.beyond(agent, now))).collect();
     for delegation in &gathered.delegations {
         let current = delegation.status.clone().unwrap_or_default();
         let generation = delegation.metadata.generation;
-        let known = gathered.agents.iter().any(|agent| agent.metadata.name.as_ref() == Some(&delegation.spec.agent));
-        let ready = match lower::delegation(delegation).map(|core| core.state(now)) {
-            Err(invalid) => Wanted::new("Ready", false, "Invalid", invalid.to_string()),
-            Ok(_) if !known => {
+        let beyond = agents.get(delegation.spec.agent.as_str());
+        let too_large = beyond.and_then(|beyond| beyond.of(&delegation.name_any()));
+        let ready = match (lower::delegation(delegation).map(|core| core.state(now)), too_large) {
+            (Err(invalid), _) => Wanted::new("Ready", false, "Invalid", invalid.to_string()),
+            (Ok(_), _) if beyond.is_none() => {
                 Wanted::new("Ready", false, "AgentNotFound", "spec.agent names no Agent of this namespace")
             }
-            Ok(DelegationState::Effective) => Wanted::new("Ready", true, "Effective", "in force"),
-            Ok(DelegationState::NotYet) => Wanted::new("Ready", false, "NotYet", "spec.notBefore lies ahead"),
-            Ok(DelegationState::Expired) => Wanted::new("Ready", false, "Expired", "spec.expiresAt has passed"),
-            Ok(DelegationState::Revoked) => Wanted::new("Ready", false, "Revoked", "spec.revoked is true"),
+            (Ok(_), Some(text)) => Wanted::new("Ready", false, "TooLarge", text),
+            (Ok(DelegationState::Effective), None) => Wanted::new("Ready", true, "Effective", "in force"),
+            (Ok(DelegationState::NotYet), None) => Wanted::new("Ready", false, "NotYet", "spec.notBefore lies ahead"),
+            (Ok(DelegationState::Expired), None) => Wanted::new("Ready", false, "Expired", "spec.expiresAt has passed"),
+            (Ok(DelegationState::Revoked), None) => Wanted::new("Ready", false, "Revoked", "spec.revoked is true"),
         };
         let status = DelegationStatus {
             observed_generation: generation,
