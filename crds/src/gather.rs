@@ -83,37 +83,62 @@ pub fn missing<'a>(
     registries: impl IntoIterator<Item = &'a Registry>,
     tiers: impl IntoIterator<Item = &'a ApprovalTier>,
 ) -> Vec<Problem> {
-    let (policies, tools) = (names(policies), names(tools));
-    let (registries, tiers) = (names(registries), names(tiers));
-    let mut missing = Vec::new();
-    let mut check = |known: &BTreeSet<String>, field: String, kind, name: &String| {
-        if !known.contains(name) {
-            missing.push(Problem::ReferenceNotFound { field, kind, name: name.clone() });
+    Names::of(policies, tools, registries, tiers).missing(policy)
+}
+
+/// Names of the resources of a namespace that policies can name. Found once, they serve for all of its policies.
+#[derive(Debug)]
+pub struct Names {
+    policies: BTreeSet<String>,
+    tools: BTreeSet<String>,
+    registries: BTreeSet<String>,
+    tiers: BTreeSet<String>,
+}
+
+impl Names {
+    /// Of these resources.
+    pub fn of<'a>(
+        policies: impl IntoIterator<Item = &'a ToolPolicy>,
+        tools: impl IntoIterator<Item = &'a Tool>,
+        registries: impl IntoIterator<Item = &'a Registry>,
+        tiers: impl IntoIterator<Item = &'a ApprovalTier>,
+    ) -> Self {
+        Self { policies: names(policies), tools: names(tools), registries: names(registries), tiers: names(tiers) }
+    }
+
+    /// What a policy names and what is not among them, in the order of its fields.
+    pub fn missing(&self, policy: &Policy) -> Vec<Problem> {
+        let Self { policies, tools, registries, tiers } = self;
+        let mut missing = Vec::new();
+        let mut check = |known: &BTreeSet<String>, field: String, kind, name: &String| {
+            if !known.contains(name) {
+                missing.push(Problem::ReferenceNotFound { field, kind, name: name.clone() });
+            }
+        };
+        for (at, name) in policy.tools.iter().enumerate() {
+            check(tools, format!("spec.tools[{at}]"), "Tool", name);
         }
-    };
-    for (at, name) in policy.tools.iter().enumerate() {
-        check(&tools, format!("spec.tools[{at}]"), "Tool", name);
-    }
-    for (at, name) in policy.registries.iter().enumerate() {
-        check(&registries, format!("spec.registries[{at}]"), "Registry", name);
-    }
-    for (at, rule) in policy.rules.iter().enumerate() {
-        if let Effect::RequireApproval { tier, .. } = &rule.effect {
-            check(&tiers, format!("spec.rules[{at}].approval.tier"), "ApprovalTier", tier);
+        for (at, name) in policy.registries.iter().enumerate() {
+            check(registries, format!("spec.registries[{at}]"), "Registry", name);
         }
-    }
-    for (at, entry) in policy.provenance.iter().enumerate() {
-        if let UnknownOrigin::Hold { tier, .. } = &entry.unknown {
-            check(&tiers, format!("spec.provenance[{at}].approval.tier"), "ApprovalTier", tier);
+        for (at, rule) in policy.rules.iter().enumerate() {
+            if let Effect::RequireApproval { tier, .. } = &rule.effect {
+                check(tiers, format!("spec.rules[{at}].approval.tier"), "ApprovalTier", tier);
+            }
         }
+        for (at, entry) in policy.provenance.iter().enumerate() {
+            if let UnknownOrigin::Hold { tier, .. } = &entry.unknown {
+                check(tiers, format!("spec.provenance[{at}].approval.tier"), "ApprovalTier", tier);
+            }
+        }
+        if let Some(name) = policy.rollout.as_ref().and_then(|rollout| rollout.replaces.as_ref()) {
+            check(policies, "spec.rollout.replaces".to_owned(), "ToolPolicy", name);
+        }
+        for (at, name) in policy.rego.iter().flat_map(|rego| &rego.tiers).enumerate() {
+            check(tiers, format!("spec.rego.tiers[{at}]"), "ApprovalTier", name);
+        }
+        missing
     }
-    if let Some(name) = policy.rollout.as_ref().and_then(|rollout| rollout.replaces.as_ref()) {
-        check(&policies, "spec.rollout.replaces".to_owned(), "ToolPolicy", name);
-    }
-    for (at, name) in policy.rego.iter().flat_map(|rego| &rego.tiers).enumerate() {
-        check(&tiers, format!("spec.rego.tiers[{at}]"), "ApprovalTier", name);
-    }
-    missing
 }
 
 fn names<'a, K: Resource + 'a>(objects: impl IntoIterator<Item = &'a K>) -> BTreeSet<String> {
@@ -149,11 +174,13 @@ pub fn bundle_source_by<'a>(
     let registries = local(&home, registries);
     let tiers = local(&home, tiers);
 
+    let known =
+        Names::of(policies.iter().copied(), tools.iter().copied(), registries.iter().copied(), tiers.iter().copied());
     let mut named = Named::default();
     let mut selected = Vec::new();
     for policy in policies.iter().filter(|policy| selects(policy, &lowered.name)) {
         let policy = how.policy(policy).map_err(|invalid| ungathered("ToolPolicy", *policy, invalid))?;
-        named.require(&policy, &policies, &tools, &registries, &tiers)?;
+        named.require(&policy, &known)?;
         selected.push(policy);
     }
     Ok(BundleSource {
@@ -174,17 +201,8 @@ struct Named {
 }
 
 impl Named {
-    fn require(
-        &mut self,
-        policy: &Policy,
-        policies: &[&ToolPolicy],
-        tools: &[&Tool],
-        registries: &[&Registry],
-        tiers: &[&ApprovalTier],
-    ) -> Result<(), Ungathered> {
-        let (policies, tools) = (policies.iter().copied(), tools.iter().copied());
-        let all = missing(policy, policies, tools, registries.iter().copied(), tiers.iter().copied());
-        if let Some(problem) = all.into_iter().next() {
+    fn require(&mut self, policy: &Policy, known: &Names) -> Result<(), Ungathered> {
+        if let Some(problem) = known.missing(policy).into_iter().next() {
             return Err(Ungathered { kind: "ToolPolicy", name: policy.name.clone(), problem });
         }
         self.tools.extend(policy.tools.iter().cloned());

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aegis_decision::agent::{Agent, Lifecycle, Standing};
-use aegis_decision::bundle::Bundle;
 use aegis_decision::feed::Grants;
+use aegis_decision::outline::Outline;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -27,8 +27,8 @@ pub struct View {
 pub struct Published {
     /// Raised with every change of the digest.
     pub version: u64,
-    /// The bundle.
-    pub bundle: Bundle,
+    /// The bundle, without what judges: there is one for each agent. See [`crate::control::Compiled`].
+    pub bundle: Outline,
 }
 
 /// The views of all agents by uid, and the age of what they rest on.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::approvals::{Released, steps};
 use crate::args::Args;
-use crate::control::{self, Control, Feeds, Heads, Room, Turns};
+use crate::control::{self, Compiled, Control, Feeds, Heads, Room, Turns};
 use crate::guards::{Guards, ShippedError};
 use crate::hub::Hub;
 use crate::keys::{Keys, KeysError};
@@ -123,6 +123,7 @@ pub async fn serve(args: Args, mesh: Settings, lifetimes: Lifetimes, drain: Drai
         max_open_approvals: usize::from(args.max_open_approvals),
         opening: Turns::default(),
         judging: Turns::default(),
+        compiled: Compiled::default(),
         drain: drain.clone(),
     });
     let listener = listen(args.control_listen).await?;

@@ -176,12 +176,13 @@ impl BundleSource {
     }
 }
 
-/// Everything that judges one agent's calls.
+/// Everything that judges one agent's calls. An [outline](crate::outline::Outline) is what is kept of those that do not
+/// judge.
 #[derive(Debug)]
 pub struct Bundle {
     pub(crate) source: BundleSource,
     pub(crate) digest: Digest,
-    source_bytes: usize,
+    pub(crate) source_bytes: usize,
     pub(crate) review_digest: Digest,
     pub(crate) routers: BTreeMap<String, Router>,
     /// By tool and operation, where there are some.
@@ -190,7 +191,7 @@ pub struct Bundle {
     /// One for each policy, in their order; none for a policy without one.
     modules: Vec<Option<Module>>,
     /// By tool and operation.
-    lineups: BTreeMap<String, BTreeMap<String, Lineups>>,
+    pub(crate) lineups: BTreeMap<String, BTreeMap<String, Lineups>>,
     /// By tool and operation, where there are some.
     sanitizers: BTreeMap<String, BTreeMap<String, Sanitizers>>,
     /// By tool and operation, where something is taken out of answers.

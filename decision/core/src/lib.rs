@@ -29,6 +29,7 @@ pub mod jws;
 mod keys;
 mod lineup;
 pub mod naming;
+pub mod outline;
 pub mod path;
 pub mod permit;
 mod places;

@@ -169,10 +169,9 @@ impl Lineups {
         Some(Chosen { in_force: &one.lineup, tried: tried.map(|tried| (tried, one.beside.as_slice())) })
     }
 
-    /// This digest, where it is that of rules that are in force for some call; else that of the first.
-    pub(crate) fn reported_or_first(&self, reported: Digest) -> Option<Digest> {
-        let mut all = self.in_force.iter().map(|one| one.lineup.rules);
-        all.clone().find(|rules| *rules == reported).or_else(|| all.next())
+    /// Digests of the rules that are in force, by the share that a call's run is in.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = Digest> {
+        self.in_force.iter().map(|one| one.lineup.rules)
     }
 }
 

@@ -98,8 +98,9 @@ async fn names_this_effect(control: &Control, agent: &View, name: &str, bound: B
     Err(Refusal::Code(Code::ApprovalMismatch, text.to_owned()))
 }
 
-/// The control service's own decision, without releases: it must be a hold. Modules of Rego may work as long as their
-/// budget lasts, so an agent's calls are judged one after another, and beside the requests of others.
+/// The control service's own decision, without releases: it must be a hold. The bundle may have to be compiled first, and
+/// modules of Rego may work as long as their budget lasts, so an agent's calls are judged one after another, and beside the
+/// requests of others.
 async fn judge(
     control: &Control,
     agent: &View,
@@ -109,12 +110,12 @@ async fn judge(
 ) -> Result<(ToolCall, Decision), Refusal> {
     // Held until the work ends, also where nobody waits for it any more.
     let judging = control.judging.of(&agent.agent.uid).lock_owned().await;
-    let (published, grants) = (Arc::clone(published), Arc::clone(&agent.grants));
+    let (bundle, grants) = (control.compiled.of(published).await?, Arc::clone(&agent.grants));
     let input = DecisionInput { at: now, ..submission.input.clone() };
     let judged = tokio::task::spawn_blocking(move || {
         let _judging = judging;
-        let call = published.bundle.call_of_input(&input)?;
-        let decision = published.bundle.decide_input(&input, &grants.standing, &grants.delegations, &[]);
+        let call = bundle.call_of_input(&input)?;
+        let decision = bundle.decide_input(&input, &grants.standing, &grants.delegations, &[]);
         Ok::<_, Malformed>((call, decision))
     });
     let judged = judged.await.map_err(|_| Refusal::NotHeld("not judged"))?;

@@ -53,6 +53,9 @@ pub enum Refusal {
     /// The API server cannot be reached, or its answer is not known.
     #[error("the cluster's API server did not answer; try again")]
     Upstream(#[source] kube::Error),
+    /// The agent's bundle cannot be judged with.
+    #[error("the agent's bundle cannot be compiled; the operator's log says why")]
+    NotCompiled,
     /// A value could not be signed.
     #[error("cannot sign")]
     Signing(#[from] aegis_decision::jws::JwsError),
@@ -76,7 +79,7 @@ impl Refusal {
             Self::TooMany => "slow_down",
             Self::TooSlow => "too_slow",
             Self::Upstream(_) => "temporarily_unavailable",
-            Self::Signing(_) => "server_error",
+            Self::NotCompiled | Self::Signing(_) => "server_error",
         }
     }
 
@@ -91,7 +94,7 @@ impl Refusal {
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             // Not 408: what was asked may have been done, and the sidecar must treat it so.
             Self::TooSlow | Self::GuardsMissing(_) | Self::Upstream(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Signing(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotCompiled | Self::Signing(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

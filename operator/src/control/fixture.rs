@@ -44,7 +44,7 @@ pub fn published(version: u64, of_agent: &str) -> Arc<Published> {
         registries: Vec::new(),
         tiers: Vec::new(),
     };
-    Arc::new(Published { version, bundle: Bundle::assemble(source).unwrap() })
+    Arc::new(Published { version, bundle: Bundle::assemble(source).unwrap().into() })
 }
 
 pub fn view(lifecycle: Lifecycle, bundle: &Arc<Published>) -> View {

@@ -6,6 +6,7 @@
 mod approvals;
 mod auth;
 mod claim;
+mod compiled;
 mod error;
 mod feed;
 mod feeds;
@@ -13,7 +14,7 @@ mod feeds;
 mod fixture;
 mod heads;
 mod outcome;
-mod per_agent;
+mod per_name;
 mod pieces;
 mod probe;
 mod requests;
@@ -46,10 +47,11 @@ use crate::stores::{Changes, Stores};
 use crate::trials::Trials;
 
 pub use auth::AUDIENCE;
+pub use compiled::Compiled;
 pub use error::Refusal;
 pub use feeds::Feeds;
 pub use heads::Heads;
-pub use per_agent::Turns;
+pub use per_name::Turns;
 pub use room::Room;
 
 /// Time for one request.
@@ -109,6 +111,8 @@ pub struct Control {
     pub opening: Turns,
     /// Held while a held call of an agent is judged.
     pub judging: Turns,
+    /// Bundles to judge held calls with.
+    pub compiled: Compiled,
     /// The drain of the process: long streams end with it.
     pub drain: aegis_runtime::shutdown::Drain,
 }

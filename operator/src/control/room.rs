@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Fuse};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::per_agent::PerAgent;
+use super::per_name::PerName;
 use crate::metrics::Metrics;
 
 /// Memory for lines with bundles that are on their way, over all feeds, in KiB: eight of the largest.
@@ -30,7 +30,7 @@ pub struct Room {
     kib: Arc<Semaphore>,
     all: u32,
     share: u32,
-    shares: Arc<PerAgent<Semaphore>>,
+    shares: Arc<PerName<Semaphore>>,
     signing: Arc<Semaphore>,
     metrics: Metrics,
 }

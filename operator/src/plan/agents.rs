@@ -10,30 +10,29 @@ use aegis_crds::{gather, lower};
 use aegis_decision::agent::{Agent as CoreAgent, Lifecycle, Standing};
 use aegis_decision::bundle::Bundle;
 use aegis_decision::codes::Code;
-use aegis_decision::delegation::Delegation;
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::Grants;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::frozen::{Fault, Frozen};
+use super::holders::Holders;
+use super::lent::ByAgent;
 use super::pods;
 use super::{Gathered, Known, Plan};
 use crate::conditions::{self, Wanted};
 use crate::hub::{Published, View};
 use crate::owned::{self, Fence};
 
-/// How long an ended delegation is still told to sidecars, so that a denial can say that it expired.
-const REMEMBER_ENDED: SignedDuration = SignedDuration::from_hours(24);
-
 /// Plans every agent.
 pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Plan) {
+    let common = Common::of(gathered);
     for agent in &gathered.agents {
         let before = gathered.published.get(&agent.uid().unwrap_or_default());
         match lower::agent(agent) {
             Ok((core, standing)) => {
-                let bound = holds_account(gathered, agent);
+                let bound = common.holders.has(agent);
                 let bundle = bundle(gathered, agent, before, now, &mut plan.known);
                 let found = pods::find(&core, bound, &gathered.pods, mesh, now);
                 plan.check_again_at = [plan.check_again_at, found.check_again_at].into_iter().flatten().min();
@@ -45,7 +44,7 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
                 }
                 let (mesh, pods) = (Some(mesh_status(agent, mesh)), Some(found.counts));
                 let status = AgentStatus { mesh, pods, ..status };
-                plan.views.push(view(gathered, agent, core, standing, bundle.published, now));
+                plan.views.push(view(&common, agent, core, standing, bundle.published, now));
                 plan.agents.push((agent.clone(), status));
             }
             Err(invalid) => {
@@ -60,18 +59,33 @@ pub fn plan(gathered: &Gathered, mesh: &Settings, now: Timestamp, plan: &mut Pla
 /// An agent without any has no view yet. Nothing is compiled here: a suspension waits for no policy, least of all for
 /// another namespace's.
 pub fn views(gathered: &Gathered, bundles: &BTreeMap<String, Option<Arc<Published>>>, now: Timestamp) -> Vec<View> {
+    let common = Common::of(gathered);
     let view_of = |agent: &Arc<Agent>| {
         let uid = agent.uid()?;
         let before = gathered.published.get(&uid);
         let Ok((core, standing)) = lower::agent(agent) else { return before.map(suspended) };
         let bundle = bundles.get(&uid).or(before.map(|view| &view.bundle))?;
-        Some(view(gathered, agent, core, standing, bundle.clone(), now))
+        Some(view(&common, agent, core, standing, bundle.clone(), now))
     };
     gathered.agents.iter().filter_map(view_of).collect()
 }
 
+/// What all agents of a namespace are planned by, found once.
+struct Common<'a> {
+    gathered: &'a Gathered,
+    holders: Holders<'a>,
+    delegations: ByAgent<'a>,
+}
+
+impl<'a> Common<'a> {
+    fn of(gathered: &'a Gathered) -> Self {
+        let Gathered { agents, delegations, .. } = gathered;
+        Self { gathered, holders: Holders::among(agents), delegations: ByAgent::of(delegations) }
+    }
+}
+
 fn view(
-    gathered: &Gathered,
+    common: &Common<'_>,
     agent: &Agent,
     core: CoreAgent,
     standing: Standing,
@@ -81,11 +95,11 @@ fn view(
     View {
         grants: Arc::new(Grants {
             standing: reviewed_as_judged(&core, standing, bundle.as_deref()),
-            delegations: delegations(gathered, &core.name, now),
-            releases: gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
+            delegations: common.delegations.lent(&core.name, now),
+            releases: common.gathered.releases.get(&core.uid).cloned().unwrap_or_default(),
             probe_requested: probe_requested(agent),
         }),
-        workload_bound: holds_account(gathered, agent),
+        workload_bound: common.holders.has(agent),
         bundle,
         agent: Arc::new(core),
     }
@@ -102,7 +116,7 @@ fn suspended(before: &View) -> View {
 /// a review of what the agent was then is none of what it is now.
 fn reviewed_as_judged(agent: &CoreAgent, standing: Standing, published: Option<&Published>) -> Standing {
     match published {
-        Some(published) if published.bundle.agent().review_digest() != agent.review_digest() => {
+        Some(published) if published.bundle.review_digest() != agent.review_digest() => {
             Standing { review: None, ..standing }
         }
         _ => standing,
@@ -121,26 +135,6 @@ pub fn next_change(gathered: &Gathered, now: Timestamp) -> Option<Timestamp> {
     let delegations =
         gathered.delegations.iter().flat_map(|delegation| [delegation.spec.not_before.0, delegation.spec.expires_at.0]);
     reviews.chain(delegations).filter(|at| *at > now).min()
-}
-
-/// One service account serves one agent: of several that name it, the oldest holds it.
-fn holds_account(gathered: &Gathered, agent: &Agent) -> bool {
-    let key = |agent: &Agent| (agent.creation_timestamp().map(|time| time.0), agent.uid());
-    gathered
-        .agents
-        .iter()
-        .filter(|other| other.spec.workload.service_account_name == agent.spec.workload.service_account_name)
-        .all(|other| key(agent) <= key(other))
-}
-
-fn delegations(gathered: &Gathered, agent: &str, now: Timestamp) -> Vec<Delegation> {
-    gathered
-        .delegations
-        .iter()
-        .filter(|delegation| delegation.spec.agent == agent)
-        .filter_map(|delegation| lower::delegation(delegation).ok())
-        .filter(|delegation| now.duration_since(delegation.expires_at) < REMEMBER_ENDED)
-        .collect()
 }
 
 /// The bundle to publish, and why it is not the newest.
@@ -192,7 +186,8 @@ fn bundle(gathered: &Gathered, agent: &Agent, before: Option<&View>, now: Timest
                 compiled_at: Time(conditions::whole_second(now)),
             });
             let version = u64::try_from(version).unwrap_or(1);
-            Planned { published: Some(Arc::new(Published { version, bundle })), fault: None, status: Some(status) }
+            let published = Published { version, bundle: bundle.into() };
+            Planned { published: Some(Arc::new(published)), fault: None, status: Some(status) }
         }
         Err(error) => {
             let fault = known.keep_fault(digest, error.into());

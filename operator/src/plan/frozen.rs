@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aegis_crds::gather::{Problem, Ungathered};
 use aegis_decision::bundle::AssembleError;
+use aegis_decision::outline::Outline;
 use aegis_decision::policy::Policy;
 use aegis_decision::registry::Registry;
 use aegis_decision::tool::Tool;
@@ -85,17 +86,21 @@ impl From<AssembleError> for Fault {
 impl Frozen {
     /// Whether the bundle that it keeps has the tool as it is now.
     pub fn has_tool(&self, tool: &Tool) -> bool {
-        self.last.as_ref().is_some_and(|last| last.bundle.source().tools.contains(tool))
+        self.kept().is_some_and(|kept| kept.tool(&tool.name) == Some(tool))
     }
 
     /// Whether the bundle that it keeps has the policy as it is now.
     pub fn has_policy(&self, policy: &Policy) -> bool {
-        self.last.as_ref().is_some_and(|last| last.bundle.source().policies.contains(policy))
+        self.kept().is_some_and(|kept| kept.policy(&policy.name) == Some(policy))
     }
 
     /// Whether the bundle that it keeps has the registry as it is now.
     pub fn has_registry(&self, registry: &Registry) -> bool {
-        self.last.as_ref().is_some_and(|last| last.bundle.source().registries.contains(registry))
+        self.kept().is_some_and(|kept| kept.registry(&registry.name) == Some(registry))
+    }
+
+    fn kept(&self) -> Option<&Outline> {
+        self.last.as_ref().map(|last| &last.bundle)
     }
 }
 

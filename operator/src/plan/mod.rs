@@ -2,7 +2,10 @@
 
 mod agents;
 mod frozen;
+mod given;
+mod holders;
 mod known;
+mod lent;
 mod parts;
 mod pods;
 
@@ -11,9 +14,8 @@ use std::sync::Arc;
 
 use aegis_crds::api::{
     Agent, AgentStatus, ApprovalTier, ApprovalTierStatus, Delegation, DelegationStatus, Registry, RegistryStatus, Tool,
-    ToolPolicy, ToolPolicySpec, ToolPolicyStatus, ToolStatus,
+    ToolPolicy, ToolPolicyStatus, ToolStatus,
 };
-use aegis_crds::gather::selects;
 use aegis_crds::lowered::Lowered;
 use aegis_crds::mesh::Settings;
 use jiff::Timestamp;
@@ -52,13 +54,6 @@ pub struct Gathered {
     pub published: BTreeMap<String, View>,
     /// What the plan before compiled.
     pub known: Known,
-}
-
-impl Gathered {
-    /// Whether a policy of this kind selects an agent.
-    fn gives(&self, agent: &str, kind: impl Fn(&ToolPolicySpec) -> bool) -> bool {
-        self.policies.iter().any(|policy| selects(policy, agent) && kind(&policy.spec))
-    }
 }
 
 /// An object and the status that it should have.
@@ -250,6 +245,38 @@ mod tests {
             assert_eq!(source(view).policies[0].rules[0].name, "other");
             assert!(shares(source(view), source(&first.views[0])), "a bundle of before");
         }
+    }
+
+    #[test]
+    fn a_delegation_that_is_not_lent_says_so_and_its_agent_is_not_told_of_it() {
+        let lend = |name: &str, revoked: bool| {
+            let values = vec!["s".repeat(250); 1600];
+            let spec = json!({"agent": "buyer", "delegator": "dave", "requestedBy": "carol", "workflow": "restock",
+                "purpose": "Paper.", "grants": [{"tool": "till", "operations": ["*"]}], "revoked": revoked,
+                "data": [{"dimension": "supplier", "in": values}],
+                "notBefore": "1969-12-31T00:00:00Z", "expiresAt": "1970-01-02T00:00:00Z"});
+            object::<Delegation>("Delegation", name, &spec)
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let planned = |revoked| {
+            let delegations = vec![lend("a", revoked), lend("b", false), lend("c", false)];
+            let gathered = Gathered { delegations, ..resources("known") };
+            let plan = plan(&gathered, &settings(), now);
+            let ready = |status: &DelegationStatus| status.conditions[0].clone();
+            let ready: Vec<_> = plan.delegations.iter().map(|(_, status)| ready(status)).collect();
+            let view = plan.views.iter().find(|view| view.agent.name == "buyer").unwrap();
+            let lent: Vec<_> = view.grants.delegations.iter().map(|delegation| delegation.name.clone()).collect();
+            (ready, lent)
+        };
+        let reasons = |ready: &[Condition]| ready.iter().map(|ready| ready.reason.clone()).collect::<Vec<_>>();
+        let (ready, lent) = planned(false);
+        assert_eq!(reasons(&ready), ["Effective", "Effective", "TooLarge"]);
+        assert_eq!((ready[2].type_.as_str(), ready[2].status.as_str()), ("Ready", "False"));
+        assert!(ready[2].message.contains("revoke or delete older ones"), "{}", ready[2].message);
+        assert_eq!(lent, ["a", "b"]);
+        let (ready, lent) = planned(true);
+        assert_eq!(reasons(&ready), ["Revoked", "Effective", "Effective"]);
+        assert_eq!(lent, ["b", "c"]);
     }
 
     #[test]

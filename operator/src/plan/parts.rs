@@ -1,11 +1,12 @@
 //! Statuses of everything that agents are judged with: each resource is lowered, and its condition says what came out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aegis_crds::api::{
-    ApprovalTier, ApprovalTierStatus, DelegationStatus, Registry, RegistryStatus, Tool, ToolPolicyStatus, ToolStatus,
+    ApprovalTier, ApprovalTierStatus, DelegationStatus, RegistryStatus, ToolPolicyStatus, ToolStatus,
 };
-use aegis_crds::gather::{self, Problem, selects};
+use aegis_crds::gather::{Names, Problem};
 use aegis_crds::lowered::Lower as _;
 use aegis_crds::{compiles, lower};
 use aegis_decision::delegation::DelegationState;
@@ -14,21 +15,25 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt as _};
 
-use super::frozen::unserved;
+use super::frozen::{Frozen, unserved};
+use super::given::{Given, Selection};
+use super::lent::{Beyond, ByAgent};
 use super::{Gathered, Plan};
 use crate::conditions::{self, Wanted};
 
 /// Lowers everything but agents.
 pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    delegations(gathered, now, plan);
     let lowered = Arc::clone(&plan.known.lowered);
+    let frozen: Vec<(&Frozen, Given<'_>)> =
+        plan.frozen.iter().map(|frozen| (frozen, Given::to(&frozen.agent, &gathered.policies))).collect();
     for tool in &gathered.tools {
         let compile = || lowered.tool(tool).map_err(Problem::from).and_then(compiles::tool);
         let result = plan.known.part(&gathered.known, &("Tool", tool.name_any(), &tool.spec), compile);
         let unserved = result.as_ref().ok().and_then(|()| {
             let core = lowered.tool(tool).ok()?;
-            let name = tool.name_any();
-            let has = |agent: &str| gathered.gives(agent, |policy| policy.tools.contains(&name));
-            unserved(plan.frozen.iter().filter(|frozen| has(&frozen.agent) && !frozen.has_tool(&core)))
+            let given = frozen.iter().filter(|(_, given)| given.has_tool(&core.name));
+            unserved(given.map(|(frozen, _)| *frozen).filter(|frozen| !frozen.has_tool(&core)))
         });
         let current = tool.status.clone().unwrap_or_default();
         let generation = tool.metadata.generation;
@@ -39,17 +44,19 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         };
         plan.tools.push((tool.clone(), status));
     }
+    let names = names(gathered);
+    let (tools, registries) = (Named::of(&gathered.tools), Named::of(&gathered.registries));
     for policy in &gathered.policies {
+        let selection = Selection::of(policy);
         let result = lowered.policy(policy).map_err(Problem::from).and_then(|core| {
-            let (tools, registries, tiers) = named(gathered);
             // Git applies in any order, so what is missing is a condition, not a refusal.
-            let policies = gathered.policies.iter().map(AsRef::as_ref);
-            let missing = gather::missing(&core, policies, tools.clone(), registries.clone(), tiers.clone());
-            missing.into_iter().next().map_or(Ok(()), Err)?;
+            names.missing(&core).into_iter().next().map_or(Ok(()), Err)?;
+            let (tools, registries) = (tools.all(&core.tools), registries.all(&core.registries));
+            let tiers: Vec<&ApprovalTier> = gathered.tiers.iter().map(Arc::as_ref).collect();
             let specs = (
-                specs(&gathered.tools, |name| core.tools.contains(name), |tool| &tool.spec),
-                specs(&gathered.registries, |name| core.registries.contains(name), |registry| &registry.spec),
-                specs(&gathered.tiers, |_| true, |tier| &tier.spec),
+                specs(&tools, |tool| &tool.spec),
+                specs(&registries, |registry| &registry.spec),
+                specs(&tiers, |tier| &tier.spec),
             );
             let compile = || compiles::policy_by(&*lowered, &core, tools, registries, tiers);
             plan.known.part(&gathered.known, &("ToolPolicy", &core, specs), compile)?;
@@ -58,10 +65,11 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         let current = policy.status.clone().unwrap_or_default();
         let generation = policy.metadata.generation;
         let unserved = result.as_ref().ok().and_then(|core| {
-            let has = |agent: &str| selects(policy, agent);
-            unserved(plan.frozen.iter().filter(|frozen| has(&frozen.agent) && !frozen.has_policy(core)))
+            let selected = plan.frozen.iter().filter(|frozen| selection.has(&frozen.agent));
+            unserved(selected.filter(|frozen| !frozen.has_policy(core)))
         });
-        let selected = gathered.agents.iter().filter(|agent| selects(policy, &agent.name_any())).count();
+        let agents = gathered.agents.iter().filter_map(|agent| agent.metadata.name.as_deref());
+        let selected = agents.filter(|agent| selection.has(agent)).count();
         let status = ToolPolicyStatus {
             observed_generation: generation,
             conditions: accepted(&current.conditions, result.as_ref().err(), unserved, generation, now),
@@ -75,8 +83,8 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
     for registry in &gathered.registries {
         let result = lowered.registry(registry).map_err(Problem::from);
         let unserved = result.as_ref().ok().and_then(|core| {
-            let has = |agent: &str| gathered.gives(agent, |policy| policy.registries.contains(&core.name));
-            unserved(plan.frozen.iter().filter(|frozen| has(&frozen.agent) && !frozen.has_registry(core)))
+            let given = frozen.iter().filter(|(_, given)| given.has_registry(&core.name));
+            unserved(given.map(|(frozen, _)| *frozen).filter(|frozen| !frozen.has_registry(core)))
         });
         let current = registry.status.clone().unwrap_or_default();
         let generation = registry.metadata.generation;
@@ -97,23 +105,27 @@ pub fn plan(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
         };
         plan.tiers.push((tier.clone(), status));
     }
-    delegations(gathered, now, plan);
 }
 
 fn delegations(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
+    let by_agent = ByAgent::of(&gathered.delegations);
+    let agents = gathered.agents.iter().filter_map(|agent| agent.metadata.name.as_deref());
+    let agents: BTreeMap<&str, Beyond<'_>> = agents.map(|agent| (agent, by_agent.beyond(agent, now))).collect();
     for delegation in &gathered.delegations {
         let current = delegation.status.clone().unwrap_or_default();
         let generation = delegation.metadata.generation;
-        let known = gathered.agents.iter().any(|agent| agent.metadata.name.as_ref() == Some(&delegation.spec.agent));
-        let ready = match lower::delegation(delegation).map(|core| core.state(now)) {
-            Err(invalid) => Wanted::new("Ready", false, "Invalid", invalid.to_string()),
-            Ok(_) if !known => {
+        let beyond = agents.get(delegation.spec.agent.as_str());
+        let too_large = beyond.and_then(|beyond| beyond.of(&delegation.name_any()));
+        let ready = match (lower::delegation(delegation).map(|core| core.state(now)), too_large) {
+            (Err(invalid), _) => Wanted::new("Ready", false, "Invalid", invalid.to_string()),
+            (Ok(_), _) if beyond.is_none() => {
                 Wanted::new("Ready", false, "AgentNotFound", "spec.agent names no Agent of this namespace")
             }
-            Ok(DelegationState::Effective) => Wanted::new("Ready", true, "Effective", "in force"),
-            Ok(DelegationState::NotYet) => Wanted::new("Ready", false, "NotYet", "spec.notBefore lies ahead"),
-            Ok(DelegationState::Expired) => Wanted::new("Ready", false, "Expired", "spec.expiresAt has passed"),
-            Ok(DelegationState::Revoked) => Wanted::new("Ready", false, "Revoked", "spec.revoked is true"),
+            (Ok(_), Some(text)) => Wanted::new("Ready", false, "TooLarge", text),
+            (Ok(DelegationState::Effective), None) => Wanted::new("Ready", true, "Effective", "in force"),
+            (Ok(DelegationState::NotYet), None) => Wanted::new("Ready", false, "NotYet", "spec.notBefore lies ahead"),
+            (Ok(DelegationState::Expired), None) => Wanted::new("Ready", false, "Expired", "spec.expiresAt has passed"),
+            (Ok(DelegationState::Revoked), None) => Wanted::new("Ready", false, "Revoked", "spec.revoked is true"),
         };
         let status = DelegationStatus {
             observed_generation: generation,
@@ -124,25 +136,31 @@ fn delegations(gathered: &Gathered, now: Timestamp, plan: &mut Plan) {
 }
 
 /// Names and specs of objects of one kind: what else they have has no part in what they are lowered to.
-fn specs<'a, K: Resource<DynamicType = ()>, S>(
-    objects: &'a [Arc<K>],
-    named: impl Fn(&String) -> bool,
-    spec: impl Fn(&'a K) -> &'a S,
-) -> Vec<(String, &'a S)> {
-    let all = objects.iter().map(|object| (object.name_any(), spec(object)));
-    all.filter(|(name, _)| named(name)).collect()
+fn specs<'a, K: Resource, S>(objects: &[&'a K], spec: impl Fn(&'a K) -> &'a S) -> Vec<(String, &'a S)> {
+    objects.iter().copied().map(|object| (object.name_any(), spec(object))).collect()
 }
 
 /// What policies can name.
-fn named(
-    gathered: &Gathered,
-) -> (
-    impl Iterator<Item = &Tool> + Clone,
-    impl Iterator<Item = &Registry> + Clone,
-    impl Iterator<Item = &ApprovalTier> + Clone,
-) {
-    let Gathered { tools, registries, tiers, .. } = gathered;
-    (tools.iter().map(Arc::as_ref), registries.iter().map(Arc::as_ref), tiers.iter().map(Arc::as_ref))
+fn names(gathered: &Gathered) -> Names {
+    let Gathered { policies, tools, registries, tiers, .. } = gathered;
+    let (policies, tools) = (policies.iter().map(Arc::as_ref), tools.iter().map(Arc::as_ref));
+    Names::of(policies, tools, registries.iter().map(Arc::as_ref), tiers.iter().map(Arc::as_ref))
+}
+
+/// Objects of one kind by name.
+struct Named<'a, K>(BTreeMap<&'a str, &'a K>);
+
+impl<'a, K: Resource> Named<'a, K> {
+    fn of(objects: &'a [Arc<K>]) -> Self {
+        let named = |object: &'a Arc<K>| Some((object.meta().name.as_deref()?, object.as_ref()));
+        Self(objects.iter().filter_map(named).collect())
+    }
+
+    /// Those that have one of these names, each once.
+    fn all(&self, names: &[String]) -> Vec<&'a K> {
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        names.into_iter().filter_map(|name| self.0.get(name).copied()).collect()
+    }
 }
 
 /// Whether a part is valid, and in use wherever it should be: what it says of agents that are not served it.

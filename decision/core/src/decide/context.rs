@@ -13,6 +13,7 @@ use crate::delegation::Delegation;
 use crate::digest::Digest;
 use crate::facts::FactSet;
 use crate::lineup::Lineup;
+use crate::outline::Outline;
 use crate::path::Path;
 use crate::policy::{Check, Effect, Policy, Provenance, Rule, Source, UnknownOrigin};
 use crate::provenance::Judged;
@@ -194,7 +195,7 @@ fn delegation_digest(delegation: &Delegation) -> Digest {
     })
 }
 
-impl Bundle {
+impl Outline {
     /// A reported context as far as it can be known without the call: rules, tool and delegation as they are here now,
     /// registry reads and facts as reported. Where a rollout makes several sets of rules be in force, on other runs each,
     /// the reported one counts if it is one of them. Compared at the claim, so that nobody can claim by rules that are gone.
@@ -206,10 +207,10 @@ impl Bundle {
         reported: &ContextParts,
     ) -> ContextParts {
         let absent = || Digest::of("aegis.dev/context-absent/v1");
-        let lineups = self.lineups(tool, operation);
+        let known = self.compared(tool, operation);
         ContextParts {
-            rules: lineups.and_then(|lineups| lineups.reported_or_first(reported.rules)).unwrap_or_else(absent),
-            tool: lineups.map_or_else(absent, |lineups| lineups.tool),
+            rules: known.and_then(|known| known.reported_or_first(reported.rules)).unwrap_or_else(absent),
+            tool: known.map_or_else(absent, |known| known.tool),
             delegation: delegation_digest(delegation),
             ..reported.clone()
         }

@@ -11,6 +11,7 @@ use crate::agent::Agent;
 use crate::bundle::BundleSource;
 use crate::call::{Emitted, Encoding};
 use crate::json::{Object, Value};
+use crate::outline::Outline;
 use crate::sanitize::Sanitation;
 use crate::tool::Class;
 
@@ -279,11 +280,12 @@ fn a_text_that_can_be_no_tools_name_is_not_kept() {
 fn a_reported_context_counts_only_where_nothing_better_is_known() {
     let before = bundle(&json!([]));
     let parts = judged(&before, call(), &[]).output.context_parts.unwrap();
-    let changed = |now: &Bundle, operation: &str, delegation: &Delegation| {
+    let changed = |now: &Outline, operation: &str, delegation: &Delegation| {
         now.current_parts("post", operation, delegation, &parts).changed(&parts)
     };
+    let before = Outline::from(before);
     assert!(changed(&before, "send", &delegation()).is_empty());
-    assert_eq!(changed(&bundle(&ask()), "send", &delegation()), ["rules"]);
+    assert_eq!(changed(&bundle(&ask()).into(), "send", &delegation()), ["rules"]);
     assert_eq!(changed(&before, "gone", &delegation()), ["rules", "tool"]);
     assert_eq!(changed(&before, "send", &Delegation { generation: 2, ..delegation() }), ["delegation"]);
 }

@@ -52,7 +52,7 @@ pub enum FeedItem {
 pub struct Grants {
     /// Lifecycle and review.
     pub standing: Standing,
-    /// Delegations to the agent that have not ended long ago.
+    /// Delegations that are lent to the agent, and such that have ended not long ago.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delegations: Vec<Delegation>,
     /// Releases that can be claimed, each a compact JWS ([`crate::approval::Release`]).

@@ -1,36 +1,36 @@
-//! One thing per agent, such as a lock or a bound: an agent that waits for its own holds up no other.
+//! One thing for each name, such as a lock for each agent's uid: who waits for one holds up no other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as Map, PoisonError};
 
 use tokio::sync::Mutex;
 
-/// One lock per agent: what an agent asks for is done one after another.
-pub type Turns = PerAgent<Mutex<()>>;
+/// One lock for each: what an agent asks for is done one after another.
+pub type Turns = PerName<Mutex<()>>;
 
-/// The things, by agent uid. Those that nobody holds are dropped when another is asked for.
+/// The things, by name. Those that nobody holds are dropped when another is asked for.
 #[derive(Debug)]
-pub struct PerAgent<T>(Map<HashMap<String, Arc<T>>>);
+pub struct PerName<T>(Map<HashMap<String, Arc<T>>>);
 
-impl<T> Default for PerAgent<T> {
+impl<T> Default for PerName<T> {
     fn default() -> Self {
         Self(Map::default())
     }
 }
 
-impl<T> PerAgent<T> {
-    /// The agent's own; a new one where nobody holds it.
-    pub fn of_with(&self, agent_uid: &str, new: impl FnOnce() -> T) -> Arc<T> {
+impl<T> PerName<T> {
+    /// The one of that name; a new one where nobody holds it.
+    pub fn of_with(&self, name: &str, new: impl FnOnce() -> T) -> Arc<T> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|uid, one| uid == agent_uid || Arc::strong_count(one) > 1);
-        Arc::clone(held.entry(agent_uid.to_owned()).or_insert_with(|| Arc::new(new())))
+        held.retain(|known, one| known == name || Arc::strong_count(one) > 1);
+        Arc::clone(held.entry(name.to_owned()).or_insert_with(|| Arc::new(new())))
     }
 }
 
-impl<T: Default> PerAgent<T> {
-    /// The agent's own; the default where nobody holds it.
-    pub fn of(&self, agent_uid: &str) -> Arc<T> {
-        self.of_with(agent_uid, T::default)
+impl<T: Default> PerName<T> {
+    /// The one of that name; the default where nobody holds it.
+    pub fn of(&self, name: &str) -> Arc<T> {
+        self.of_with(name, T::default)
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_is_held_stays_and_nothing_is_kept_of_what_is_not() {
-        let numbers = PerAgent::default();
+        let numbers = PerName::default();
         let first = numbers.of_with("a", || 1);
         assert_eq!(*numbers.of_with("b", || 2), 2);
         assert_eq!(*numbers.of_with("a", || 3), 1, "somebody holds it");
