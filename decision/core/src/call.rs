@@ -1,5 +1,7 @@
 //! A call: what the agent asked for, named and parsed, before anything is decided.
 
+use std::sync::Arc;
+
 use crate::json::Value;
 use crate::sanitize::Sanitation;
 use crate::tool::Class;
@@ -49,8 +51,9 @@ pub struct ToolCall {
     /// What would be sent, where the call came as HTTP (or was made by the bundle). None for a call given by operation
     /// and arguments only, which has no effect digest and cannot be sent.
     pub request: Option<Emitted>,
-    /// The arguments by name: always an object. Sanitized, as all of the request is.
-    pub arguments: Value,
+    /// The arguments by name: always an object. Sanitized, as all of the request is. Where they are the whole body, the
+    /// two are one tree.
+    pub arguments: Arc<Value>,
     /// What `Sanitize` rules made of the arguments that came.
     pub sanitation: Sanitation,
     /// Delegation that the agent names.
@@ -77,7 +80,7 @@ pub struct Emitted {
     /// Headers that are passed on and have no effect: accept, accept-language, traceparent, tracestate.
     pub passed: Vec<(String, String)>,
     /// The body tree as emitted; none for a request without body.
-    pub body: Option<Value>,
+    pub body: Option<Arc<Value>>,
     /// How the body is written; the content type among the headers says the same.
     pub encoding: Encoding,
 }

@@ -2,6 +2,7 @@
 //! in a refusal or a hold.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 use test_case::test_case;
@@ -56,10 +57,10 @@ fn call() -> ToolCall {
             url: "https://post.example/send".to_owned(),
             headers: Vec::new(),
             passed: Vec::new(),
-            body: Some(Value::Object(arguments.clone())),
+            body: Some(Arc::new(Value::Object(arguments.clone()))),
             encoding: Encoding::Json,
         }),
-        arguments: Value::Object(arguments),
+        arguments: Arc::new(Value::Object(arguments)),
         sanitation: Sanitation::default(),
         delegation: None,
         run: None,
@@ -201,13 +202,13 @@ fn a_sanitizer_that_was_not_compiled_takes_away_and_adds_nothing() {
                           "when": [{"field": "to", "predicate": {"equals": {"text": "nobody"}}}]});
         let mut bundle = bundle(&json!([rule]));
         bundle.policies.clear();
-        bundle.call_of("post", "send", call().arguments).unwrap()
+        bundle.call_of("post", "send", Arc::unwrap_or_clone(call().arguments)).unwrap()
     };
     let removed = sanitize(&json!("remove"));
-    assert_eq!(removed.arguments, Value::Object(Object::new()), "the rule does not hold, but that cannot be told");
+    assert_eq!(*removed.arguments, Value::Object(Object::new()), "the rule does not hold, but that cannot be told");
     assert_eq!(removed.sanitation.changed.len(), 1);
     let set = sanitize(&json!({"set": {"text": "p2"}}));
-    assert!(set.sanitation.failure.is_some() && set.arguments == Value::Object(Object::new()));
+    assert!(set.sanitation.failure.is_some() && *set.arguments == Value::Object(Object::new()));
     assert_eq!(code(&judged(&bundle(&json!([])), set, &[])), Some(Code::SanitizeFailed));
 }
 

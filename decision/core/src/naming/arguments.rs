@@ -1,5 +1,7 @@
 //! From body, path and query to one object of arguments.
 
+use std::sync::Arc;
+
 use super::error::Malformed;
 use super::router::Route;
 use crate::codes::Code;
@@ -38,10 +40,18 @@ pub(crate) fn check_query(operation: &Operation, pairs: &[(String, String)]) -> 
 pub(crate) fn merge(
     operation: &Operation,
     route: &Route,
-    body: Option<&Value>,
+    body: Option<&Arc<Value>>,
     path: &[(String, String)],
     query: &[(String, String)],
-) -> Result<Value, Malformed> {
+) -> Result<Arc<Value>, Malformed> {
+    if let Some(body) = body
+        && matches!(**body, Value::Object(_))
+        && route.arguments_from.is_empty()
+        && path.is_empty()
+        && query.is_empty()
+    {
+        return Ok(Arc::clone(body));
+    }
     let mut arguments = match body {
         Some(body) => of_body(route, body)?,
         None => Object::new(),
@@ -66,7 +76,7 @@ pub(crate) fn merge(
             add(name, value)?;
         }
     }
-    Ok(Value::Object(arguments))
+    Ok(Arc::new(Value::Object(arguments)))
 }
 
 /// Longest id of a JSON-RPC request, in bytes: enough for any that only tells answers apart.

@@ -3,6 +3,8 @@
 //! A form (`application/x-www-form-urlencoded`) becomes an object of strings with one member per field. It is sent on as
 //! a form again, written from that object.
 
+use std::sync::Arc;
+
 use super::error::Malformed;
 use super::percent::{self, Kept};
 use crate::call::{Encoding, HttpRequest};
@@ -14,7 +16,7 @@ use crate::json::{self, Limits, Object, Value};
 pub(super) const WITHOUT_BODY: [&str; 3] = ["GET", "HEAD", "DELETE"];
 
 /// Reads the body; none when there is none.
-pub(super) fn read(request: &HttpRequest<'_>, max_bytes: u32) -> Result<Option<(Value, Encoding)>, Malformed> {
+pub(super) fn read(request: &HttpRequest<'_>, max_bytes: u32) -> Result<Option<(Arc<Value>, Encoding)>, Malformed> {
     let declared = declared(request)?;
     if request.body.is_empty() {
         return Ok(None);
@@ -33,7 +35,7 @@ pub(super) fn read(request: &HttpRequest<'_>, max_bytes: u32) -> Result<Option<(
         Encoding::Json => json::parse(request.body).map_err(|error| malformed_body(error.to_string()))?,
         Encoding::Form => read_form(request.body)?,
     };
-    Ok(Some((tree, encoding)))
+    Ok(Some((Arc::new(tree), encoding)))
 }
 
 /// The encoding that the headers name; none for one that is not accepted.

@@ -31,6 +31,8 @@ pub(crate) use request::emitted;
 pub(crate) use router::Route;
 pub(crate) use target::unsafe_segment;
 
+use std::sync::Arc;
+
 use crate::bundle::Bundle;
 use crate::call::{HttpRequest, ToolCall};
 use crate::codes::Code;
@@ -115,7 +117,7 @@ impl Bundle {
         if arguments.as_object().is_none() {
             return Err(Malformed::new(Code::MalformedBody, "the arguments must be an object").of(operation));
         }
-        let (arguments, sanitation) = self.sanitized(tool, operation, arguments, Ok);
+        let (arguments, sanitation) = self.sanitized(tool, operation, Arc::new(arguments), |changed| Ok(Arc::new(changed)));
         Ok(ToolCall {
             tool: tool.name.clone(),
             operation: operation.name.clone(),

@@ -1,5 +1,7 @@
 //! Writing the request that is sent, from parsed parts only.
 
+use std::sync::Arc;
+
 use super::percent::{self, Kept};
 use super::router::Route;
 use super::template::Segment;
@@ -14,7 +16,7 @@ pub(crate) fn emitted(
     route: &Route,
     path: &[(String, String)],
     query: &[(String, String)],
-    body: Option<(Value, Encoding)>,
+    body: Option<(Arc<Value>, Encoding)>,
     passed: Vec<(String, String)>,
 ) -> Emitted {
     let mut headers: Vec<_> = tool.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();

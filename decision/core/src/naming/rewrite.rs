@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::arguments::{check_query, merge};
 use super::percent;
@@ -22,7 +23,7 @@ pub(super) struct Parts {
     pub(super) path: Vec<(String, String)>,
     /// Query pairs in the order received.
     pub(super) query: Vec<(String, String)>,
-    pub(super) body: Option<(Value, Encoding)>,
+    pub(super) body: Option<(Arc<Value>, Encoding)>,
 }
 
 /// Why arguments that were sanitized cannot be sent. Never holds a value.
@@ -35,9 +36,9 @@ impl Bundle {
         &self,
         tool: &Tool,
         operation: &Operation,
-        arguments: Value,
-        rewrite: impl FnOnce(Value) -> Result<Value, Unsendable>,
-    ) -> (Value, Sanitation) {
+        arguments: Arc<Value>,
+        rewrite: impl FnOnce(Value) -> Result<Arc<Value>, Unsendable>,
+    ) -> (Arc<Value>, Sanitation) {
         let Some(sanitizers) = self.sanitizers(&tool.name, &operation.name) else {
             return (arguments, Sanitation::default());
         };
@@ -45,7 +46,7 @@ impl Bundle {
         let (changed, mut sanitation) = plan.apply(&arguments);
         match changed {
             None => (arguments, sanitation),
-            Some(empty) if sanitation.failure.is_some() => (empty, sanitation),
+            Some(empty) if sanitation.failure.is_some() => (Arc::new(empty), sanitation),
             Some(changed) => match within_limits(&changed).and_then(|()| rewrite(changed)) {
                 Ok(arguments) => (arguments, sanitation),
                 Err(reason) => {
@@ -56,7 +57,7 @@ impl Bundle {
                         action: "sanitize",
                         reason: reason.to_owned(),
                     });
-                    (Value::Object(Object::new()), sanitation)
+                    (Arc::new(Value::Object(Object::new())), sanitation)
                 }
             },
         }
@@ -80,7 +81,7 @@ impl Parts {
         route: &Route,
         operation: &Operation,
         arguments: Value,
-    ) -> Result<Value, Unsendable> {
+    ) -> Result<Arc<Value>, Unsendable> {
         let Value::Object(mut arguments) = arguments else { return Err("they would be no object") };
         self.rewrite_path(&mut arguments)?;
         self.rewrite_query(operation, &mut arguments)?;
@@ -136,6 +137,7 @@ impl Parts {
                 Err("an argument was added, and there is no body to hold it")
             };
         };
+        let tree = Arc::make_mut(tree);
         put(tree, &route.arguments_from, rest)?;
         let texts = || tree.as_object().is_some_and(|form| form.iter().all(|(_, value)| value.as_str().is_some()));
         if *encoding == Encoding::Form && !texts() {
