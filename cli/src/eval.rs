@@ -1,6 +1,7 @@
 //! `aegis eval`: one decision per line, byte for byte what the sidecar records.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decision::DecisionOutput;
@@ -54,6 +55,7 @@ fn judged(judges: &Judges, runs: &RunIndex, input: DecisionInput, with_arguments
     if !with_arguments {
         return judges.judge(input, runs).map(Judged::Plain);
     }
-    let arguments = judges.of(&input.agent)?.bundle.call_of_input(&input).ok().map(|call| call.arguments);
+    let arguments =
+        judges.of(&input.agent)?.bundle.call_of_input(&input).ok().map(|call| Arc::unwrap_or_clone(call.arguments));
     Ok(Judged::WithArguments { output: judges.judge(input, runs)?, arguments })
 }

@@ -64,7 +64,7 @@ impl Members {
     }
 
     /// All of it. Fails for a name that was given twice.
-    pub(crate) fn to_vec(mut self) -> serde_json::Result<Vec<u8>> {
+    pub(crate) fn into_vec(mut self) -> serde_json::Result<Vec<u8>> {
         self.0.end_object().map_err(serde_json::Error::io)?;
         Ok(self.0.out)
     }
@@ -373,9 +373,9 @@ mod tests {
         let tree = json::parse(br#"{"b":[1.50,{"z":null,"y":"\u00e9\n"}],"a":1e2}"#).unwrap();
         let written = Members::new().add("v", "1").unwrap().add_tree("body", &tree).add("at", &[true]).unwrap();
         let expected = json!({"v": "1", "body": json::to_serde(&tree), "at": [true]});
-        assert_eq!(written.to_vec().ok(), to_vec(&expected).ok());
-        assert_eq!(Members::new().to_vec().unwrap(), b"{}");
-        assert!(Members::new().add("a", "1").unwrap().add("a", "2").unwrap().to_vec().is_err());
+        assert_eq!(written.into_vec().ok(), to_vec(&expected).ok());
+        assert_eq!(Members::new().into_vec().unwrap(), b"{}");
+        assert!(Members::new().add("a", "1").unwrap().add("a", "2").unwrap().into_vec().is_err());
     }
 
     #[derive(Serialize)]

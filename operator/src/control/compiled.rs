@@ -56,15 +56,15 @@ impl Compiled {
         // Never closed.
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
         let kept = Arc::clone(&self.kept);
-        let made = tokio::task::spawn_blocking(move || {
-            let made = make().map(Arc::new);
-            if let Ok(bundle) = &made {
+        let done = tokio::task::spawn_blocking(move || {
+            let bundle = make().map(Arc::new);
+            if let Ok(bundle) = &bundle {
                 lock(&kept).put(digest, Arc::clone(bundle));
             }
             drop((turn, slot));
-            made
+            bundle
         });
-        match made.await {
+        match done.await {
             Ok(Ok(bundle)) => Ok(bundle),
             // An outline is made from a bundle, so this is a fault of the operator's.
             Ok(Err(error)) => {

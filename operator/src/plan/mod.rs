@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_delegation_that_is_not_lent_says_so_and_its_agent_is_not_told_of_it() {
-        let lend = |name: &str, revoked: bool| {
+        let delegation = |name: &str, revoked: bool| {
             let values = vec!["s".repeat(250); 1600];
             let spec = json!({"agent": "buyer", "delegator": "dave", "requestedBy": "carol", "workflow": "restock",
                 "purpose": "Paper.", "grants": [{"tool": "till", "operations": ["*"]}], "revoked": revoked,
@@ -259,7 +259,7 @@ mod tests {
         };
         let now = Timestamp::UNIX_EPOCH;
         let planned = |revoked| {
-            let delegations = vec![lend("a", revoked), lend("b", false), lend("c", false)];
+            let delegations = vec![delegation("a", revoked), delegation("b", false), delegation("c", false)];
             let gathered = Gathered { delegations, ..resources("known") };
             let plan = plan(&gathered, &settings(), now);
             let ready = |status: &DelegationStatus| status.conditions[0].clone();

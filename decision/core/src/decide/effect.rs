@@ -30,5 +30,5 @@ fn written(agent: &Agent, call: &ToolCall, request: &Emitted) -> serde_json::Res
         .add("tool", &call.tool)?
         .add("url", &request.url)?
         .add("v", "aegis.dev/effect/v1")?
-        .to_vec()
+        .into_vec()
 }

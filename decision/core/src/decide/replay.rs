@@ -8,6 +8,7 @@
 //! Deliberately absent: taking a value that is not recorded for one that was not there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::findings::{self, Finding, Findings};
 use super::modes::{self, Becomes};
@@ -130,7 +131,7 @@ pub fn replay(
         tool: tool.name.clone(),
         operation: name.to_owned(),
         class: operation.class,
-        arguments: arguments(&record.values),
+        arguments: Arc::new(arguments(&record.values)),
         sanitation: Sanitation::default(),
         delegation: decision.delegation.as_ref().map(|delegation| delegation.name.clone()),
         run: record.run.clone(),

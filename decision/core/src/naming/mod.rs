@@ -73,7 +73,7 @@ impl Bundle {
 
         let headers = CallHeaders::read(request).map_err(blame)?;
         let body = media::read(request, tool.limits.request_bytes).map_err(blame)?;
-        let chosen = router::select(candidates, body.as_ref().map(|(tree, _)| tree));
+        let chosen = router::select(candidates, body.as_ref().map(|(tree, _)| &**tree));
         let Some((chosen, operation)) =
             chosen.and_then(|chosen| tool.operations.get(chosen.route.operation).map(|operation| (chosen, operation)))
         else {
@@ -117,7 +117,8 @@ impl Bundle {
         if arguments.as_object().is_none() {
             return Err(Malformed::new(Code::MalformedBody, "the arguments must be an object").of(operation));
         }
-        let (arguments, sanitation) = self.sanitized(tool, operation, Arc::new(arguments), |changed| Ok(Arc::new(changed)));
+        let (arguments, sanitation) =
+            self.sanitized(tool, operation, Arc::new(arguments), |changed| Ok(Arc::new(changed)));
         Ok(ToolCall {
             tool: tool.name.clone(),
             operation: operation.name.clone(),

@@ -87,7 +87,7 @@ impl Parts {
         self.rewrite_query(operation, &mut arguments)?;
         self.rewrite_body(tool, route, arguments)?;
         let tree = self.body.as_ref().map(|(tree, _)| tree);
-        if !router.leads_to(route, &self.path, tree) {
+        if !router.leads_to(route, &self.path, tree.map(|tree| &**tree)) {
             return Err("the request would be one of another operation");
         }
         merge(operation, route, tree, &self.path, &self.query).map_err(|_| "the request would be ambiguous")

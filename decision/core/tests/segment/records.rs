@@ -47,7 +47,7 @@ fn call(arguments: &str) -> ToolCall {
         operation: "purchases.draft".to_owned(),
         class: Class::Draft,
         request: None,
-        arguments: json::parse(arguments.as_bytes()).unwrap(),
+        arguments: json::parse(arguments.as_bytes()).unwrap().into(),
         sanitation: Sanitation::default(),
         delegation: None,
         run: None,
