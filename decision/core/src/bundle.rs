@@ -19,7 +19,7 @@ use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
 use crate::rego::{Module, ModuleError, RULE};
 use crate::room::{BundleRoom, Room};
-use crate::rules::{CompiledPolicy, Lookups, RuleError, Tables};
+use crate::rules::{CompiledPolicy, Lookups, MAX_LITERALS, RuleError, Tables};
 use crate::run::{RunIndex, RunView};
 use crate::sanitize::{Patterns, RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
@@ -137,7 +137,7 @@ pub enum AssembleError {
     },
     /// Rules that would grow beyond what they may take, by the operations and shares of runs that they are compiled for.
     #[error(
-        "the agent's policies would take over {MAX_PLACES} places in the tables of their operations, where a rule has one for each check, in every operation that it is about: name operations in rules instead of *, let policies select fewer tools, or end rollouts"
+        "the agent's policies would take over {MAX_PLACES} places in the tables of their operations, where a rule has one for each check and {MAX_LITERALS} for a pattern, in every operation that it is about, and a Rego module one for each byte: name operations in rules instead of *, let policies select fewer tools, end rollouts, or shorten modules"
     )]
     TooManyPlaces,
     /// Something that has no canonical JSON, and so neither digest nor length.
@@ -450,9 +450,12 @@ fn measured(source: &impl Serialize) -> Result<(Digest, usize), AssembleError> {
     Ok((Digest::of_bytes(&json), json.len()))
 }
 
-/// Which policies count, for each tool, where their tables would not be too large.
+/// Which policies count, for each tool, where their tables and modules would not be too large.
 fn counted(source: &BundleSource) -> Result<Vec<Counting>, AssembleError> {
-    let mut all: usize = 0;
+    let mut all = places::of_modules(source);
+    if all > MAX_PLACES {
+        return Err(AssembleError::TooManyPlaces);
+    }
     let of_tool = |tool: &Tool| {
         let counting = Counting::of(source, tool);
         all = all.saturating_add(places::of_tool(source, tool, &counting));
