@@ -41,9 +41,9 @@ pub fn tool(tool: Tool) -> Result<(), Problem> {
         Err(AssembleError::Redaction { operation, error, .. }) => {
             invalid(format!("spec.operations[{operation}].response.redact"), error.to_string())
         }
-        Err(error @ (AssembleError::TooLarge { .. } | AssembleError::TooManyPlaces)) => {
-            Err(Problem::TooLarge(Box::new(error)))
-        }
+        Err(
+            error @ (AssembleError::TooLarge { .. } | AssembleError::TooManyPlaces | AssembleError::NotCanonical(_)),
+        ) => Err(unfit(error)),
         // A tool alone names nothing, and is one.
         Err(
             AssembleError::Rule { .. }
@@ -114,7 +114,9 @@ pub fn policy_by<'a>(
         Err(AssembleError::Rego { error, .. }) => {
             Err(Problem::Invalid(Invalid { field: "spec.rego.module".to_owned(), reason: error.to_string() }))
         }
-        Err(error) if error.is_too_large() => Err(Problem::TooLarge(Box::new(error))),
+        Err(
+            error @ (AssembleError::TooLarge { .. } | AssembleError::TooManyPlaces | AssembleError::NotCanonical(_)),
+        ) => Err(unfit(error)),
         Err(_) | Ok(_) => Ok(()),
     }
 }
@@ -129,7 +131,15 @@ pub fn for_agent(
     tiers: &[api::ApprovalTier],
 ) -> Result<(), Problem> {
     let Ok(source) = gather::bundle_source(agent, tools, policies, registries, tiers) else { return Ok(()) };
-    source.fits().map_err(|error| Problem::TooLarge(Box::new(error)))
+    source.fits().map_err(unfit)
+}
+
+/// What is wrong where all of it together makes no bundle, whatever its parts are.
+fn unfit(error: AssembleError) -> Problem {
+    if error.is_too_large() {
+        return Problem::TooLarge(Box::new(error));
+    }
+    Problem::Invalid(Invalid { field: "spec".to_owned(), reason: error.to_string() })
 }
 
 fn lowered<'a, K: Resource + 'a, C>(

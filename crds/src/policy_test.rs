@@ -49,6 +49,12 @@ pub enum CaseError {
     /// As before.
     #[error("agent {0} cannot be judged")]
     Assemble(String, #[source] Box<AssembleError>),
+    /// It would take one more bundle than the suite may make.
+    #[error("tests name more than {most} agents in turn; put the tests of one agent one behind the other")]
+    TooManyAgents {
+        /// Bundles that the suite may make.
+        most: usize,
+    },
     /// A fault of ours.
     #[error("cannot make up an agent")]
     MadeUp(#[from] serde_json::Error),
@@ -80,17 +86,42 @@ pub struct Found {
     code: Option<&'static str>,
 }
 
-/// Runs tests against resources. A bundle is made once for each agent.
+/// Runs tests against resources. Tests of one agent that stand one behind the other share a bundle. Only the one that was
+/// used last is kept: a bundle may be large, and tests may name any number of agents.
 #[derive(Debug)]
 pub struct Suite<'a> {
     resources: &'a Resources,
-    bundles: BTreeMap<String, Bundle>,
+    /// Bundles that it may make.
+    most: usize,
+    /// Bundles that it made, or tried to.
+    made: usize,
+    last: Option<Made>,
+}
+
+/// What came of making the bundle that was asked for last. A fault is kept as well: the next test has it too.
+#[derive(Debug)]
+struct Made {
+    whose: String,
+    bundle: Result<Bundle, Fault>,
+}
+
+/// Why a bundle cannot be made.
+#[derive(Debug, Clone)]
+enum Fault {
+    Gather(Box<Ungathered>),
+    Assemble(Box<AssembleError>),
 }
 
 impl<'a> Suite<'a> {
     /// For the policies among `resources`.
     pub fn new(resources: &'a Resources) -> Self {
-        Self { resources, bundles: BTreeMap::new() }
+        Self::making(usize::MAX, resources)
+    }
+
+    /// As [`new`](Self::new), for whoever must bound what tests that others wrote may cost: it makes at most so many
+    /// bundles. A test that needs one more is [not run](CaseError::TooManyAgents).
+    pub fn making(most: usize, resources: &'a Resources) -> Self {
+        Self { resources, most, made: 0, last: None }
     }
 
     /// Judges the call of one test of `policy`, which is among the resources, as if it were made `at`.
@@ -171,18 +202,30 @@ impl<'a> Suite<'a> {
         let trials = self.resources.policies.iter().any(on_trial);
         let whose = format!("{}/{}", home(agent), agent.name_any());
         let whose = if trials { format!("{whose}/{policy}") } else { whose };
-        match self.bundles.entry(whose) {
-            std::collections::btree_map::Entry::Occupied(made) => Ok(made.into_mut()),
-            std::collections::btree_map::Entry::Vacant(empty) => {
-                let Resources { tools, policies, registries, tiers, .. } = self.resources;
-                let source = gather::bundle_source(agent, tools, policies, registries, tiers)
-                    .map_err(|fault| CaseError::Gather(empty.key().clone(), Box::new(fault)))?;
-                let bundle = Bundle::assemble(enforcing(source, &policy))
-                    .map_err(|fault| CaseError::Assemble(empty.key().clone(), Box::new(fault)))?;
-                Ok(empty.insert(bundle))
+        let known = self.last.as_ref().is_some_and(|last| last.whose == whose);
+        if !known {
+            if self.made >= self.most {
+                return Err(CaseError::TooManyAgents { most: self.most });
             }
+            self.made = self.made.saturating_add(1);
+        }
+        // Another one goes before this one is made.
+        let last = self.last.take().filter(|_| known);
+        let last = last.unwrap_or_else(|| Made { whose, bundle: made(self.resources, agent, &policy) });
+        let Made { whose, bundle } = self.last.insert(last);
+        match bundle {
+            Ok(bundle) => Ok(bundle),
+            Err(Fault::Gather(fault)) => Err(CaseError::Gather(whose.clone(), fault.clone())),
+            Err(Fault::Assemble(fault)) => Err(CaseError::Assemble(whose.clone(), fault.clone())),
         }
     }
+}
+
+fn made(resources: &Resources, agent: &Agent, policy: &str) -> Result<Bundle, Fault> {
+    let Resources { tools, policies, registries, tiers, .. } = resources;
+    let source = gather::bundle_source(agent, tools, policies, registries, tiers);
+    let source = source.map_err(|fault| Fault::Gather(Box::new(fault)))?;
+    Bundle::assemble(enforcing(source, policy)).map_err(|fault| Fault::Assemble(Box::new(fault)))
 }
 
 /// The policy enforced for all runs, and of what else is tried out only what has effect on all runs already.
@@ -311,4 +354,74 @@ fn tree<T: Serialize>(written: &T, field: impl Fn() -> String) -> Result<Value, 
 
 fn home<K: Resource>(object: &K) -> String {
     object.namespace().unwrap_or_else(|| "default".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load;
+
+    /// A policy of which each test names the agent at its place. There is a tool, unless it is missing.
+    fn desk(tool: &str, agents: &[&str]) -> Resources {
+        let tests = agents.iter().enumerate().map(|(at, agent)| {
+            format!(
+                "  - {{name: t{at}, call: {{agent: {agent}, tool: desk, operation: look}}, expect: {{verdict: Allow}}}}\n"
+            )
+        });
+        let text = format!(
+            "
+apiVersion: aegis.dev/v1alpha1
+kind: Tool
+metadata: {{name: {tool}}}
+spec:
+  endpoint: https://desk.example
+  operations: [{{name: look, class: Read, http: {{method: GET, path: /}}}}]
+---
+apiVersion: aegis.dev/v1alpha1
+kind: ToolPolicy
+metadata: {{name: looks}}
+spec:
+  tools: [desk]
+  rules: [{{name: all, operations: [look], unconditional: true, effect: Allow}}]
+  tests:
+{}",
+            tests.collect::<Vec<_>>().concat()
+        );
+        load::load("desk.yaml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    /// What came of each test, and the bundles that were made for them.
+    fn run(most: usize, resources: &Resources) -> (Vec<Result<String, String>>, usize) {
+        let mut suite = Suite::making(most, resources);
+        let policy = &resources.policies[0];
+        let judged = policy.spec.tests.iter().map(|test| {
+            let judged = suite.judge(policy, test, Timestamp::UNIX_EPOCH);
+            judged.map(|judged| judged.found.words()).map_err(|error| error.to_string())
+        });
+        let judged = judged.collect();
+        (judged, suite.made)
+    }
+
+    #[test]
+    fn tests_of_one_agent_share_a_bundle_while_they_stand_together() {
+        let goes = || Ok("Allow by looks/all".to_owned());
+        let resources = desk("desk", &["a", "a", "b", "b", "b", "a"]);
+        assert_eq!(run(usize::MAX, &resources), (vec![goes(); 6], 3));
+    }
+
+    #[test]
+    fn a_suite_makes_no_more_bundles_than_it_may_and_runs_what_needs_none() {
+        let (judged, made) = run(2, &desk("desk", &["a", "b", "c", "b", "a", "b"]));
+        let refused: Vec<bool> = judged.iter().map(Result::is_err).collect();
+        assert_eq!((refused, made), (vec![false, false, true, false, true, false], 2));
+        let said = "tests name more than 2 agents in turn; put the tests of one agent one behind the other";
+        assert_eq!(judged[2], Err(said.to_owned()));
+    }
+
+    #[test]
+    fn a_bundle_that_cannot_be_made_is_tried_once_for_tests_that_stand_together() {
+        let (judged, made) = run(1, &desk("another", &["a", "a", "a"]));
+        assert_eq!(judged, vec![Err("agent default/a cannot be judged".to_owned()); 3]);
+        assert_eq!(made, 1);
+    }
 }

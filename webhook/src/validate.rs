@@ -22,6 +22,8 @@ const IN_CLEAR: &str =
 const MAX_NAMED: usize = 5;
 /// Most agents for which it is looked whether a policy fits beside their others. The operator looks at all.
 const MAX_AGENTS: usize = 8;
+/// Most bundles that are made for the tests of one policy: each takes as long and as much as an agent's does.
+const MAX_BUNDLES: usize = 4;
 
 /// What becomes of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +106,7 @@ fn unserved(policy: &ToolPolicy, resources: &Resources) -> Option<String> {
 
 /// Warnings about tests that could not be run, or what failed.
 fn tests(policy: &ToolPolicy, resources: &Resources, at: Timestamp) -> Result<Vec<String>, String> {
-    let mut suite = Suite::new(resources);
+    let mut suite = Suite::making(MAX_BUNDLES, resources);
     let mut failed = Vec::new();
     let mut not_run = BTreeSet::new();
     for (index, test) in policy.spec.tests.iter().enumerate() {
@@ -119,6 +121,9 @@ fn tests(policy: &ToolPolicy, resources: &Resources, at: Timestamp) -> Result<Ve
             // Delegations are made for one task and are not read here.
             Err(CaseError::UnknownDelegation(_)) => {
                 not_run.insert(format!("{name}: not run, it names a delegation; run aegis policy test"));
+            }
+            Err(fault @ CaseError::TooManyAgents { .. }) => {
+                not_run.insert(format!("{name}: not run, {fault}, or run aegis policy test"));
             }
             Err(CaseError::Gather(_, fault)) => {
                 not_run.insert(format!("tests not run: {fault}"));
@@ -229,5 +234,29 @@ mod tests {
         assert!(warnings[0].starts_with("not served to Agent buyer, which keeps its last bundle: "), "{warnings:?}");
         let Verdict::Refused(why) = judged(501, 1) else { panic!("accepted") };
         assert!(why.starts_with("spec: is too large for a bundle: "), "{why}");
+    }
+
+    #[test]
+    fn tests_of_more_agents_than_bundles_are_made_for_are_not_run_and_refuse_nothing() {
+        let test = |at: usize| {
+            json!({"name": format!("t{at}"), "expect": {"verdict": "Allow"},
+                "call": {"agent": format!("agent-{at}"), "tool": "desk", "operation": "look"}})
+        };
+        let judged = |tests: usize| {
+            let policy = json!({"apiVersion": "aegis.dev/v1alpha1", "kind": "ToolPolicy", "metadata": {"name": "looks"},
+                "spec": {"tools": ["desk"], "tests": (0..tests).map(test).collect::<Vec<_>>(),
+                    "rules": [{"name": "all", "operations": ["look"], "unconditional": true, "effect": "Allow"}]}});
+            let tool = json!({"apiVersion": "aegis.dev/v1alpha1", "kind": "Tool", "metadata": {"name": "desk"},
+                "spec": {"endpoint": "https://desk.example", "operations": [
+                    {"name": "look", "class": "Read", "http": {"method": "GET", "path": "/"}}]}});
+            let mut resources = Resources::default();
+            resources.tools = vec![serde_json::from_value(tool).unwrap()];
+            super::policy(&serde_json::from_value(policy).unwrap(), resources, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(judged(MAX_BUNDLES), Verdict::Accepted(Vec::new()));
+        let Verdict::Accepted(warnings) = judged(MAX_BUNDLES + 2) else { panic!("refused") };
+        let said = "not run, tests name more than 4 agents in turn; put the tests of one agent one behind the other, or run \
+            aegis policy test";
+        assert_eq!(warnings, [format!("spec.tests[4] (t4): {said}"), format!("spec.tests[5] (t5): {said}")]);
     }
 }

@@ -19,7 +19,7 @@ use crate::provenance::{Guards, Judged, ProvenanceError, Witnesses};
 use crate::registry::Registry;
 use crate::rego::{Module, ModuleError, RULE};
 use crate::room::{BundleRoom, Room};
-use crate::rules::{CompiledPolicy, Lookups, RuleError, Tables};
+use crate::rules::{CompiledPolicy, Lookups, MAX_LITERALS, RuleError, Tables};
 use crate::run::{RunIndex, RunView};
 use crate::sanitize::{Patterns, RedactionError, Redactor, SanitizeProblem, Sanitizers};
 use crate::schema::{CompiledSchema, SchemaError};
@@ -137,9 +137,12 @@ pub enum AssembleError {
     },
     /// Rules that would grow beyond what they may take, by the operations and shares of runs that they are compiled for.
     #[error(
-        "the agent's policies would take over {MAX_PLACES} places in the tables of their operations, where a rule has one for each check, in every operation that it is about: name operations in rules instead of *, let policies select fewer tools, or end rollouts"
+        "the agent's policies would take over {MAX_PLACES} places in the tables of their operations, where a rule has one for each check and {MAX_LITERALS} for a pattern, in every operation that it is about, and a Rego module one for each byte: name operations in rules instead of *, let policies select fewer tools, end rollouts, or shorten modules"
     )]
     TooManyPlaces,
+    /// Something that has no canonical JSON, and so neither digest nor length.
+    #[error("the agent's policies, with their tools and registries, cannot be written as canonical JSON: {0}")]
+    NotCanonical(String),
     /// Two things of one name.
     #[error("two {kind}s are named {name}")]
     Duplicate {
@@ -169,7 +172,7 @@ impl AssembleError {
 
 impl BundleSource {
     /// Whether a bundle of it would be as small as a bundle must be; told without compiling anything. An error
-    /// [is about that](AssembleError::is_too_large).
+    /// [is about that](AssembleError::is_too_large), or says that [there is no length](AssembleError::NotCanonical).
     pub fn fits(&self) -> Result<(), AssembleError> {
         measured(self)?;
         counted(self).map(drop)
@@ -440,17 +443,20 @@ fn module(policy: &Policy, source: &BundleSource) -> Result<Option<Module>, Asse
 
 /// The source's digest and length. What the feed could not carry is no bundle: the last good one stays, and the agent's
 /// status says why.
-fn measured(source: &BundleSource) -> Result<(Digest, usize), AssembleError> {
-    match canonical::to_vec(source) {
-        Ok(json) if json.len() > MAX_SOURCE_BYTES => Err(AssembleError::TooLarge { bytes: json.len() }),
-        Ok(json) => Ok((Digest::of_bytes(&json), json.len())),
-        Err(_) => Ok((Digest::of(source), 0)),
+fn measured(source: &impl Serialize) -> Result<(Digest, usize), AssembleError> {
+    let json = canonical::to_vec(source).map_err(|error| AssembleError::NotCanonical(error.to_string()))?;
+    if json.len() > MAX_SOURCE_BYTES {
+        return Err(AssembleError::TooLarge { bytes: json.len() });
     }
+    Ok((Digest::of_bytes(&json), json.len()))
 }
 
-/// Which policies count, for each tool, where their tables would not be too large.
+/// Which policies count, for each tool, where their tables and modules would not be too large.
 fn counted(source: &BundleSource) -> Result<Vec<Counting>, AssembleError> {
-    let mut all: usize = 0;
+    let mut all = places::of_modules(source);
+    if all > MAX_PLACES {
+        return Err(AssembleError::TooManyPlaces);
+    }
     let of_tool = |tool: &Tool| {
         let counting = Counting::of(source, tool);
         all = all.saturating_add(places::of_tool(source, tool, &counting));
@@ -484,4 +490,24 @@ fn unique<'a>(kind: &'static str, names: impl Iterator<Item = &'a String>) -> Re
         previous = Some(name);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_canonical_form_has_no_digest() {
+        let error = measured(&BTreeMap::from([((1, 2), "a")])).unwrap_err();
+        assert!(matches!(error, AssembleError::NotCanonical(_)), "{error}");
+        assert!(!error.is_too_large());
+        assert_eq!(measured(&["a"]), Ok((Digest::of_bytes(br#"["a"]"#), 5)));
+    }
+
+    #[test]
+    fn what_the_feed_could_not_carry_is_no_source() {
+        let (most, more) = ("x".repeat(MAX_SOURCE_BYTES - 2), "x".repeat(MAX_SOURCE_BYTES - 1));
+        assert_eq!(measured(&most).map(|(_, bytes)| bytes), Ok(MAX_SOURCE_BYTES));
+        assert_eq!(measured(&more), Err(AssembleError::TooLarge { bytes: MAX_SOURCE_BYTES + 1 }));
+    }
 }

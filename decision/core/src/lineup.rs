@@ -132,6 +132,14 @@ impl Counting {
         let is_new = !in_force.clone().any(|places| places == self.candidates);
         in_force.chain(is_new.then_some(self.candidates.as_slice()))
     }
+
+    /// The place of each policy that is tried out beside others, once for each set of policies that it is beside.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = usize> {
+        let Self { in_force, candidates } = self;
+        in_force.iter().flat_map(move |(_, places)| {
+            candidates.iter().copied().filter(move |place| places.binary_search(place).is_err())
+        })
+    }
 }
 
 impl Lineups {

@@ -1,11 +1,13 @@
 //! What the API server asks, and the answers: `POST /inject` for pods, `POST /validate` for our own kinds.
 
+mod bounded;
 mod review;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use aegis_crds::api::{ApprovalTier, Registry, Tool, ToolPolicy};
+use aegis_crds::load::Resources;
 use aegis_crds::mesh::{SIDECAR_UIDS, Settings};
 use axum::Router;
 use axum::body::Bytes;
@@ -19,12 +21,13 @@ use kube::core::admission::{AdmissionRequest, AdmissionResponse, Operation};
 use rand::Rng as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use crate::inject::{Refusal, agent_of, inject};
 use crate::metrics::Metrics;
 use crate::stores::{Stores, fresh};
 use crate::validate::{self, Verdict};
+
+use bounded::{Bounded, Slot};
 
 pub use review::Malformed;
 
@@ -44,13 +47,13 @@ pub struct Hooks {
     /// Metrics.
     pub metrics: Metrics,
     /// Bounds [`VALIDATIONS`].
-    pub validations: Semaphore,
+    validations: Bounded,
 }
 
 impl Hooks {
     /// With nothing under way.
     pub fn new(stores: Stores, client: Client, settings: Settings, metrics: Metrics) -> Self {
-        Self { stores, client, settings, metrics, validations: Semaphore::new(VALIDATIONS) }
+        Self { stores, client, settings, metrics, validations: Bounded::new(VALIDATIONS) }
     }
 }
 
@@ -168,22 +171,30 @@ impl Hooks {
     }
 
     async fn policy(&self, namespace: &str, policy: ToolPolicy) -> Result<Verdict, Malformed> {
-        // The semaphore is never closed.
-        let _slot = self.validations.acquire().await.map_err(|_| Malformed::Unexpected("the end of the process"))?;
         let policy = Arc::new(policy);
-        let judge = async |resources| {
-            let policy = Arc::clone(&policy);
-            let judged = tokio::task::spawn_blocking(move || validate::policy(&policy, resources, Timestamp::now()));
-            judged.await.map_err(|_| Malformed::Unexpected("a failure of the validation"))
-        };
-        match judge(self.stores.resources(namespace)).await? {
+        // Resources are copied for each validation, so it waits for its slot first.
+        let slot = self.slot().await?;
+        match judged(slot, &policy, self.stores.resources(namespace)).await? {
             accepted @ Verdict::Accepted(_) => Ok(accepted),
             // A tool that was changed just before may not have been seen yet.
             Verdict::Refused(_) => {
-                judge(fresh::resources(&self.client, namespace).await.map_err(Malformed::Unread)?).await
+                let slot = self.slot().await?;
+                let now = fresh::resources(&self.client, namespace).await.map_err(Malformed::Unread)?;
+                judged(slot, &policy, now).await
             }
         }
     }
+
+    async fn slot(&self) -> Result<Slot, Malformed> {
+        self.validations.slot().await.map_err(|_| Malformed::Unexpected("the end of the process"))
+    }
+}
+
+/// What becomes of a policy beside these resources.
+async fn judged(slot: Slot, policy: &Arc<ToolPolicy>, resources: Resources) -> Result<Verdict, Malformed> {
+    let policy = Arc::clone(policy);
+    let judged = slot.run(move || validate::policy(&policy, resources, Timestamp::now())).await;
+    judged.map_err(|_| Malformed::Unexpected("a failure of the validation"))
 }
 
 fn typed<K: DeserializeOwned>(object: Value) -> Result<K, Malformed> {

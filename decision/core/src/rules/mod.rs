@@ -73,7 +73,7 @@ pub use error::{RuleError, RuleProblem};
 pub(crate) use format::is as has_format;
 pub(crate) use lookups::Lookups;
 pub(crate) use resolve::whole_path;
-pub(crate) use table::{Allowing, Table};
+pub(crate) use table::{Allowing, MAX_LITERALS, Table};
 pub(crate) use tables::Tables;
 pub(crate) use text::why_no_pattern;
 pub use text::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES};

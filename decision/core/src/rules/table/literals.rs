@@ -8,8 +8,8 @@ use regex_syntax::hir::literal::Extractor;
 
 /// Shortest literal that a pattern is found by, in bytes; shorter ones say too little.
 const MIN_LITERAL: usize = 2;
-/// Most literals that one pattern is found by.
-const MAX_LITERALS: usize = 16;
+/// Most literals that one pattern is found by. A table has an entry for each of them.
+pub(crate) const MAX_LITERALS: usize = 16;
 /// Largest class, in characters, that a literal goes through. Tried in this order: first both cases of a letter (with `K`
 /// of Kelvin and `S` of the long s three) and no more, so that `INV-[0-9]{4}` is found by one literal and not by ten; then,
 /// where a pattern begins with a class, digits.
@@ -64,6 +64,14 @@ mod tests {
     #[test_case("a[0-9]*|b"; "too short")]
     fn a_pattern_without_a_beginning_is_found_by_none(pattern: &str) {
         assert_eq!(of(&whole(pattern)), None);
+    }
+
+    #[test_case("[a-c][a-c][a-c][a-c]x"; "small classes in a row")]
+    #[test_case("(aa|bb|cc|dd|ee|ff|gg|hh|ii|jj|kk|ll|mm|nn|oo|pp|qq)x"; "one branch more than there may be literals")]
+    #[test_case("[0-9][0-9]X"; "more ways than there may be literals")]
+    #[test_case("(?i)abcdef"; "both cases of many letters")]
+    fn no_pattern_is_found_by_more(pattern: &str) {
+        assert!(of(&whole(pattern)).is_none_or(|found| found.len() <= MAX_LITERALS));
     }
 
     /// A pattern that did not stand at its literals would be a rule that is never looked at.

@@ -57,6 +57,7 @@ use intern::{Interner, Place};
 use search::Wanted;
 use slots::Slot;
 
+pub(crate) use literals::MAX_LITERALS;
 pub(super) use texts::SetRoom;
 
 /// The rules of one (tool, operation), compiled together.

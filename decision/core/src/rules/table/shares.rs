@@ -10,6 +10,8 @@ use super::{Allowing, SetRoom, Table};
 use crate::bundle::BundleSource;
 use crate::facts::FactSet;
 use crate::json;
+use crate::lineup::Counting;
+use crate::places;
 use crate::policy::Policy;
 use crate::rules::resolve::Scope;
 use crate::rules::{CallInputs, CompiledPolicy, Inputs};
@@ -120,6 +122,14 @@ impl Desk {
 fn a_key_leads_to_every_rule_of_the_workload(kinds: Rules, rules: usize) {
     let desk = Desk::of(kinds, rules);
     assert_eq!((desk.table.rules.len(), desk.without_key()), (rules, 0));
+}
+
+#[test]
+fn ten_thousand_rules_of_the_workload_take_less_than_a_quarter_of_the_places() {
+    let source: BundleSource = serde_json::from_value(given::bundle(Rules::Mixed, 10_000)).unwrap();
+    let tool = &source.tools[0];
+    let taken = places::of_tool(&source, tool, &Counting::of(&source, tool));
+    assert!(taken > 40_000 && taken < places::MAX_PLACES / 4, "{taken}");
 }
 
 #[test]
