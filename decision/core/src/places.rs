@@ -168,6 +168,8 @@ fn beyond(bytes: usize) -> usize {
 }
 
 #[cfg(test)]
+// Values of test cases are given away.
+#[allow(clippy::needless_pass_by_value)]
 mod tests {
     use serde_json::{Value, json};
 
