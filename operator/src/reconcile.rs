@@ -1,14 +1,15 @@
-//! The pipeline of every namespace: gather (stores) -> publish grants -> plan (pure) -> report (status) -> publish
-//! bundles. Grants go first, those of all namespaces that changed before anything is compiled: a suspension waits for
-//! nothing. A bundle goes out only after its version stands in the agent's status, so that a version is never used twice.
+//! The pipeline of every namespace: gather (stores) -> publish grants -> plan (pure) -> record (agents' statuses) ->
+//! publish bundles -> report (the other statuses). Grants go first, those of all namespaces that changed before anything
+//! is compiled: a suspension waits for nothing. A bundle goes out only after its version stands in the agent's status, so
+//! that a version is never used twice.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aegis_cluster::Watched;
-use aegis_crds::api::ApprovalRequest;
 use aegis_crds::api::approval::Phase;
+use aegis_crds::api::{Agent, AgentStatus, ApprovalRequest};
 use aegis_runtime::tasks::TaskResult;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -166,7 +167,7 @@ async fn carry_out(control: &Control, namespace: &str, gathered: &Gathered, plan
     control.metrics.enforced(namespace, &plan.enforcement().collect::<Vec<_>>());
     control.metrics.frozen(namespace, &plan.frozen.iter().map(|frozen| frozen.fault.cause).collect::<Vec<_>>());
     let leads = control.leadership.leads();
-    let recorded = if leads { report(control, plan).await? } else { BTreeSet::new() };
+    let (recorded, agents_told) = if leads { record(control, &plan.agents).await } else { (BTreeSet::new(), Ok(())) };
     // A bundle under a version that another replica may have given to another one would be refused by sidecars.
     let goes_out = |view: &&View| recorded.contains(&view.agent.uid) || is_recorded(gathered, view);
     let bundles = plan.views.iter().filter(goes_out);
@@ -178,10 +179,14 @@ async fn carry_out(control: &Control, namespace: &str, gathered: &Gathered, plan
     if leads {
         control.changes.planned.mark(namespace);
     }
-    if control.hub.set_planned(namespace) {
+    // An agent whose first bundle could not be recorded has no view yet, and is not gone.
+    let have_views = plan.views.iter().all(|view| control.hub.view(&view.agent.uid).is_some());
+    if have_views && control.hub.set_planned(namespace) {
         look_at_requests(control, namespace, |_| true);
     }
-    Ok(())
+    // No bundle waits for these: one that the API server refuses would hold back all.
+    let others_told = if leads { report(control, plan).await } else { Ok(()) };
+    agents_told.and(others_told)
 }
 
 /// Whether the bundle of this view is the one that the agent's status names.
@@ -258,21 +263,12 @@ fn is_open(request: &ApprovalRequest) -> bool {
     }
 }
 
-/// Writes every status that differs. One failure does not stop the others; the first is returned. Answers the agents
-/// whose status is now as planned.
-async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube::Error> {
-    let Plan {
-        views: _,
-        frozen: _,
-        agents,
-        tools,
-        policies,
-        registries,
-        delegations,
-        tiers,
-        check_again_at: _,
-        known: _,
-    } = plan;
+/// Writes every agent's status that differs, and with it the version of its bundle. Answers the agents whose status is now
+/// as planned, and the first failure, which does not stop the others.
+async fn record(
+    control: &Control,
+    agents: &[(Arc<Agent>, AgentStatus)],
+) -> (BTreeSet<String>, Result<(), kube::Error>) {
     let mut first = Ok(());
     let mut recorded = BTreeSet::new();
     for (agent, wanted) in agents {
@@ -283,6 +279,24 @@ async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube
             Err(error) => first = first.and(Err(error)),
         }
     }
+    (recorded, first)
+}
+
+/// Writes every other status that differs. One failure does not stop the others; the first is returned.
+async fn report(control: &Control, plan: &Plan) -> Result<(), kube::Error> {
+    let Plan {
+        views: _,
+        frozen: _,
+        agents: _,
+        tools,
+        policies,
+        registries,
+        delegations,
+        tiers,
+        check_again_at: _,
+        known: _,
+    } = plan;
+    let mut first = Ok(());
     macro_rules! each {
         ($list:ident) => {
             for (object, wanted) in $list {
@@ -296,7 +310,7 @@ async fn report(control: &Control, plan: &Plan) -> Result<BTreeSet<String>, kube
     each!(registries);
     each!(delegations);
     each!(tiers);
-    first.map(|()| recorded)
+    first
 }
 
 /// Writes one status and announces what it changes; says whether the object's status is now as wanted.

@@ -24,6 +24,7 @@ mod network;
 mod node;
 mod pods;
 mod shop;
+mod statuses;
 mod story;
 mod trials;
 mod webhook;

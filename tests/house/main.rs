@@ -10,6 +10,7 @@
 
 mod chart;
 mod docs;
+mod figures;
 mod gate;
 mod gitops;
 mod layers;
