@@ -66,6 +66,35 @@ func build(t *testing.T, job job, names ...string) map[string]result {
 	return index
 }
 
+func TestTheSidecarsImageHasTheEnvironmentOfTheDockerfile(t *testing.T) {
+	job := sources(t, 0o755, time.Unix(1, 0))
+	wanted, err := recipes([]string{"aegis-proxy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := job.assemble(wanted[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stage, _ := strings.Cut(string(dockerfile), "FROM common AS aegis-proxy\n")
+	for _, variable := range config.Config.Env {
+		if !strings.Contains(stage, "\nENV "+variable+"\n") {
+			t.Errorf("the Dockerfile lacks ENV %s", variable)
+		}
+	}
+	if len(config.Config.Env) == 0 {
+		t.Error("no environment")
+	}
+}
+
 func TestTheMachineDoesNotShow(t *testing.T) {
 	names := []string{"aegis-capture", "aegis-proxy"}
 	one, two := sources(t, 0o755, time.Unix(1, 0)), sources(t, 0o700, time.Now())

@@ -106,6 +106,7 @@ func (j *job) assemble(recipe recipe) (v1.Image, error) {
 	file.OS, file.Architecture, file.Created = platform.OS, platform.Architecture, v1.Time{Time: at}
 	file.Config = v1.Config{
 		Entrypoint: append([]string{"/" + recipe.program}, recipe.arguments...),
+		Env:        recipe.environment,
 		User:       user,
 		WorkingDir: "/",
 		Labels:     j.labels(recipe),

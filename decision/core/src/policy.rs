@@ -1,6 +1,6 @@
 //! Policies as the core sees them: rules, checks and predicates, already parsed.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::path::Path;
 use crate::rego::ModuleSource;
@@ -83,7 +83,7 @@ pub struct Rule {
     /// Operations it applies to; `*` alone: all.
     pub operations: Vec<String>,
     /// All must hold. Empty only for an unconditional rule.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "without_room")]
     pub when: Vec<Check>,
     /// What it means when it holds.
     pub effect: Effect,
@@ -100,6 +100,14 @@ impl Rule {
     pub fn applies_to(&self, operation: &str) -> bool {
         names_operation(&self.operations, operation)
     }
+}
+
+/// A list that takes no more memory than its elements do: what a rule's checks are read into has room for four, and most
+/// rules have one or two.
+fn without_room<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    let mut list = Vec::deserialize(from)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 /// Whether a list of operations has this one; `*` stands for all.

@@ -109,6 +109,8 @@ impl Sidecar {
         let run = format!("{:08x}", rand::random::<u32>());
         let (address, admin) = (spec.dir.join(format!("address-{run}")), spec.dir.join(format!("admin-{run}")));
         let mut process = ProcessSpec::new(binary("aegis-proxy")?, spec.dir.join(format!("sidecar-{run}.log")))
+            // As in its image.
+            .env("MIMALLOC_PURGE_DELAY", "100")
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--control", &format!("https://{}", operator.control())])
             .args(["--agent", &format!("{}/{}", spec.namespace, spec.agent)])
