@@ -62,6 +62,9 @@ pub struct ToolCall {
     pub run: Option<String>,
     /// Approval that the agent names (`Aegis-Approval`).
     pub approval: Option<String>,
+    /// Id of the plan that the agent says the call is a step of (`Aegis-Plan`). It is kept in the record, and has no say in
+    /// the verdict.
+    pub plan: Option<String>,
     /// The agent's own idempotency key.
     pub idempotency_key: Option<String>,
     /// W3C trace context, passed on.

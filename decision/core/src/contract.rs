@@ -173,6 +173,19 @@ impl Bundle {
         self.decide_called(decide::decide_in_full, self.call_of_input(input), input, standing, delegations, releases)
     }
 
+    /// Judges an input by the operation's table alone, see [`decide::decide_by_table_alone`].
+    #[doc(hidden)]
+    pub fn decide_input_by_table_alone(
+        &self,
+        input: &DecisionInput,
+        standing: &Standing,
+        delegations: &[Delegation],
+        releases: &[Release],
+    ) -> Decision {
+        let called = self.call_of_input(input);
+        self.decide_called(decide::decide_by_table_alone, called, input, standing, delegations, releases)
+    }
+
     /// The call that an input describes.
     pub fn call_of_input(&self, input: &DecisionInput) -> Result<ToolCall, Malformed> {
         self.call_with(input, input.arguments.clone())

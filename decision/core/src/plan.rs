@@ -7,7 +7,7 @@ use crate::bundle::Bundle;
 use crate::call::{Encoding, HttpRequest};
 use crate::codes::Code;
 use crate::contract::{DecisionInput, HttpInput};
-use crate::decision::{DecisionOutput, FailedCheck, UnknownValue, Verdict, Would};
+use crate::decision::{DecisionOutput, FailedCheck, Sanitized, UnknownValue, Verdict, Would};
 use crate::digest::Digest;
 use crate::json::{self, Value};
 use crate::naming::{CallHeaders, Malformed, media};
@@ -44,7 +44,7 @@ pub struct Step {
 }
 
 /// What would become of a step now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Judged {
     /// Id of the step's record.
@@ -72,6 +72,12 @@ pub struct Judged {
     /// What would pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<String>,
+    /// The arguments as they would be judged and sent, where `Sanitize` rules change those that were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+    /// The places in them that change, and by which rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sanitized: Vec<Sanitized>,
     /// Tiers whose approval it would need.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<String>,
@@ -152,8 +158,8 @@ impl Step {
 }
 
 impl Judged {
-    /// What an agent is told of a step's decision.
-    pub fn of(decision: String, output: &DecisionOutput) -> Self {
+    /// What an agent is told of a step's decision, and of the arguments that were judged where they are not its own.
+    pub fn of(decision: String, output: &DecisionOutput, sanitized: Option<Value>) -> Self {
         Self {
             decision,
             verdict: output.verdict,
@@ -164,6 +170,8 @@ impl Judged {
             rule: output.rule.as_ref().map(|rule| rule.rule.clone()),
             failed: output.failed.clone(),
             allowed: output.allowed.clone(),
+            arguments: sanitized,
+            sanitized: output.sanitized.clone(),
             approvals: output.requirements.iter().map(|needed| needed.tier.name.clone()).collect(),
             unknown_origins: output.unknown_origins.clone(),
             unread_facts: output.facts.keys().cloned().collect(),

@@ -5,6 +5,7 @@ use aegis_decision::codes::Code;
 use aegis_decision::contract::DecisionInput;
 use aegis_decision::decide::{self, Evidence};
 use aegis_decision::facts::FactSet;
+use aegis_decision::json::Value;
 use aegis_decision::naming::Malformed;
 use aegis_decision::plan::{Judged, Sent};
 use aegis_decision::record::Mode;
@@ -78,10 +79,12 @@ impl Call {
         time: &mut Together,
     ) -> Result<Judged, Code> {
         let (bundle, grants, shared) = (&view.policy.bundle, &view.grants, &self.worker.shared);
-        let (about, output) = match bundle.call_of_input(input) {
-            Err(malformed) => (About::default(), decide::malformed(bundle, &input.tool, malformed)),
+        let (about, sanitized, output) = match bundle.call_of_input(input) {
+            Err(malformed) => (About::default(), None, decide::malformed(bundle, &input.tool, malformed)),
             Ok(call) => {
                 let about = bundle.tool(&call.tool).map(|tool| About::new(tool, &call)).unwrap_or_default();
+                let is_changed = !call.sanitation.changed.is_empty();
+                let sanitized = is_changed.then(|| Value::clone(&call.arguments));
                 let run_view = shared.runs.view(bundle, &call, now);
                 let evidence = Evidence {
                     standing: &grants.standing,
@@ -91,7 +94,7 @@ impl Call {
                     releases: &grants.releases,
                 };
                 let judged = time.decide(bundle, call, &evidence, now, shared.rego_time);
-                (about, judged.map_err(|_| Code::PolicyTimeout)?.output)
+                (about, sanitized, judged.map_err(|_| Code::PolicyTimeout)?.output)
             }
         };
         let (id, latency) = (compose::new_id(), self.arrived.elapsed());
@@ -99,6 +102,6 @@ impl Call {
         record.mode = Mode::Plan;
         record.plan = Some(self.id.clone());
         self.recorder.refusal(record).await.map_err(|_| Code::RecordNotWritable)?;
-        Ok(Judged::of(id, &output))
+        Ok(Judged::of(id, &output, sanitized))
     }
 }

@@ -120,6 +120,13 @@ pub fn decide_in_full(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, 
     patiently(Way::Plain, bundle, call, evidence, now, &mut Worker::new())
 }
 
+/// Judges a call by the operation's table and by nothing else: what the table does not let go is refused. For tests, which
+/// compare when it answers with when it should.
+#[doc(hidden)]
+pub fn decide_by_table_alone(bundle: &Bundle, call: ToolCall, evidence: &Evidence<'_>, now: Timestamp) -> Decision {
+    patiently(Way::TableAlone, bundle, call, evidence, now, &mut Worker::new())
+}
+
 fn patiently(
     way: Way,
     bundle: &Bundle,
@@ -139,6 +146,8 @@ fn patiently(
 enum Way {
     /// By the operation's table, and plainly only where there is something to explain.
     Table,
+    /// By the operation's table.
+    TableAlone,
     /// One after another.
     Plain,
 }
@@ -279,6 +288,9 @@ impl Case<'_> {
         let seen = self.see(&facts, lineup, asking, output)?;
         Ok(match self.by_table(&seen, lineup, output) {
             Some(passed) => Ok(passed),
+            None if self.way == Way::TableAlone => {
+                Err(Box::new(Refusal::plain(Code::NoRuleAllows, "the table does not let it go".to_owned())))
+            }
             None => self.by_steps(seen, lineup, output),
         })
     }
@@ -313,7 +325,7 @@ impl Case<'_> {
     fn by_table(&self, seen: &Seen<'_>, lineup: &Lineup, output: &mut DecisionOutput) -> Option<Passed> {
         let Self { way, bundle, .. } = *self;
         let Seen { delegation, inputs, outside, origins, said } = seen;
-        let (Way::Table, Ok(delegation)) = (way, delegation) else { return None };
+        let (Way::Table | Way::TableAlone, Ok(delegation)) = (way, delegation) else { return None };
         if !outside.is_empty() || origins::stop(origins) {
             return None;
         }

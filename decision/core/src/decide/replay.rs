@@ -136,6 +136,7 @@ pub fn replay(
         delegation: decision.delegation.as_ref().map(|delegation| delegation.name.clone()),
         run: record.run.clone(),
         approval: None,
+        plan: None,
         idempotency_key: None,
         traceparent: None,
         request: None,

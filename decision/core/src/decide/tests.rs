@@ -65,6 +65,7 @@ fn call() -> ToolCall {
         delegation: None,
         run: None,
         approval: None,
+        plan: None,
         idempotency_key: None,
         traceparent: None,
     }

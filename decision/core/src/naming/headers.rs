@@ -1,4 +1,4 @@
-//! What an agent's headers may do: name a run, a delegation, an approval or an idempotency key, and pass a few that have
+//! What an agent's headers may do: name a run, a delegation, an approval, a plan or an idempotency key, and pass a few that have
 //! no effect. Everything else is dropped.
 
 use super::error::Malformed;
@@ -11,6 +11,7 @@ pub(crate) struct CallHeaders {
     pub(crate) run: Option<String>,
     pub(crate) delegation: Option<String>,
     pub(crate) approval: Option<String>,
+    pub(crate) plan: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) traceparent: Option<String>,
     /// Sent on as they are.
@@ -31,6 +32,8 @@ const DELEGATION: Form =
     Form { name: "aegis-delegation", max_bytes: 253, accept: is_name, accepted: "the name of a Delegation" };
 const APPROVAL: Form =
     Form { name: "aegis-approval", max_bytes: 253, accept: is_name, accepted: "the name of an ApprovalRequest" };
+const PLAN: Form =
+    Form { name: "aegis-plan", max_bytes: 32, accept: is_id, accepted: "the id of a plan (32 lower case hex digits)" };
 const IDEMPOTENCY_KEY: Form =
     Form { name: "idempotency-key", max_bytes: 255, accept: is_visible, accepted: "visible ASCII" };
 const TRACEPARENT: Form =
@@ -62,6 +65,7 @@ impl CallHeaders {
             run: RUN.read(request)?.or(trace_id),
             delegation: DELEGATION.read(request)?,
             approval: APPROVAL.read(request)?,
+            plan: PLAN.read(request)?,
             idempotency_key: IDEMPOTENCY_KEY.read(request)?,
             traceparent,
             passed,
@@ -83,6 +87,11 @@ impl Form {
 
 fn is_visible(value: &str) -> bool {
     value.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// An id of a record, as the sidecar makes them: 128 bits.
+fn is_id(value: &str) -> bool {
+    value.len() == 32 && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_text(value: &str) -> bool {

@@ -89,7 +89,7 @@ impl Bundle {
         let mut parts = Parts { path: chosen.path, query, body };
         let rewrite = |arguments| parts.rewrite(tool, router, chosen.route, operation, arguments);
         let (arguments, sanitation) = self.sanitized(tool, operation, arguments, rewrite);
-        let CallHeaders { run, delegation, approval, idempotency_key, traceparent, passed } = headers;
+        let CallHeaders { run, delegation, approval, plan, idempotency_key, traceparent, passed } = headers;
         let sendable = sanitation.failure.is_none();
         Ok(ToolCall {
             tool: tool.name.clone(),
@@ -101,6 +101,7 @@ impl Bundle {
             delegation,
             run,
             approval,
+            plan,
             idempotency_key,
             traceparent,
         })
@@ -129,6 +130,7 @@ impl Bundle {
             delegation: None,
             run: None,
             approval: None,
+            plan: None,
             idempotency_key: None,
             traceparent: None,
         })

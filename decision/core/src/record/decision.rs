@@ -47,7 +47,8 @@ record! {
         /// Run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub run: Option<String>,
-        /// The plan that the call is a step of: its id, given with mode `Plan`.
+        /// The plan that the call is a step of: its id. With mode `Plan` the call was judged in it; else it is what the agent
+        /// says (`Aegis-Plan`), which nobody compared.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub plan: Option<String>,
         /// Purpose of the delegation, in its author's words.

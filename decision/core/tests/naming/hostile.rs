@@ -146,6 +146,9 @@ fn a_body_where_none_belongs_is_refused(request: &str) {
 #[test_case("aegis-delegation", "Week", false; "not a name")]
 #[test_case("aegis-delegation", "a..b", false; "empty label")]
 #[test_case("aegis-approval", "-a", false; "dash at the start")]
+#[test_case("aegis-plan", "4BF92F3577B34DA6A3CE929D0E0E4736", false; "upper case id")]
+#[test_case("aegis-plan", "4bf92f3577b34da6a3ce929d0e0e473", false; "short id")]
+#[test_case("aegis-plan", "4bf92f3577b34da6a3ce929d0e0e4736", true; "an id")]
 #[test_case("traceparent", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", false; "zero trace")]
 #[test_case("traceparent", "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false; "upper case")]
 #[test_case("traceparent", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false; "other version")]
@@ -166,7 +169,9 @@ fn headers_are_bounded_and_given_once() {
     let key = |bytes: usize| name("GET /bins/7", &[("idempotency-key", &"k".repeat(bytes))], b"");
     assert!(key(255).is_ok());
     assert!(key(256).is_err());
-    for header in ["aegis-run", "aegis-delegation", "aegis-approval", "accept", "traceparent", "idempotency-key"] {
+    for header in
+        ["aegis-run", "aegis-delegation", "aegis-approval", "aegis-plan", "accept", "traceparent", "idempotency-key"]
+    {
         let malformed = name("GET /bins/7", &[(header, "a"), (header, "a")], b"").unwrap_err();
         assert_eq!(malformed.detail, format!("header {header} is given more than once"));
     }

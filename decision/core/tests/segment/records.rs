@@ -52,6 +52,7 @@ fn call(arguments: &str) -> ToolCall {
         delegation: None,
         run: None,
         approval: None,
+        plan: None,
         idempotency_key: None,
         traceparent: None,
     }

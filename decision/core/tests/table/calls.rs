@@ -52,17 +52,18 @@ impl fmt::Debug for Call {
 
 /// The call with these arguments, under a delegation in force.
 pub fn of(arguments: &Value) -> Call {
-    Call { input: input(arguments, None, None, true), delegations: vec![delegation("d", "clerk", "InForce")] }
+    Call { input: input(arguments, None, None, true), delegations: vec![delegation("d", "clerk", "InForce", "*")] }
 }
 
 /// Any call: over HTTP, with digests, or by operation and arguments.
 pub fn call() -> impl Strategy<Value = Call> {
     let fact = proptest::option::weighted(0.8, members(vec![("total", value().boxed()), ("state", value().boxed())]));
     let approval = proptest::option::weighted(0.1, select(vec!["apr-1", "apr-2"]));
-    (arguments(), fact, approval, any::<bool>(), delegations()).prop_map(
-        |(arguments, fact, approval, http, delegations)| Call {
-            input: input(&arguments, fact.as_ref(), approval, http),
-            delegations,
+    let named = proptest::option::weighted(0.1, select(vec!["d", "e", "f"]).prop_map(str::to_owned));
+    (arguments(), fact, approval, any::<bool>(), delegations(), named).prop_map(
+        |(arguments, fact, approval, http, delegations, named)| {
+            let input = input(&arguments, fact.as_ref(), approval, http);
+            Call { input: DecisionInput { delegation: named, ..input }, delegations }
         },
     )
 }
@@ -154,19 +155,26 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Most often one that is in force; else none, another agent's, ended ones, or several.
+/// Most often one that is in force; else none, another agent's, those that begin or ended or grant something else, or
+/// several.
 fn delegations() -> impl Strategy<Value = Vec<Delegation>> {
-    let any = (select(vec!["d", "e"]), select(vec!["clerk", "other"]), select(vec!["InForce", "Ended", "Revoked"]))
-        .prop_map(|(name, agent, state)| delegation(name, agent, state));
-    prop_oneof![8 => Just(vec![delegation("d", "clerk", "InForce")]), 1 => vec(any, 0..4)]
+    let states = vec!["InForce", "Coming", "Ended", "Revoked"];
+    let granted = select(vec!["*", "write", "write", "read"]);
+    let any = (select(vec!["d", "e"]), select(vec!["clerk", "clerk", "other"]), select(states), granted)
+        .prop_map(|(name, agent, state, granted)| delegation(name, agent, state, granted));
+    prop_oneof![8 => Just(vec![delegation("d", "clerk", "InForce", "*")]), 1 => vec(any, 0..4)]
 }
 
-fn delegation(name: &str, agent: &str, state: &str) -> Delegation {
-    let end = if state == "Ended" { "2026-02-01T00:00:00Z" } else { "2027-01-01T00:00:00Z" };
+fn delegation(name: &str, agent: &str, state: &str, granted: &str) -> Delegation {
+    let (begin, end) = match state {
+        "Ended" => ("2026-01-01T00:00:00Z", "2026-06-01T12:00:00Z"),
+        "Coming" => ("2026-06-01T12:00:01Z", "2027-01-01T00:00:00Z"),
+        _ => ("2026-06-01T12:00:00Z", "2027-01-01T00:00:00Z"),
+    };
     serde_json::from_value(json!({
         "name": name, "uid": format!("uid-{name}"), "generation": 1, "agent": agent, "requestedBy": "x",
-        "delegator": "x", "workflow": "w", "purpose": "a", "grants": [{"tool": "desk", "operations": ["*"]}],
-        "notBefore": "2026-01-01T00:00:00Z", "expiresAt": end, "revoked": state == "Revoked",
+        "delegator": "x", "workflow": "w", "purpose": "a", "grants": [{"tool": "desk", "operations": [granted]}],
+        "notBefore": begin, "expiresAt": end, "revoked": state == "Revoked",
     }))
     .unwrap()
 }

@@ -8,6 +8,7 @@
 #[path = "../support/agree.rs"]
 mod agree;
 mod calls;
+mod delegations;
 #[path = "../support/desk.rs"]
 mod desk;
 mod hosts;
@@ -25,8 +26,9 @@ use aegis_decision::agent::Standing;
 use aegis_decision::approval::Release;
 use aegis_decision::bundle::{Bundle, BundleSource};
 use aegis_decision::codes::Code;
-use aegis_decision::decision::{DecisionOutput, MAX_RULES_TOLD, Truth, Verdict};
+use aegis_decision::decision::{DecisionOutput, MAX_RULES_TOLD, RuleOutcome, Truth, Verdict};
 use aegis_decision::digest::Digest;
+use aegis_decision::rego::RULE as REGO_RULE;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -46,11 +48,15 @@ const SHARES: [(Verdict, usize); 3] = [(Verdict::Allow, 10), (Verdict::Hold, 2),
 /// Predicates that there are. Each must have held and must have failed.
 const PREDICATES: usize = 23;
 /// Why calls must not have gone.
-const CODES: [Code; 8] = [
+const CODES: [Code; 12] = [
     Code::RuleDenies,
     Code::NoRuleAllows,
     Code::ApprovalRequired,
     Code::NoDelegation,
+    Code::DelegationNotYet,
+    Code::DelegationExpired,
+    Code::DelegationRevoked,
+    Code::AmbiguousDelegation,
     Code::OutsideDelegation,
     Code::UnknownOrigin,
     Code::SanitizeFailed,
@@ -141,11 +147,20 @@ fn agreed(
     let plain = bundle.decide_input_in_full(&call.input, standing, &call.delegations, releases);
     prop_assert_eq!(discriminant(&by_table.outcome), discriminant(&plain.outcome));
     if bundle.agent().mode.is_enforce() {
-        prop_assert_eq!(stated::contradiction(&plain.output), None);
+        prop_assert_eq!(stated::contradiction(call, &plain.output), None);
+        // Else the comparison below could be of the plain way with itself.
+        let alone = bundle.decide_input_by_table_alone(&call.input, standing, &call.delegations, releases);
+        prop_assert_eq!(alone.output.verdict == Verdict::Allow, goes_by_a_rule(&plain.output), "{:?}", plain.output);
     }
     let (by_table, plain) = (by_table.output, agree::told(plain.output));
     prop_assert_eq!(&by_table, &plain);
     Ok(by_table)
+}
+
+/// Whether the call simply goes, and not only because a module says so.
+fn goes_by_a_rule(plain: &DecisionOutput) -> bool {
+    let allows = |rule: &RuleOutcome| rule.effect == "Allow" && rule.truth == Truth::True && rule.rule != REGO_RULE;
+    plain.verdict == Verdict::Allow && plain.rules.iter().any(allows)
 }
 
 fn release(effect_digest: Digest) -> Release {

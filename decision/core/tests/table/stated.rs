@@ -4,30 +4,26 @@
 use aegis_decision::codes::Code;
 use aegis_decision::decision::{DecisionOutput, RuleOutcome, Truth, UnknownEffect, Verdict};
 
-/// Refusals that are not up to rules, and before which step each of them comes.
-const BESIDE_RULES: [(Code, u8); 8] = [
-    (Code::SanitizeFailed, 1),
-    (Code::NoDelegation, 2),
-    (Code::DelegationExpired, 2),
-    (Code::DelegationNotYet, 2),
-    (Code::DelegationRevoked, 2),
-    (Code::AmbiguousDelegation, 2),
-    (Code::OutsideDelegation, 2),
-    (Code::ApprovalMismatch, 4),
-];
+use crate::calls::Call;
+use crate::delegations;
+
+/// Refusals that are taken over from the output, and before which step each of them comes: tests of their own say when
+/// they are right, here it is that they come in order.
+const TAKEN_OVER: [(Code, u8); 3] =
+    [(Code::SanitizeFailed, 1), (Code::OutsideDelegation, 2), (Code::ApprovalMismatch, 4)];
 
 /// Verdict, code, and the rule that decides, as `policy/rule`.
 type Said = (Verdict, Option<Code>, Option<String>);
 
 /// What the output of a decision that lists every rule, of an agent that enforces, should say instead; none: nothing.
-pub fn contradiction(output: &DecisionOutput) -> Option<String> {
+pub fn contradiction(call: &Call, output: &DecisionOutput) -> Option<String> {
     let untrue = output.rules.iter().find(|rule| rule.truth != conjunction(rule));
     if let Some(rule) = untrue {
         return Some(format!("{rule:?} is {:?}", conjunction(rule)));
     }
     let rule = output.rule.as_ref().map(ToString::to_string);
     let said = (output.verdict, output.code, rule);
-    let stated = stated(output);
+    let stated = stated(call, output);
     (said != stated).then(|| format!("{stated:?}, and it says {said:?}"))
 }
 
@@ -43,7 +39,7 @@ fn conjunction(rule: &RuleOutcome) -> Truth {
     }
 }
 
-fn stated(output: &DecisionOutput) -> Said {
+fn stated(call: &Call, output: &DecisionOutput) -> Said {
     let first = |effect: &str, truth: Truth| {
         let found = output.rules.iter().find(|rule| rule.effect == effect && rule.truth == truth);
         found.map(|rule| format!("{}/{}", rule.policy, rule.rule))
@@ -53,7 +49,7 @@ fn stated(output: &DecisionOutput) -> Said {
         found.map(|value| format!("{}/provenance[{}]", value.policy, value.entry))
     };
     let refused_before =
-        |step: u8| output.code.filter(|code| BESIDE_RULES.iter().any(|(one, before)| one == code && *before == step));
+        |step: u8| output.code.filter(|code| TAKEN_OVER.iter().any(|(one, before)| one == code && *before == step));
     let deny = |code: Code, rule: Option<String>| (Verdict::Deny, Some(code), rule);
     let own = || output.rule.as_ref().map(ToString::to_string);
 
@@ -63,6 +59,9 @@ fn stated(output: &DecisionOutput) -> Said {
     let denying = first("Deny", Truth::True).or_else(|| first("Deny", Truth::Indeterminate));
     if denying.is_some() {
         return deny(Code::RuleDenies, denying);
+    }
+    if let Some(code) = delegations::refusal(call) {
+        return deny(code, None);
     }
     if let Some(code) = refused_before(2) {
         return deny(code, own());

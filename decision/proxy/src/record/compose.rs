@@ -55,6 +55,7 @@ pub struct About {
     target: Option<String>,
     traceparent: Option<String>,
     run: Option<String>,
+    plan: Option<String>,
     values: BTreeMap<String, Value>,
 }
 
@@ -66,6 +67,7 @@ impl About {
             target: Some(format!("{}://{site}", tool.endpoint.scheme.as_str())),
             traceparent: call.traceparent.clone(),
             run: call.run.clone(),
+            plan: call.plan.clone(),
             values: tool.operation(&call.operation).map(|it| clear_values(it, call)).unwrap_or_default(),
         }
     }
@@ -104,7 +106,7 @@ pub fn decision(
         claim: None,
         traceparent: about.traceparent,
         run: about.run,
-        plan: None,
+        plan: about.plan,
         purpose: delegation
             .and_then(|reference| view.grants.delegations.iter().find(|delegation| delegation.name == reference.name))
             .map(|delegation| delegation.purpose.clone()),

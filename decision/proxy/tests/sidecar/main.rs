@@ -20,6 +20,7 @@ mod framing;
 mod mesh;
 mod modes;
 mod namespace;
+mod plans;
 mod probe;
 mod proxied;
 mod rego;
