@@ -10,6 +10,7 @@ mod cookbook_http;
 mod eval;
 mod flips;
 mod help;
+mod long_files;
 mod policy_files;
 mod policy_lint;
 mod policy_test;
