@@ -24,6 +24,8 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use test_case::test_case;
 
+#[path = "predicates/formats.rs"]
+mod formats;
 #[path = "predicates/generate.rs"]
 mod generate;
 #[path = "predicates/reference.rs"]

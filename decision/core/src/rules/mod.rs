@@ -47,6 +47,7 @@ mod format;
 mod host;
 mod host_in;
 mod host_name;
+mod iban;
 mod instant;
 mod kleene;
 mod lookups;

@@ -45,10 +45,11 @@ pub(super) fn is_vat_id(text: &str) -> bool {
     let Some((country, number)) = text.split_at_checked(2) else { return false };
     let mut structures =
         STRUCTURES.iter().filter(|(known, _)| *known == country).flat_map(|(_, structures)| *structures);
-    structures.any(|structure| has(number, structure))
+    structures.any(|structure| has_structure(number, structure))
 }
 
-fn has(number: &str, structure: &str) -> bool {
+/// Whether the text is of a structure, in the letters of [`STRUCTURES`].
+pub(super) fn has_structure(text: &str, structure: &str) -> bool {
     let fits = |(b, class): (u8, u8)| match class {
         b'd' => b.is_ascii_digit(),
         b'a' => b.is_ascii_uppercase(),
@@ -59,7 +60,7 @@ fn has(number: &str, structure: &str) -> bool {
         b'i' => (b'A'..=b'I').contains(&b),
         itself => b == itself,
     };
-    number.len() == structure.len() && number.bytes().zip(structure.bytes()).all(fits)
+    text.len() == structure.len() && text.bytes().zip(structure.bytes()).all(fits)
 }
 
 #[cfg(test)]

@@ -9,7 +9,23 @@ use aegis_decision::policy::{
 };
 use proptest::prelude::*;
 
+use super::formats::formatted;
 use super::{reference, text};
+
+/// All of them.
+const FORMATS: [Format; 11] = [
+    Format::Iban,
+    Format::Bic,
+    Format::Email,
+    Format::Domain,
+    Format::Url,
+    Format::Uuid,
+    Format::Date,
+    Format::DateTime,
+    Format::Currency,
+    Format::VatId,
+    Format::Luhn,
+];
 
 /// Hosts and URLs, and what is nearly one.
 const HOSTS: [&str; 12] = [
@@ -173,8 +189,7 @@ fn predicate(field: Path) -> impl Strategy<Value = Predicate> {
         (proptest::option::of(0_u32..2), 2_u32..4).prop_map(|(min, max)| Predicate::Length { min, max: Some(max) }),
         Just(Predicate::Exists),
         Just(Predicate::Absent),
-        proptest::sample::select(vec![Format::Currency, Format::Luhn, Format::DateTime, Format::Url])
-            .prop_map(Predicate::Format),
+        proptest::sample::select(FORMATS.to_vec()).prop_map(Predicate::Format),
         other.clone().prop_map(Predicate::EqualsField),
         sum.clone().prop_map(Predicate::SumEquals),
         sum.prop_map(Predicate::SumAtMost),
@@ -204,8 +219,7 @@ pub fn fitting() -> impl Strategy<Value = (Predicate, String)> {
                 .prop_map(|name| Predicate::Document { registry: "suppliers".to_owned(), key: None, name }),
             texts(&["S-1", "s-1", "42", "S-7"]),
         ),
-        1 => (Just(Predicate::Format(Format::Luhn)), "[0-9]{2,4}"),
-        1 => (Just(Predicate::Format(Format::DateTime)), time()),
+        4 => formatted().prop_map(|(format, text)| (Predicate::Format(format), text)),
         1 => (Just(Predicate::Format(Format::Url)), texts(&HOSTS)),
     ]
 }

@@ -7,12 +7,14 @@ use std::str::FromStr;
 
 use aegis_decision::json::Value;
 use aegis_decision::path::{Path, Root, Step};
-use aegis_decision::policy::{Amount, Check, Format, Normalize, Predicate, Scalar, SumBound};
+use aegis_decision::policy::{Amount, Check, Normalize, Predicate, Scalar, SumBound};
 use aegis_decision::registry::Registry;
 use rust_decimal::Decimal;
 
 #[path = "reference_clock.rs"]
 mod clock;
+#[path = "reference_format.rs"]
+pub mod format;
 #[path = "reference_host.rs"]
 mod host;
 
@@ -118,11 +120,7 @@ impl World<'_> {
                 };
                 truth(length >= min.unwrap_or(0) as usize && max.is_none_or(|max| length <= max as usize))
             }
-            Predicate::Format(Format::Currency) => on_text(&|text| ["EUR", "USD"].contains(&text)),
-            Predicate::Format(Format::Luhn) => on_text(&luhn),
-            Predicate::Format(Format::DateTime) => on_text(&|text| clock::minutes(text).is_some()),
-            Predicate::Format(Format::Url) => on_text(&|text| text.contains("://") && host::of(text).is_some()),
-            Predicate::Format(_) => unreachable!("the generator makes no other formats"),
+            Predicate::Format(format) => on_text(&|text| self::format::is(*format, text)),
             Predicate::EqualsField(other) => {
                 self.find(other).map_or(UNKNOWN, |other| equals(value, other, check.normalize))
             }
@@ -274,12 +272,6 @@ fn normal(normalize: Normalize, text: &str) -> String {
 }
 
 /// As a person does it: write the digits down, double every second one from the right, add up all digits.
-fn luhn(text: &str) -> bool {
-    let Some(digits) = text.chars().map(|c| c.to_digit(10)).collect::<Option<Vec<_>>>() else { return false };
-    let written: String = digits.iter().rev().zip([1, 2].iter().cycle()).map(|(a, b)| (a * b).to_string()).collect();
-    digits.len() > 1 && written.chars().filter_map(|c| c.to_digit(10)).sum::<u32>() % 10 == 0
-}
-
 fn decimal(value: &Value, normalize: Normalize) -> Option<Decimal> {
     match value {
         Value::Number(number) => number.to_decimal(),

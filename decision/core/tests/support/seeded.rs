@@ -1,6 +1,8 @@
 //! Property tests whose seed is printed, and can be asked for again.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write as _;
+use std::thread;
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, RngSeed, TestRunner};
@@ -12,6 +14,9 @@ pub fn run<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value) -> Res
         RngSeed::Fixed(seed) => seed,
         RngSeed::Random => RandomState::new().hash_one(0),
     };
+    // Not by a macro of the standard library: what those print of a test that passes is not shown.
+    let test_name = thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "{test_name}: PROPTEST_RNG_SEED={seed}");
     let config = ProptestConfig {
         cases,
         rng_seed: RngSeed::Fixed(seed),
