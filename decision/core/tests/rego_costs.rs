@@ -1,5 +1,6 @@
 //! No function that a module may call can cost a second or half a gigabyte: each is called by the whole path with the
-//! largest arguments that the bounds of calls and texts and the budget let a module hold.
+//! largest arguments that the bounds of calls and texts and the budget let a module hold. Nor can a module that was written
+//! to cost.
 //!
 //! What a function does is no instruction, so units of work do not tell it. What is measured is time of the processor, by
 //! the clock of the thread, which waits for nobody, and the most memory that the process ever had: a program of its own,
@@ -8,6 +9,8 @@
 // A scene that cannot be made must stop the test where it stands.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "rego/hostile_modules.rs"]
+mod hostile_modules;
 #[path = "rego/scene.rs"]
 #[allow(dead_code)]
 mod scene;
@@ -168,12 +171,15 @@ fn prepared(body: &str) -> Scene {
 
 /// Judges the call; fails where that took too much.
 fn within_bounds(function: &str, body: &str) -> Asked {
-    let scene = prepared(body);
+    measured(function, body, &prepared(body))
+}
+
+fn measured(function: &str, body: &str, scene: &Scene) -> Asked {
     let mut worker = Worker::new();
     // The worker's own copy of the registries is made once, not for each call.
     worker.prepare(&scene.bundle, &scene.input.tool);
     let began = worked();
-    let asked = ask_by(&mut worker, &scene);
+    let asked = ask_by(&mut worker, scene);
     // What is freed costs as well.
     drop(worker);
     let (time, memory) = (worked().saturating_sub(began), most_memory());
@@ -206,6 +212,15 @@ fn no_function_costs_a_second_or_half_a_gigabyte() {
         let asked = within_bounds(function, body);
         // It was called, and the call was judged within the budget.
         assert_eq!(asked.output.verdict, Verdict::Allow, "{function}: {:?}\n{body}", asked.output);
+    }
+}
+
+#[test]
+fn no_hostile_module_costs_a_second_or_half_a_gigabyte() {
+    for (name, body, _) in hostile_modules::hostile() {
+        let scene = scene(&module(&body), &hostile_modules::arguments()).unwrap_or_else(|error| panic!("{error}"));
+        let asked = measured(name, &body, &scene);
+        assert_eq!(asked.output.verdict, Verdict::Deny, "{name}: {:?}", asked.output);
     }
 }
 

@@ -6,8 +6,10 @@ use aegis_decision::policy::Format;
 use super::host;
 
 /// Countries of the generator's IBANs: length, and whether all behind the checksum are digits (the IBAN registry).
-const IBANS: [(&str, usize, fn(usize) -> bool); 4] =
+const IBANS: [(&str, usize, Places); 4] =
     [("DE", 22, |_| true), ("NO", 15, |_| true), ("CH", 21, |at| at < 5), ("MT", 31, |at| (4..9).contains(&at))];
+/// Whether a place is one.
+type Places = fn(usize) -> bool;
 /// Countries of ISO 3166-1, and `XK`, which it does not have.
 const COUNTRIES: &str = concat!(
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS ",
@@ -83,7 +85,7 @@ fn bic(text: &str) -> bool {
 }
 
 fn uuid(text: &str) -> bool {
-    let fits = |(at, c): (usize, char)| if [8, 13, 18, 23].contains(&at) { c == '-' } else { c.is_digit(16) };
+    let fits = |(at, c): (usize, char)| if [8, 13, 18, 23].contains(&at) { c == '-' } else { c.is_ascii_hexdigit() };
     text.chars().count() == 36 && text.chars().enumerate().all(fits)
 }
 

@@ -8,6 +8,7 @@ mod agreement;
 mod builtins;
 mod docs;
 mod hostile;
+mod hostile_modules;
 #[path = "../support/interpreter.rs"]
 mod interpreter;
 mod language;

@@ -4,6 +4,7 @@
 use aegis_decision::codes::Code;
 use aegis_decision::decision::Verdict;
 use aegis_decision::rego::ModuleSource;
+use futures::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 
@@ -83,4 +84,39 @@ async fn what_a_module_denies_is_told_as_a_rules_denial_is() {
     let records = sidecar.stop().await;
     let reason = records.of(&note).0.decision.rule.as_ref().and_then(|rule| rule.reason.as_deref());
     assert_eq!(reason, Some("no_notes"));
+}
+
+/// On a machine that is busy an honest call may get 503 and be repeated; it is never refused for what others ask.
+#[tokio::test]
+async fn calls_that_keep_a_module_busy_have_nobody_else_refused() {
+    let bed = Bed::with(with_module).await;
+    let sidecar = bed.start().await;
+    let hostile = (0..30).map(|at| {
+        let sidecar = &sidecar;
+        async move { sidecar.post(&format!("/ledger/payments/{at}"), r#"{"amount":"1","to":"s1"}"#).await }
+    });
+    let honest = (0..30).map(|at| {
+        let sidecar = &sidecar;
+        async move {
+            for _ in 0..100 {
+                let answer = sidecar.get(&format!("/ledger/orders/{at}")).await;
+                if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+                    return answer;
+                }
+                assert_eq!(answer.code(), "policy_timeout", "{answer:?}");
+            }
+            panic!("an honest call is never judged")
+        }
+    });
+    let (hostile, honest) = tokio::join!(join_all(hostile), join_all(honest));
+    for answer in &hostile {
+        // Whichever comes first, the budget or the clock: nothing of it is sent.
+        let expected = ["rule_denies", "policy_timeout"];
+        assert!(expected.contains(&answer.code().as_str()), "{answer:?}");
+    }
+    for answer in &honest {
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    }
+    assert_eq!(bed.upstream.seen().len(), honest.len());
+    sidecar.stop().await;
 }
