@@ -25,7 +25,7 @@ const COUNTRIES: &str = concat!(
 /// What RFC 5321 and 5322 call atext, but for letters and digits.
 const ATEXT: &str = "!#$%&'*+-/=?^_`{|}~";
 /// Names among the generator's that registries lend names under.
-const SUFFIXES: [&str; 2] = ["co.uk", "a.ck"];
+const SUFFIXES: [&str; 2] = ["co.uk", "co.ua"];
 
 /// Whether the text has the format.
 pub fn is(format: Format, text: &str) -> bool {
@@ -149,6 +149,8 @@ fn domain(text: &str) -> bool {
         && labels.iter().all(|one| label(one))
         && labels.last().is_some_and(|last| last.chars().any(|c| !c.is_ascii_digit()))
         && !SUFFIXES.contains(&text.to_ascii_lowercase().as_str())
+        // All of its second level but one.
+        && !(labels.len() == 2 && labels[1].eq_ignore_ascii_case("ck") && !labels[0].eq_ignore_ascii_case("www"))
 }
 
 fn email(text: &str) -> bool {

@@ -89,7 +89,11 @@ async fn what_a_module_denies_is_told_as_a_rules_denial_is() {
 /// On a machine that is busy an honest call may get 503 and be repeated; it is never refused for what others ask.
 #[tokio::test]
 async fn calls_that_keep_a_module_busy_have_nobody_else_refused() {
-    let bed = Bed::with(with_module).await;
+    let bed = Bed::with(|trial| {
+        with_module(trial);
+        trial.source.tools.iter_mut().for_each(|tool| tool.limits.concurrency = 64);
+    })
+    .await;
     let sidecar = bed.start().await;
     let hostile = (0..30).map(|at| {
         let sidecar = &sidecar;
