@@ -25,7 +25,7 @@ const COUNTRIES: &str = concat!(
 /// What RFC 5321 and 5322 call atext, but for letters and digits.
 const ATEXT: &str = "!#$%&'*+-/=?^_`{|}~";
 /// Names among the generator's that registries lend names under.
-const SUFFIXES: [&str; 2] = ["co.uk", "co.ua"];
+const SUFFIXES: [&str; 1] = ["co.uk"];
 
 /// Whether the text has the format.
 pub fn is(format: Format, text: &str) -> bool {
