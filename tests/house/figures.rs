@@ -47,7 +47,7 @@ fn baseline() -> BTreeMap<String, u64> {
 }
 
 /// With commas between thousands.
-fn written(count: u64) -> String {
+pub fn written(count: u64) -> String {
     let digits = count.to_string();
     let from_behind: Vec<_> = digits.as_bytes().rchunks(3).map(String::from_utf8_lossy).collect();
     from_behind.into_iter().rev().collect::<Vec<_>>().join(",")

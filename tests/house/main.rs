@@ -8,6 +8,7 @@
     reason = "a test may panic"
 )]
 
+mod bounds;
 mod chart;
 mod docs;
 mod figures;
