@@ -242,7 +242,7 @@ pub fn vectors(place: &Place) -> Vec<Vector> {
     numbered.map(|(number, (name, text, want))| vector(place, number, name, text, want)).collect()
 }
 
-fn vector(place: &Place, number: usize, name: &str, text: &str, want: &Want) -> Vector {
+fn vector(place: &Place, number: usize, name: &'static str, text: &str, want: &Want) -> Vector {
     let id = format!("c{number}");
     let body = format!(r#"{{"text":"{id}"}}"#);
     let smuggled = format!("GET /{}/notes/smuggled-{id} HTTP/1.1\r\nHost: {}\r\n\r\n", place.tool, place.sidecar);
@@ -278,5 +278,5 @@ fn vector(place: &Place, number: usize, name: &str, text: &str, want: &Want) -> 
     }
     let mut random = StdRng::seed_from_u64(0);
     let after = Draft::get(place, &format!("after-{id}")).last(&mut random);
-    Vector::new(format!("{}: {name}", place.tool), pieces, Vec::new(), after)
+    Vector::new(format!("{}: classic {number}", place.tool), name, pieces, Vec::new(), after)
 }

@@ -8,8 +8,40 @@ use serde_json::{Value, json};
 
 use crate::bed::Records;
 use crate::client::Heard;
+use crate::generate::{BUSY, MANY};
 use crate::upstreams::{Seen, Tool};
 use crate::vector::{Sent, Vector};
+
+/// Fewest vectors of each kind.
+const OF_A_KIND: usize = 100;
+
+/// There are enough generated vectors for three servers, and of each kind; two in five, or more, must go through.
+pub fn shares(generated: &[Vector]) {
+    for server in BUSY {
+        let own = generated.iter().filter(|vector| vector.name.starts_with(server)).count();
+        assert!(own >= MANY, "{own} vectors for {server}");
+    }
+    let mut kinds: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for vector in generated {
+        let (passed, refused) = kinds.entry(vector.kind).or_default();
+        *(if vector.passes() { passed } else { refused }) += 1;
+    }
+    for (kind, (passed, refused)) in &kinds {
+        assert!(*passed.min(refused) == 0, "{kind}: {passed} must go through, {refused} must not");
+        assert!(passed + refused >= OF_A_KIND, "{kind}: {}", passed + refused);
+    }
+    let (spellings, passed) = kinds
+        .values()
+        .filter(|(passed, _)| *passed > 0)
+        .fold((0_usize, 0_usize), |(kinds, vectors), (own, _)| (kinds + 1, vectors + own));
+    println!(
+        "{} generated: {passed} of {spellings} spellings must go through, the rest of {} faults must not",
+        generated.len(),
+        kinds.len() - spellings
+    );
+    assert!(passed * 5 >= generated.len() * 2, "{passed} of {} go through", generated.len());
+    assert!(spellings >= 15 && kinds.len() - spellings >= 25, "{:?}", kinds.keys());
+}
 
 /// Every request has at most one answer, of the kind that it must have, with a record of its own; and the connection
 /// comes to its end.

@@ -33,7 +33,7 @@ pub struct Draft {
 }
 
 /// Headers that mean something to other programs and nothing to a call.
-const FOREIGN: [&str; 14] = [
+pub const FOREIGN: [&str; 14] = [
     "X-HTTP-Method-Override: DELETE",
     "X-Original-URL: /secrets",
     "X-Rewrite-URL: /secrets",
@@ -102,6 +102,16 @@ impl Draft {
             // An unreserved character, encoded.
             self.target = self.target.replace(&self.id, &format!("%{:02x}{}", self.id.as_bytes()[0], &self.id[1..]));
         }
+        self.dress_fields(random);
+    }
+
+    /// With headers that change nothing, and each header in some spelling.
+    pub fn dressed(mut self, random: &mut StdRng) -> Self {
+        self.dress_fields(random);
+        self
+    }
+
+    fn dress_fields(&mut self, random: &mut StdRng) {
         for _ in 0..random.random_range(0..4) {
             self.fields.push((*FOREIGN.choose(random).unwrap()).to_owned());
         }

@@ -24,6 +24,7 @@ mod generate;
 #[path = "../sidecar/namespace.rs"]
 #[allow(dead_code, reason = "the tests of the sidecar use the rest of it")]
 mod namespace;
+mod spellings;
 #[path = "../sidecar/upstream.rs"]
 #[allow(dead_code, reason = "the tests of the sidecar use the rest of it")]
 mod upstream;
@@ -40,8 +41,6 @@ use bed::Bed;
 use upstreams::Upstreams;
 use vector::Place;
 
-/// Generated vectors of one run, beside the classics.
-const GENERATED: usize = 2_100;
 /// Connections at once.
 const AT_ONCE: usize = 24;
 
@@ -65,8 +64,9 @@ async fn every_server_sees_what_was_judged_and_nothing_else() {
 
     let mut vectors: Vec<_> = places.iter().flat_map(classics::vectors).collect();
     assert!(vectors.len() >= 100 * places.len(), "{} classics", vectors.len());
-    let mut random = StdRng::seed_from_u64(start);
-    vectors.extend((0..GENERATED).map(|number| generate::vector(&mut random, number, &places[number % places.len()])));
+    let generated = generate::vectors(&mut StdRng::seed_from_u64(start), &places);
+    compare::shares(&generated);
+    vectors.extend(generated);
 
     let mut played =
         futures::stream::iter(&vectors).map(|vector| client::play(sidecar.address, vector)).buffered(AT_ONCE);

@@ -48,6 +48,8 @@ pub struct Piece {
 #[derive(Debug)]
 pub struct Vector {
     pub name: String,
+    /// What is done in it.
+    pub kind: &'static str,
     pieces: Vec<Piece>,
     /// Lengths of the writes, over and over; none: all at once.
     pub writes: Vec<usize>,
@@ -68,8 +70,13 @@ pub enum Then {
 
 impl Vector {
     /// Puts pieces together. What stands behind one that ends the connection must come to nothing.
-    pub fn new(name: String, pieces: Vec<Piece>, writes: Vec<usize>, after: Piece) -> Self {
-        Self { name, pieces, writes, after }
+    pub fn new(name: String, kind: &'static str, pieces: Vec<Piece>, writes: Vec<usize>, after: Piece) -> Self {
+        Self { name, kind, pieces, writes, after }
+    }
+
+    /// Whether all of it goes through.
+    pub fn passes(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece.outcome, Outcome::Sent(_)))
     }
 
     /// All bytes that are sent without waiting.
@@ -115,7 +122,7 @@ impl Vector {
 
     /// For messages: the bytes, readable.
     pub fn shown(&self) -> String {
-        let mut text = format!("{}\n", self.name);
+        let mut text = format!("{}: {}\n", self.name, self.kind);
         for piece in self.read() {
             let shown: String = piece.text.chars().take(1_500).collect();
             let _ = writeln!(text, "  {:?}\n    {shown:?}", piece.outcome);

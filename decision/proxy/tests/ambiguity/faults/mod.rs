@@ -6,7 +6,6 @@ mod targets;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IteratorRandom;
 
 use crate::draft::Draft;
 use crate::vector::{Outcome, Piece, Place};
@@ -29,9 +28,9 @@ const fn ends(name: &'static str, write: fn(&mut StdRng, Draft, &Place) -> Strin
     Fault { name, outcome: Outcome::Ends, write }
 }
 
-/// One of them.
-pub fn any(random: &mut StdRng) -> &'static Fault {
-    [framing::FAULTS, lines::FAULTS, targets::FAULTS].into_iter().flatten().choose(random).unwrap()
+/// All of them.
+pub fn all() -> Vec<&'static Fault> {
+    [framing::FAULTS, lines::FAULTS, targets::FAULTS].into_iter().flatten().collect()
 }
 
 /// A request that the policy would allow, for smuggling: whoever takes it for one sends something that was not meant.
