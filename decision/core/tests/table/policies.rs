@@ -43,15 +43,17 @@ impl fmt::Debug for Source {
     }
 }
 
-/// A whole bundle: one tool, up to three policies, two registries.
-pub fn source() -> impl Strategy<Value = Source> {
+/// A whole bundle: one tool, up to three policies, two registries. Of the policies, `tried` are tried out beside every
+/// eight that are not.
+pub fn source(tried: u32) -> impl Strategy<Value = Source> {
     let agents = prop_oneof![
         6 => Just(Value::Null),
         2 => Just(json!(["clerk", "other"])),
         1 => Just(json!(["other"])),
     ];
     // -1: audited; else the share of the runs on which it has effect.
-    let mode = prop_oneof![8 => Just(Value::Null), 1 => select(vec![-1, 0, 40, 100]).prop_map(|mode| json!(mode))];
+    let share = select(vec![-1, 0, 40, 100]).prop_map(|mode| json!(mode));
+    let mode = prop_oneof![8 => Just(Value::Null), tried => share];
     let policy = (agents, mode, vec(rule(), 0..8)).prop_map(|(agents, mode, rules)| {
         let mut policy = json!({"tools": ["desk"], "rules": rules, "registries": REGISTRIES, "mode": mode});
         if !agents.is_null() {

@@ -20,7 +20,7 @@ pub fn source() -> impl Strategy<Value = Source> {
     let mode = prop_oneof![8 => Just(Mode::Enforce), 1 => Just(Mode::Audit), 1 => Just(Mode::Propose)];
     let entries = prop_oneof![3 => Just(Vec::<Value>::new()), 1 => vec(entry(), 1..3)];
     let sanitizing = proptest::option::weighted(0.3, sanitizing());
-    (policies::source(), mode, entries, sanitizing).prop_map(|(Source(mut source), mode, entries, sanitizing)| {
+    (policies::source(1), mode, entries, sanitizing).prop_map(|(Source(mut source), mode, entries, sanitizing)| {
         source.agent.mode = mode;
         source.policies[0].provenance = serde_json::from_value(Value::from(entries)).expect("entries");
         if let Some(rules) = sanitizing {
