@@ -10,7 +10,9 @@
     clippy::unwrap_used
 )]
 
+mod answers;
 mod generate;
+mod redacted;
 mod reference;
 
 use aegis_decision::bundle::{AssembleError, Bundle, BundleSource};
