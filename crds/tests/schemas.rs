@@ -8,9 +8,10 @@ mod fresh;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aegis_crds::schemas::{ALL, TESTS, schemas};
+use aegis_crds::test_files::is_test_file;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -29,41 +30,78 @@ fn published_schemas_are_fresh() {
     fresh::assert_fresh("../docs/schemas", texts);
 }
 
+/// A folder beside this crate.
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// YAML files of these folders, in order.
+fn yaml(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let files = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+    files.sort();
+    files
+}
+
+fn holds_tests(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| is_test_file(&name.to_string_lossy()))
+}
+
+/// The recipes of the cookbook.
+fn recipes() -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder("../examples/cookbook")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn assert_fits(validators: &BTreeMap<String, Validator>, name: &str, document: &Value, path: &Path) {
+    let told = |fault: jsonschema::ValidationError<'_>| format!("{} {fault}", fault.instance_path());
+    let faults: Vec<String> = validators[name].iter_errors(document).map(told).collect();
+    assert!(faults.is_empty(), "{} {name}: {faults:?}", path.display());
+}
+
 #[test]
 fn what_is_shipped_fits_and_a_typo_does_not() {
     let validators = validators();
+    let shipped = yaml(&[vec![folder("../examples/procurement")], recipes()].concat());
     let mut seen = 0;
-    for (folder, file) in [("../examples/procurement", None), ("tests", Some("full.yaml"))] {
-        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            let is_wanted = file.is_none_or(|file| path.ends_with(file));
-            if !is_wanted || path.extension().is_none_or(|end| end != "yaml") {
-                continue;
+    for path in shipped.into_iter().filter(|path| !holds_tests(path)).chain([folder("tests/full.yaml")]) {
+        let ours = documents(&path)
+            .into_iter()
+            .filter(|one| one["apiVersion"].as_str().is_some_and(|it| it.starts_with("aegis.dev/")));
+        for document in ours {
+            let kind = document["kind"].as_str().unwrap().to_owned();
+            for name in [kind.as_str(), ALL] {
+                assert_fits(&validators, name, &document, &path);
+                let mut typo = document.clone();
+                typo["spec"]["typo"] = json!(1);
+                assert!(!validators[name].is_valid(&typo), "{name} takes a field that it does not have");
+                let mut other = document.clone();
+                other["kind"] = json!("Agents");
+                assert!(!validators[name].is_valid(&other), "{name} takes another kind");
             }
-            let documents: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(&path).unwrap()).unwrap();
-            let ours = documents
-                .into_iter()
-                .filter(|one| one["apiVersion"].as_str().is_some_and(|it| it.starts_with("aegis.dev/")));
-            for document in ours {
-                let kind = document["kind"].as_str().unwrap().to_owned();
-                for name in [kind.as_str(), ALL] {
-                    let faults: Vec<String> = validators[name]
-                        .iter_errors(&document)
-                        .map(|fault| format!("{} {fault}", fault.instance_path()))
-                        .collect();
-                    assert!(faults.is_empty(), "{} {name}: {faults:?}", path.display());
-                    let mut typo = document.clone();
-                    typo["spec"]["typo"] = json!(1);
-                    assert!(!validators[name].is_valid(&typo), "{name} takes a field that it does not have");
-                    let mut other = document.clone();
-                    other["kind"] = json!("Agents");
-                    assert!(!validators[name].is_valid(&other), "{name} takes another kind");
-                }
-                seen += 1;
-            }
+            seen += 1;
         }
     }
-    assert!(seen >= 10, "{seen}");
+    assert!(seen >= 100, "{seen}");
+}
+
+#[test]
+fn files_of_tests_that_are_shipped_fit() {
+    let validators = validators();
+    let files = yaml(&[vec![folder("../examples/procurement")], recipes()].concat());
+    let mut seen = 0;
+    for path in files.into_iter().filter(|path| holds_tests(path)) {
+        for document in documents(&path) {
+            assert_fits(&validators, TESTS, &document, &path);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
 }
 
 #[test]
