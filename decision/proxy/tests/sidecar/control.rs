@@ -14,7 +14,7 @@ use aegis_decision::control::{
     ApprovalAnswer, ClaimAnswer, ClaimRequest, ControlError, Execution, GRANT_TYPE, Head, ISSUED_TOKEN_TYPE,
     OutcomeReport, ProbeSubmission, SUBJECT_TOKEN_TYPE, Submission, TokenAnswer, TokenForm,
 };
-use aegis_decision::decision::Outcome;
+use aegis_decision::decision::{Outcome, UnknownValue};
 use aegis_decision::digest::Digest;
 use aegis_decision::feed::{Envelope, FeedItem, Grants};
 use aegis_decision::jws::{KeySet, PublicKey, Purpose, SigningKey, from_base64url, thumbprint};
@@ -62,6 +62,8 @@ pub struct Told {
 pub struct Asked {
     pub name: String,
     pub submission: Submission,
+    /// Values of unknown origin, as deciding again finds them: what the approver's preview begins with.
+    pub unknown: Vec<UnknownValue>,
     pub nonce: Option<String>,
     pub outcome: Option<OutcomeReport>,
     /// What a claim or a repeat is told instead of the truth.
@@ -415,7 +417,8 @@ async fn submit(
     } else {
         let number = asked.len() + 1;
         let (uid, name) = (format!("request-uid-{number}"), format!("clerk-{number}"));
-        let new = Asked { name: name.clone(), submission, nonce: None, outcome: None, refuse: None };
+        let unknown = decision.output.unknown_origins;
+        let new = Asked { name: name.clone(), submission, unknown, nonce: None, outcome: None, refuse: None };
         asked.insert(uid.clone(), new);
         (uid, name, Code::ApprovalRequired)
     };

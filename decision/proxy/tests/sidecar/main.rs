@@ -21,6 +21,7 @@ mod mesh;
 mod modes;
 mod namespace;
 mod plans;
+mod origins;
 mod probe;
 mod proxied;
 mod rego;
