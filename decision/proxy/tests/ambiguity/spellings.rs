@@ -158,7 +158,7 @@ pub const SPELLINGS: &[Spelling] = &[
         name: "a long header",
         write: |random, place, id| {
             let mut draft = plain(random, place, id);
-            draft.fields.push(format!("X-Long: {}", "y".repeat(random.random_range(1_000..12_000))));
+            draft.fields.push(format!("X-Long: {}", "y".repeat(random.random_range(1_000..6_000))));
             draft.dressed(random).piece(random)
         },
     },
