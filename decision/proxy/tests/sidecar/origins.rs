@@ -39,7 +39,7 @@ async fn a_held_call_says_which_answer_its_value_first_appeared_in_and_where() {
     let place = Place { tool, operation, path, whole: true };
     let (uid, asked) = asked_until(&mesh, |_| true).await;
     let evidence = asked.submission.input.run_view.unwrap();
-    assert_eq!(evidence.origins["to"], [place.clone()], "what the sidecar tells of the run");
+    assert_eq!(evidence.origins["to"], std::slice::from_ref(&place), "what the sidecar tells of the run");
     let [unknown] = asked.unknown.as_slice() else { panic!("{:?}", asked.unknown) };
     assert_eq!((unknown.field.as_str(), unknown.first_seen.as_ref()), ("to", Some(&place)), "what the preview tells");
 
